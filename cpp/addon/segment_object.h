@@ -1,0 +1,41 @@
+// Segment for JavaScript: one mapping, one ArrayBuffer over it.
+//
+// Lifetime: the memory stays mapped as long as the Segment is open or a doorbell watches a word in it. close() detaches
+// the ArrayBuffer, so that every view of it turns empty instead of dangling, and gives the mapping up.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "os/fd.h"
+#include "os/memory.h"
+
+namespace actor_ipc {
+
+class SegmentObject : public Napi::ObjectWrap<SegmentObject> {
+ public:
+  static void Register(Napi::Env env, Napi::Object exports);
+  /// new Segment(kind, capacities, firstPosition) creates; new Segment(kind, fd, bytes, bytesMax) attaches and takes fd.
+  explicit SegmentObject(const Napi::CallbackInfo& info);
+
+  const std::shared_ptr<Mapping>& mapping() const { return mapping_; }
+
+ private:
+  void Expose(Napi::Env env);
+  Napi::Value GetBuffer(const Napi::CallbackInfo& info);
+  Napi::Value GetFd(const Napi::CallbackInfo& info);
+  Napi::Value GetBytes(const Napi::CallbackInfo& info);
+  Napi::Value GetRings(const Napi::CallbackInfo& info);
+  void CloseFile(const Napi::CallbackInfo& info);
+  void Close(const Napi::CallbackInfo& info);
+
+  Fd file_;
+  std::shared_ptr<Mapping> mapping_;
+  /// Owned by the ArrayBuffer's finalizer, which may run long after close(); emptied by close().
+  std::shared_ptr<Mapping>* held_by_buffer_ = nullptr;
+  Napi::ObjectReference buffer_;
+  std::vector<uint32_t> rings_;
+};
+
+}  // namespace actor_ipc
