@@ -1,0 +1,223 @@
+// The one error class of actor-ipc and the one table of its codes. A message names the thing, the cause and the next
+// step; docs/errors.md has a row for each code.
+
+/** What an error ends: the call that got it, the channel, the session, or the whole server. */
+export type FatalTo = 'call' | 'channel' | 'session' | 'server';
+
+interface CodeRow {
+  readonly message: (...facts: never[]) => string;
+  readonly fatalTo: FatalTo;
+  /** Whether the same call can succeed later without a change of the program. */
+  readonly retryable: boolean;
+}
+
+const row = <F extends unknown[]>(
+  fatalTo: FatalTo,
+  retryable: boolean,
+  message: (...facts: F) => string,
+) => ({
+  message,
+  fatalTo,
+  retryable,
+});
+
+const codes = {
+  // The installation and the machine.
+  ERR_ADDON_MISSING: row(
+    'server',
+    false,
+    (path: string, why: string) =>
+      `the native addon could not be loaded from ${path}: ${why}; build it with "npm rebuild actor-ipc" (needs CMake and a C++20 compiler)`,
+  ),
+  ERR_KERNEL_UNSUPPORTED: row(
+    'server',
+    false,
+    (feature: string, why: string) =>
+      `this kernel does not offer ${feature} (${why}); actor-ipc needs Linux 5.6 or later, and a container's seccomp profile that allows it`,
+  ),
+  ERR_SYSTEM: row('call', true, (what: string, why: string) => `${what} failed: ${why}`),
+
+  // Descriptions: universes and topologies.
+  ERR_UNIVERSE_INVALID: row(
+    'server',
+    false,
+    (universe: string, why: string) => `universe ${universe}: ${why}`,
+  ),
+  ERR_TOPOLOGY_INVALID: row('server', false, (file: string, why: string) => `${file}: ${why}`),
+
+  // Run directory, workspace and control.
+  ERR_RUN_DIRECTORY: row(
+    'server',
+    false,
+    (path: string, why: string) =>
+      `the run directory ${path} can't be used: ${why}; set ACTOR_IPC_RUN_DIR to a folder that only you can enter`,
+  ),
+  ERR_WORKSPACE_BUSY: row(
+    'server',
+    false,
+    (workspace: string, pid: number) =>
+      `a supervisor with pid ${pid} runs the workspace ${workspace} already; stop it with "kill ${pid}" or choose another with --workspace`,
+  ),
+  ERR_NO_TREE: row(
+    'call',
+    true,
+    (workspace: string) =>
+      `nothing runs in the workspace ${workspace}; start it with "actor-ipc run", or name its topology or --workspace`,
+  ),
+
+  // Opening a session.
+  ERR_APP_ALREADY_SERVED: row(
+    'server',
+    true,
+    (app: string, pid: number) =>
+      `app ${app} is served by process ${pid} already; one process at a time serves an app`,
+  ),
+  ERR_NO_SERVER: row('call', true, (app: string, why: string) => `no server for app ${app}: ${why}`),
+  ERR_LOGIN_TIMEOUT: row(
+    'session',
+    true,
+    (who: string, ms: number) => `${who} did not complete the log-in within ${ms} ms`,
+  ),
+  ERR_PEER_UNIDENTIFIED: row(
+    'session',
+    false,
+    (why: string) => `the peer's process could not be identified: ${why}`,
+  ),
+  ERR_PROTOCOL_VERSION: row(
+    'session',
+    false,
+    (mine: string, theirs: string) =>
+      `no common protocol version: this side speaks ${mine}, the other ${theirs}; use the same release of actor-ipc on both sides`,
+  ),
+  ERR_UNIVERSE_MISMATCH: row(
+    'session',
+    false,
+    (difference: string) =>
+      `the two sides have different universes: ${difference}; load the same description on both`,
+  ),
+  ERR_APP_UNKNOWN: row('session', false, (app: string) => `app ${app} is not in the server's universe`),
+  ERR_APP_NOT_ALLOWED: row(
+    'session',
+    false,
+    (client: string, server: string) =>
+      `app ${server} does not allow app ${client}; add it to its "allow" list`,
+  ),
+  ERR_CREDENTIALS: row('session', false, (app: string, why: string) => `app ${app}: ${why}`),
+  ERR_CONFIGURATION: row('session', false, (why: string) => `the two sides are set up differently: ${why}`),
+  ERR_SERVER_BUSY: row(
+    'session',
+    true,
+    (app: string, max: number) => `app ${app} has ${max} log-ins under way; try again later`,
+  ),
+  ERR_MEMORY: row('session', false, (why: string) => `the peer's shared memory was refused: ${why}`),
+
+  // Talking.
+  ERR_CHANNEL_CLOSED: row('channel', false, (channel: string) => `channel ${channel} is closed`),
+  ERR_CHANNEL_HOSED: row(
+    'channel',
+    false,
+    (channel: string, why: string) => `channel ${channel} is hosed: ${why}; wait for the next session`,
+  ),
+  ERR_CHANNEL_BUSY: row(
+    'call',
+    true,
+    (channel: string, max: number) =>
+      `channel ${channel} has ${max} calls waiting already; await some of them first`,
+  ),
+  ERR_MESSAGE_TOO_LARGE: row(
+    'call',
+    false,
+    (channel: string, bytes: number, max: number) =>
+      `a message of ${bytes} bytes on channel ${channel} is above its limit of ${max}; raise maxMessageBytes or capacityBytes`,
+  ),
+  ERR_MESSAGE_INVALID: row(
+    'call',
+    false,
+    (channel: string, why: string) => `a message on channel ${channel} can't be encoded: ${why}`,
+  ),
+  ERR_REQUEST_UNKNOWN: row('call', false, (why: string) => `no request to reply to: ${why}`),
+  ERR_REQUEST_FAILED: row(
+    'call',
+    false,
+    (name: string, why: string) => `the peer answered request ${name} with a failure: ${why}`,
+  ),
+  ERR_TIMEOUT: row('call', true, (what: string, ms: number) => `${what} took longer than ${ms} ms`),
+  ERR_MACHINE_CRASHED: row(
+    'session',
+    false,
+    (app: string, why: string) => `the machine of the session with ${app} crashed: ${why}`,
+  ),
+  ERR_SESSION_CLOSED: row('session', false, (app: string) => `the session with ${app} is closed`),
+  ERR_PEER_LOST: row(
+    'session',
+    true,
+    (app: string, reason: string, why: string) => `app ${app} is lost (${reason}): ${why}`,
+  ),
+  ERR_SESSION_HOSED: row(
+    'session',
+    false,
+    (app: string, why: string) => `the session with ${app} is hosed: ${why}`,
+  ),
+  ERR_PROTOCOL: row('session', false, (who: string, why: string) => `${who} broke the protocol: ${why}`),
+  ERR_STOPPING: row('server', false, (what: string) => `${what} is stopping`),
+} satisfies Record<string, CodeRow>;
+
+export type ErrorCode = keyof typeof codes;
+type Facts<C extends ErrorCode> = Parameters<(typeof codes)[C]['message']>;
+
+/** Plain data of an error, as it travels between processes and into logs. */
+export interface ErrorData {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/**
+ * Every error that actor-ipc throws, rejects with or reports. `cause` is what led to it; after a failure every later
+ * call on the same object gives the same cause.
+ */
+export class IpcError extends Error {
+  override readonly name = 'IpcError';
+  readonly code: ErrorCode;
+  readonly fatalTo: FatalTo;
+  readonly retryable: boolean;
+
+  constructor(code: ErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.fatalTo = codes[code].fatalTo;
+    this.retryable = codes[code].retryable;
+  }
+
+  /** The error of that code, worded from its facts. */
+  static of<C extends ErrorCode>(code: C, ...facts: Facts<C>): IpcError {
+    return new IpcError(code, IpcError.wording(code, facts));
+  }
+
+  /** The same, with what led to it. */
+  static from<C extends ErrorCode>(cause: unknown, code: C, ...facts: Facts<C>): IpcError {
+    return new IpcError(code, IpcError.wording(code, facts), cause);
+  }
+
+  /** What another process told about an error of its own; unknown codes become ERR_PROTOCOL. */
+  static received(data: { code: string; message: string }): IpcError {
+    return data.code in codes
+      ? new IpcError(data.code as ErrorCode, data.message)
+      : new IpcError('ERR_PROTOCOL', data.message);
+  }
+
+  private static wording<C extends ErrorCode>(code: C, facts: Facts<C>): string {
+    return (codes[code].message as (...facts: Facts<C>) => string)(...facts);
+  }
+
+  toJSON(): ErrorData {
+    return { code: this.code, message: this.message };
+  }
+}
+
+/** All codes, for documentation and tests. */
+export const errorCodes = Object.keys(codes) as ErrorCode[];
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

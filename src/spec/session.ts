@@ -1,0 +1,166 @@
+// What a session and its channels look like to those who use them, with the types that flow from a universe.
+import type { IpcError } from '../errors.ts';
+import type { AppSpec, ChannelSpec, ChannelTypes } from './universe.ts';
+
+/** Which side of a session a program is on. Once the session is open, both can do the same. */
+export type Side = 'server' | 'client';
+
+type Carried<C> = C extends ChannelSpec<infer T extends ChannelTypes> ? T : never;
+type Up<T> = T extends { up: infer M } ? M : never;
+type Down<T> = T extends { down: infer M } ? M : never;
+type RequestsOf<T> = T extends { requests: infer R extends Record<string, readonly [unknown, unknown]> }
+  ? R
+  : Record<never, never>;
+
+export interface WaitOptions {
+  /** Give up after this many milliseconds with ERR_TIMEOUT. Default: wait as long as the channel lives. */
+  timeoutMs?: number;
+  /** Gives up with `signal.reason`. */
+  signal?: AbortSignal;
+}
+
+/** Counters of one end of a channel. All count messages, requests and replies alike. */
+export interface ChannelStats {
+  readonly sent: number;
+  readonly received: number;
+  /** Messages dropped by the overflow policy. */
+  readonly dropped: number;
+  /** How often the ring had no room. */
+  readonly full: number;
+  /** Bytes in our ring that the peer has not taken. */
+  readonly unreadBytes: number;
+}
+
+type Requests = Record<string, readonly [unknown, unknown]>;
+
+/**
+ * One end of a channel: ordered in each direction, delivered at most once.
+ * After the end of its session every call fails with ERR_CHANNEL_CLOSED or ERR_CHANNEL_HOSED and the one cause.
+ */
+export interface Channel<Out = unknown, In = unknown, R extends Requests = Requests> {
+  readonly name: string;
+  /** Whether messages may be sent now. */
+  readonly open: boolean;
+
+  /**
+   * Sends now or not at all.
+   * @returns false if the ring has no room; nothing is queued.
+   * @throws {IpcError} ERR_CHANNEL_CLOSED, ERR_CHANNEL_HOSED, ERR_MESSAGE_TOO_LARGE, ERR_MESSAGE_INVALID.
+   */
+  trySend(message: Out): boolean;
+
+  /**
+   * Sends as soon as there is room. Resolved means: in shared memory, delivered unless the reader dies.
+   * @throws {IpcError} those of trySend, ERR_TIMEOUT, ERR_CHANNEL_BUSY when too many calls wait already.
+   */
+  send(message: Out, options?: WaitOptions): Promise<void>;
+
+  /** The next message, or undefined if none is there. Throws once the channel is closed or hosed and empty. */
+  tryReceive(): In | undefined;
+
+  /** The next message. @throws {IpcError} ERR_CHANNEL_CLOSED, ERR_CHANNEL_HOSED, ERR_TIMEOUT, ERR_CHANNEL_BUSY. */
+  receive(options?: WaitOptions): Promise<In>;
+
+  /** Receives all messages of a turn at once; the fastest way. @returns a function that ends it. */
+  onBatch(handler: (messages: In[]) => void): () => void;
+
+  /** Ends when the channel is closed, throws when it is hosed. */
+  [Symbol.asyncIterator](): AsyncIterator<In, void>;
+
+  /**
+   * Asks the peer and waits for its one reply; 30 s unless `timeoutMs` says otherwise.
+   * @throws {IpcError} those of send, ERR_REQUEST_FAILED with what the peer answered.
+   */
+  request<N extends keyof R & string>(name: N, value: R[N][0], options?: WaitOptions): Promise<R[N][1]>;
+
+  /** Answers requests of that name with what the handler returns. @returns a function that ends it. */
+  onRequest<N extends keyof R & string>(
+    name: N,
+    handler: (value: R[N][0]) => R[N][1] | Promise<R[N][1]>,
+  ): () => void;
+
+  /**
+   * Answers the request that came as `event`.
+   * @throws {IpcError} ERR_REQUEST_UNKNOWN if it was no request, or is answered already; those of trySend.
+   */
+  reply(event: { readonly requestId?: number | undefined }, value: R[keyof R][1]): void;
+
+  /** Resolves when the peer has taken everything sent so far. @throws {IpcError} as send. */
+  flush(options?: WaitOptions): Promise<void>;
+
+  stats(): ChannelStats;
+}
+
+/** The channel that a spec describes, as one side sees it. */
+export type ChannelFor<C, S extends Side> = S extends 'client'
+  ? Channel<Up<Carried<C>>, Down<Carried<C>>, RequestsOf<Carried<C>>>
+  : Channel<Down<Carried<C>>, Up<Carried<C>>, RequestsOf<Carried<C>>>;
+
+/** The other end's process, as the kernel vouches for it. */
+export interface Peer {
+  readonly app: string;
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** What the peer said about itself in the log-in; any JSON value. */
+  readonly metadata: unknown;
+}
+
+/** A conversation between two processes. */
+export interface Session<A extends AppSpec = AppSpec, S extends Side = Side> {
+  readonly side: S;
+  readonly peer: Peer;
+  /** The same at both ends, different for each session. */
+  readonly token: string;
+  readonly channels: { readonly [K in keyof A['channels']]: ChannelFor<A['channels'][K], S> };
+  /** Flushes what was accepted, says goodbye and ends. The user's machine gets `session.closed`. */
+  close(reason?: string): void;
+}
+
+/** What began the end of a session that nobody here asked to end. */
+export const hoseReasons = [
+  'peer.goodbye',
+  'peer.closed',
+  'peer.reset',
+  'peer.idle',
+  'peer.stalled',
+  'protocol',
+  'memory',
+] as const;
+export type HoseReason = (typeof hoseReasons)[number];
+
+type Received<T, S extends Side> = S extends 'client' ? Down<T> : Up<T>;
+
+type MessageEvent<K extends string, T, S extends Side> =
+  | ([Received<T, S>] extends [never]
+      ? never
+      : { type: `message.${K}`; message: Received<T, S>; request?: undefined; requestId?: undefined })
+  | {
+      [N in keyof RequestsOf<T> & string]: {
+        type: `message.${K}`;
+        message: RequestsOf<T>[N] extends readonly [infer Q, unknown] ? Q : never;
+        request: N;
+        requestId: number;
+      };
+    }[keyof RequestsOf<T> & string];
+
+/** The events that a session sends to the machine that runs it. */
+export type SessionEvent<A extends AppSpec = AppSpec, S extends Side = Side> =
+  | {
+      [K in keyof A['channels'] & string]: MessageEvent<K, Carried<A['channels'][K]>, S>;
+    }[keyof A['channels'] & string]
+  | { type: 'channel.closed'; channel: keyof A['channels'] & string }
+  | { type: 'session.closed'; side: S; reason: string }
+  | {
+      type: 'session.hosed';
+      side: S;
+      reason: HoseReason;
+      error: IpcError;
+      /** Per channel, the messages that the peer never took. */
+      unread: Record<string, number>;
+    };
+
+/** What a session's machine gets as its input. */
+export interface SessionInput {
+  readonly peer: Peer;
+}

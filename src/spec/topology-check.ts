@@ -1,0 +1,285 @@
+// The checks that turn what a topology file exports into child specs: shape, files, gates. Every mistake is told at once,
+// each with its key path, what was found, what is allowed and the nearest known word.
+import { accessSync, constants } from 'node:fs';
+import { dirname, isAbsolute, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { IpcError } from '../errors.ts';
+import { isName, isStatePath, nameRule, nearest } from '../names.ts';
+import {
+  type ChildSpec,
+  hostConditions,
+  processDefaults,
+  type SupervisorSpec,
+  supervisorDefaults,
+  type Topology,
+} from './child.ts';
+import { circleIn } from './start-order.ts';
+
+const name = z.string().refine(isName, { error: nameRule });
+const ms = z.number().min(0);
+const state = z.string().refine(isStatePath, { error: 'a state is one name, or several joined by dots' });
+
+/** `always`, `on-failure` and `no` are what other process managers call the three types. */
+const restart = z
+  .enum(['permanent', 'transient', 'temporary', 'always', 'on-failure', 'no'])
+  .transform((word) =>
+    word === 'always'
+      ? 'permanent'
+      : word === 'on-failure'
+        ? 'transient'
+        : word === 'no'
+          ? 'temporary'
+          : word,
+  );
+
+const backoff = z.strictObject({
+  minMs: ms.default(processDefaults.backoff.minMs),
+  maxMs: ms.default(processDefaults.backoff.maxMs),
+  factor: z.number().min(1).default(processDefaults.backoff.factor),
+  jitter: z.number().min(0).max(1).default(processDefaults.backoff.jitter),
+});
+const giveUp = z.strictObject({
+  restarts: z.number().int().min(0).default(processDefaults.giveUp.restarts),
+  periodMs: ms.default(processDefaults.giveUp.periodMs),
+});
+
+const policy = {
+  restart: restart.default('permanent'),
+  shutdown: z.union([ms, z.literal('kill'), z.literal('infinity')], {
+    error: 'it must be milliseconds, "kill" or "infinity"',
+  }),
+  dependsOn: z.record(name, state).default({}),
+  startTimeoutMs: ms,
+  backoff,
+  stableMs: ms,
+  giveUp,
+};
+
+const processKeys = {
+  ...policy,
+  shutdown: policy.shutdown.default(processDefaults.shutdown),
+  startTimeoutMs: ms.default(processDefaults.startTimeoutMs),
+  backoff: backoff.default(processDefaults.backoff),
+  stableMs: ms.default(processDefaults.stableMs),
+  giveUp: giveUp.default(processDefaults.giveUp),
+  file: z.string().min(1),
+  args: z.array(z.string()).default([]),
+  env: z.record(z.string(), z.string()).default({}),
+  cwd: z.string().optional(),
+};
+
+const nodeSchema = z.strictObject({ kind: z.literal('node'), app: name.optional(), ...processKeys });
+const execSchema = z.strictObject({ kind: z.literal('exec'), ...processKeys });
+
+const supervision = {
+  strategy: z.enum(['one-for-one', 'one-for-all', 'rest-for-one']).default(supervisorDefaults.strategy),
+  intensity: z
+    .union([z.number().int().min(0), z.literal('infinity')], {
+      error: 'it must be a whole number or "infinity"',
+    })
+    .default(supervisorDefaults.intensity),
+  periodMs: ms.default(supervisorDefaults.periodMs),
+};
+const supervisorSchema = z.strictObject({
+  kind: z.literal('supervisor'),
+  ...policy,
+  shutdown: policy.shutdown.default(supervisorDefaults.shutdown),
+  startTimeoutMs: ms.default(supervisorDefaults.startTimeoutMs),
+  backoff: backoff.default(supervisorDefaults.backoff),
+  stableMs: ms.default(supervisorDefaults.stableMs),
+  giveUp: giveUp.default(supervisorDefaults.giveUp),
+  ...supervision,
+  get children() {
+    return children;
+  },
+});
+
+const child = z.discriminatedUnion('kind', [nodeSchema, execSchema, supervisorSchema]);
+export type ChildInput = z.input<typeof nodeSchema> | z.input<typeof execSchema> | SupervisorInput;
+const children: z.ZodType<Record<string, z.output<typeof nodeSchema>>> = z
+  .record(
+    name,
+    z.lazy(() => child),
+  )
+  .refine((record) => Object.keys(record).length > 0, { error: 'at least one child is needed' }) as never;
+
+const topologySchema = z.strictObject({ name, ...supervision, children });
+
+type SupervisionInput = { [K in keyof typeof supervision]?: z.input<(typeof supervision)[K]> };
+export interface SupervisorInput
+  extends SupervisionInput,
+    Omit<z.input<typeof supervisorSchema>, 'children' | keyof SupervisionInput> {
+  children: Record<string, ChildInput>;
+}
+
+/** What `defineTopology` takes. */
+export interface TopologyInput extends SupervisionInput {
+  name: string;
+  children: Record<string, ChildInput>;
+}
+
+type Options<S extends { kind: string }> = Omit<S, 'kind' | 'file'>;
+export type NodeOptions = Options<z.input<typeof nodeSchema>>;
+export type ExecOptions = Options<z.input<typeof execSchema>>;
+
+/**
+ * Checks what a topology file exports and fills in all defaults.
+ * @param file the absolute path of that file; relative paths in it are resolved from there.
+ * @throws {IpcError} ERR_TOPOLOGY_INVALID with one line for each mistake: the key path, what is wrong, what is allowed.
+ */
+export function checkTopology(exported: unknown, file: string): Topology {
+  const parsed = topologySchema.safeParse(exported, { reportInput: true });
+  if (!parsed.success)
+    throw invalid(
+      file,
+      parsed.error.issues.map((issue) => wordingOf(issue, [])),
+    );
+  const { children, ...rest } = parsed.data;
+  const mistakes: string[] = [];
+  const topology = {
+    ...rest,
+    file,
+    children: completeChildren(children as never, dirname(file), 'children', mistakes),
+  };
+  checkGates(topology, 'children', mistakes);
+  if (mistakes.length > 0) throw invalid(file, mistakes);
+  return topology;
+}
+
+type Parsed =
+  | z.output<typeof nodeSchema>
+  | z.output<typeof execSchema>
+  | (z.output<typeof supervisorSchema> & { children: unknown });
+
+function completeChildren(parsed: Record<string, Parsed>, folder: string, path: string, mistakes: string[]) {
+  const complete: Record<string, ChildSpec> = {};
+  for (const [id, spec] of Object.entries(parsed)) {
+    const at = `${path}.${id}`;
+    if (spec.kind === 'supervisor')
+      complete[id] = {
+        ...spec,
+        children: completeChildren(spec.children as never, folder, `${at}.children`, mistakes),
+      };
+    else {
+      const cwd = resolve(folder, spec.cwd ?? '.');
+      if (!usable(cwd, constants.X_OK)) mistakes.push(`${at}.cwd: there is no folder ${cwd}`);
+      const file = fileOf(spec, folder);
+      if (spec.kind === 'node' && !usable(file, constants.R_OK))
+        mistakes.push(`${at}.file: there is no readable file ${file}`);
+      complete[id] =
+        spec.kind === 'node' ? { ...spec, file, cwd, app: spec.app ?? id } : { ...spec, file, cwd };
+    }
+  }
+  return complete;
+}
+
+function fileOf(spec: { kind: string; file: string }, folder: string): string {
+  if (spec.file.startsWith('file:')) return fileURLToPath(spec.file);
+  const isPath = spec.kind === 'node' || isAbsolute(spec.file) || spec.file.startsWith('.');
+  return isPath ? resolve(folder, spec.file) : spec.file;
+}
+
+function usable(path: string, mode: number): boolean {
+  try {
+    accessSync(path, mode);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function checkGates(spec: SupervisorSpec, path: string, mistakes: string[]): void {
+  const ids = Object.keys(spec.children);
+  for (const [id, child] of Object.entries(spec.children)) {
+    for (const [parent, wanted] of Object.entries(child.dependsOn)) {
+      const at = `${path}.${id}.dependsOn.${parent}`;
+      const other = spec.children[parent];
+      if (parent === id) mistakes.push(`${at}: a child can't depend on itself`);
+      else if (!other)
+        mistakes.push(`${at}: no sibling has that name${hint(parent, ids)}; there are ${ids.join(', ')}`);
+      else if (wanted === 'completed' && other.restart === 'permanent')
+        mistakes.push(
+          `${at}: ${parent} never completes, since its restart type is permanent; make it transient or temporary`,
+        );
+      else if (
+        other.kind === 'exec' &&
+        !(hostConditions as readonly string[]).includes(wanted) &&
+        wanted !== 'operative'
+      )
+        mistakes.push(
+          `${at}: ${parent} is a plain program and reports no state ${wanted}; use started, ready or completed`,
+        );
+    }
+    if (child.kind === 'supervisor') checkGates(child, `${path}.${id}.children`, mistakes);
+  }
+  const circle = circleIn(spec);
+  if (circle) mistakes.push(`${path}: children depend on each other in a circle: ${circle.join(' -> ')}`);
+}
+
+function invalid(file: string, mistakes: string[]): IpcError {
+  return IpcError.of('ERR_TOPOLOGY_INVALID', file, mistakes.join('\n  '));
+}
+
+function hint(word: string, known: Iterable<string>): string {
+  const near = nearest(word, known);
+  return near === undefined ? '' : ` (did you mean ${near}?)`;
+}
+
+/** One line for a mistake: where, what is wrong, what is allowed. */
+function wordingOf(issue: z.core.$ZodIssue, above: PropertyKey[]): string {
+  const path = [...above, ...issue.path];
+  const where = path.length === 0 ? 'the exported value' : path.map(String).join('.');
+  switch (issue.code) {
+    case 'unrecognized_keys': {
+      const known = knownKeys(path, issue.input);
+      return issue.keys
+        .map(
+          (key) =>
+            `${[...path, key].map(String).join('.')}: unknown key${hint(key, known)}; allowed: ${known.join(', ')}`,
+        )
+        .join('\n  ');
+    }
+    case 'invalid_value':
+      return `${where}: ${show(issue.input)} is not allowed${hint(String(issue.input), issue.values.map(String))}; allowed: ${issue.values.join(', ')}`;
+    case 'invalid_union':
+      if ('discriminator' in issue)
+        return `${where}: ${show(issue.input)} is no child; make it with node(), exec() or supervisor()`;
+      return `${where}: ${issue.message}, not ${show(issue.input)}`;
+    case 'invalid_key':
+      return `${where}: ${issue.issues.map(({ message }) => message).join('; ')}`;
+    case 'invalid_type':
+      return issue.input === undefined
+        ? `${where}: is missing; it must be of type ${issue.expected}`
+        : `${where}: must be of type ${issue.expected}, not ${show(issue.input)}`;
+    default:
+      return `${where}: ${issue.message}${issue.input === undefined ? '' : `, not ${show(issue.input)}`}`;
+  }
+}
+
+function show(value: unknown): string {
+  const text =
+    typeof value === 'string'
+      ? JSON.stringify(value)
+      : typeof value === 'function'
+        ? 'a function'
+        : JSON.stringify(value);
+  if (text === undefined) return String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+const keysOf: Record<string, string[]> = {
+  topology: Object.keys(topologySchema.shape),
+  backoff: Object.keys(backoff.shape),
+  giveUp: Object.keys(giveUp.shape),
+  node: Object.keys(nodeSchema.shape),
+  exec: Object.keys(execSchema.shape),
+  supervisor: Object.keys(supervisorSchema.shape),
+};
+
+/** The keys that may stand where an unknown one was found. */
+function knownKeys(path: PropertyKey[], found: unknown): string[] {
+  const kind = (found as { kind?: string } | undefined)?.kind;
+  const known = keysOf[kind ?? String(path.at(-1) ?? 'topology')] ?? keysOf.topology!;
+  return known.filter((key) => key !== 'kind');
+}

@@ -1,0 +1,31 @@
+// What a person writes to describe a tree of processes. The entry `actor-ipc/topology`; a file's default export is checked
+// by src/spec/topology-check.ts when it is loaded.
+import type {
+  ChildInput,
+  ExecOptions,
+  NodeOptions,
+  SupervisorInput,
+  TopologyInput,
+} from './topology-check.ts';
+
+export type { ExecOptions, NodeOptions, TopologyInput } from './topology-check.ts';
+
+/** Describes a tree of processes; export it as the default of a topology file. */
+export function defineTopology(topology: TopologyInput): TopologyInput {
+  return topology;
+}
+
+/** A Node process that runs `file`, a path relative to the topology file. Its app is the child's own name by default. */
+export function node(file: string, options: NodeOptions = {}): ChildInput {
+  return { kind: 'node', file, ...options };
+}
+
+/** Any program: an absolute path, one relative to the topology file (`./x`), or a name in PATH. */
+export function exec(file: string, options: ExecOptions = {}): ChildInput {
+  return { kind: 'exec', file, ...options };
+}
+
+/** A supervisor within a supervisor. */
+export function supervisor(options: Omit<SupervisorInput, 'kind'>): ChildInput {
+  return { kind: 'supervisor', ...options };
+}

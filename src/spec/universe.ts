@@ -1,0 +1,187 @@
+// The universe: which apps there are, who may talk to whom, and over which channels. Both sides of a session load the
+// same description; the types of everything that is sent flow from it.
+import { IpcError } from '../errors.ts';
+import { isName, nameRule, nearest } from '../names.ts';
+
+/** What a channel carries: `up` from client to server, `down` from server to client, `requests` either way. */
+export interface ChannelTypes {
+  up?: unknown;
+  down?: unknown;
+  requests?: Record<string, readonly [request: unknown, reply: unknown]>;
+}
+
+export interface ChannelOptions {
+  /** How messages become bytes: `msgpack` takes any data, `bytes` a Uint8Array as it is. */
+  readonly codec: 'msgpack' | 'bytes';
+  /** Size of the ring of each direction: a power of two from 1 KiB to 1 GiB. */
+  readonly capacityBytes: number;
+  /** The largest encoded message; at most half of the ring. */
+  readonly maxMessageBytes: number;
+  /** When a ring is full: `block` lets `send` wait, `drop-newest` drops and counts the message. */
+  readonly overflow: 'block' | 'drop-newest';
+}
+
+export const channelOptionKeys = ['codec', 'capacityBytes', 'maxMessageBytes', 'overflow'] as const;
+
+/** 256 KiB hold some two thousand messages of a hundred bytes: enough for a reader that is late by a few milliseconds. */
+export const channelDefaults = { codec: 'msgpack', capacityBytes: 256 * 1024, overflow: 'block' } as const;
+
+/** A ring's largest record is half of it, so that it fits an empty ring wherever the positions stand. */
+const recordHeaderBytes = 8;
+
+declare const carried: unique symbol;
+
+/** A channel of an app, with its types. */
+export interface ChannelSpec<T extends ChannelTypes = ChannelTypes> extends ChannelOptions {
+  readonly [carried]?: T;
+}
+
+/**
+ * Describes a channel; the type parameter says what it carries.
+ * @throws {IpcError} `ERR_UNIVERSE_INVALID` for sizes that make no ring.
+ */
+export function channel<T extends ChannelTypes>(options: Partial<ChannelOptions> = {}): ChannelSpec<T> {
+  const known: readonly string[] = channelOptionKeys;
+  for (const key of Object.keys(options))
+    if (!known.includes(key)) throw invalid('channel()', unknownKey(key, known));
+  const capacityBytes = options.capacityBytes ?? channelDefaults.capacityBytes;
+  const isRing =
+    Number.isInteger(Math.log2(capacityBytes)) && capacityBytes >= 1024 && capacityBytes <= 2 ** 30;
+  if (!isRing)
+    throw invalid(
+      'channel()',
+      `capacityBytes is ${capacityBytes}; it must be a power of two from 1024 to 2^30`,
+    );
+  const largest = capacityBytes / 2 - recordHeaderBytes;
+  const maxMessageBytes = options.maxMessageBytes ?? largest;
+  if (!Number.isInteger(maxMessageBytes) || maxMessageBytes < 1 || maxMessageBytes > largest)
+    throw invalid(
+      'channel()',
+      `maxMessageBytes is ${maxMessageBytes}; a ring of ${capacityBytes} bytes allows 1 to ${largest}`,
+    );
+  const codec = options.codec ?? channelDefaults.codec;
+  if (codec !== 'msgpack' && codec !== 'bytes')
+    throw invalid('channel()', `codec is ${codec}; it must be "msgpack" or "bytes"`);
+  const overflow = options.overflow ?? channelDefaults.overflow;
+  if (overflow !== 'block' && overflow !== 'drop-newest')
+    throw invalid('channel()', `overflow is ${overflow}; it must be "block" or "drop-newest"`);
+  return { codec, capacityBytes, maxMessageBytes, overflow };
+}
+
+/** What is written about one app in `defineUniverse`. */
+export interface AppInput<Names extends string = string> {
+  /** The apps that may open a session with this one. None: this app serves nobody. */
+  readonly allow?: readonly Names[];
+  /** The channels of each session that this app serves. */
+  readonly channels?: Record<string, ChannelSpec>;
+  /** The user that this app runs as; default: the user of the process that checks. */
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+/** The user and group that an app runs as, where they are not those of its peer. */
+export interface Identity {
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
+}
+
+/** One app of a universe. */
+export interface AppSpec<Channels extends Record<string, ChannelSpec> = Record<string, ChannelSpec>> {
+  readonly name: string;
+  readonly universe: string;
+  readonly allow: readonly string[];
+  readonly channels: Channels;
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
+  /** All apps of the universe, and who they run as. */
+  readonly apps: Readonly<Record<string, Identity>>;
+}
+
+type ChannelsOf<I> = I extends { channels: infer C extends Record<string, ChannelSpec> }
+  ? C
+  : Record<never, never>;
+
+/**
+ * Describes all apps of a universe. Import the result on both sides.
+ * @throws {IpcError} `ERR_UNIVERSE_INVALID` naming the app and what is wrong with it.
+ */
+export function defineUniverse<const A extends { [K in keyof A]: AppInput<keyof A & string> }>(
+  universe: string,
+  apps: A,
+): { readonly [K in keyof A]: AppSpec<ChannelsOf<A[K]>> } {
+  if (!isName(universe)) throw invalid(universe, nameRule);
+  const names = Object.keys(apps);
+  const specs: Record<string, AppSpec> = {};
+  const identities: Record<string, Identity> = {};
+  for (const [name, input] of Object.entries<AppInput>(apps)) {
+    checkApp(universe, name, input, names);
+    const identity = { uid: input.uid, gid: input.gid };
+    identities[name] = identity;
+    specs[name] = Object.freeze({
+      name,
+      universe,
+      allow: input.allow ?? [],
+      channels: input.channels ?? {},
+      ...identity,
+      apps: identities,
+    });
+  }
+  return Object.freeze(specs) as { readonly [K in keyof A]: AppSpec<ChannelsOf<A[K]>> };
+}
+
+function checkApp(universe: string, name: string, input: AppInput, names: string[]): void {
+  const fail = (why: string) => invalid(universe, `app ${name}: ${why}`);
+  if (!isName(name)) throw fail(nameRule);
+  const known = ['allow', 'channels', 'uid', 'gid'];
+  for (const key of Object.keys(input)) if (!known.includes(key)) throw fail(unknownKey(key, known));
+  for (const allowed of input.allow ?? [])
+    if (!names.includes(allowed))
+      throw fail(`allow names ${allowed}, which is no app of this universe${meant(allowed, names)}`);
+  for (const [channelName, spec] of Object.entries(input.channels ?? {})) {
+    if (!isName(channelName)) throw fail(`channel ${channelName}: ${nameRule}`);
+    if (typeof spec?.capacityBytes !== 'number')
+      throw fail(`channel ${channelName} must be made by channel()`);
+  }
+}
+
+/** What both sides of a session must agree on, as it travels in the log-in. */
+export interface UniverseExtract {
+  readonly universe: string;
+  readonly channels: Readonly<Record<string, ChannelOptions>>;
+}
+
+export function extractOf(server: AppSpec): UniverseExtract {
+  const channels: Record<string, ChannelOptions> = {};
+  for (const [name, { codec, capacityBytes, maxMessageBytes, overflow }] of Object.entries(server.channels))
+    channels[name] = { codec, capacityBytes, maxMessageBytes, overflow };
+  return { universe: server.universe, channels };
+}
+
+/** The first thing in which two extracts differ, in words; undefined if both sides agree. */
+export function differenceOf(server: UniverseExtract, client: UniverseExtract): string | undefined {
+  if (server.universe !== client.universe)
+    return `the server is in universe ${server.universe}, the client in ${client.universe}`;
+  for (const name of Object.keys(server.channels))
+    if (!(name in client.channels)) return `the client does not know channel ${name}`;
+  for (const [name, theirs] of Object.entries(client.channels)) {
+    const mine = server.channels[name];
+    if (!mine) return `the server does not know channel ${name}`;
+    for (const key of channelOptionKeys)
+      if (mine[key] !== theirs[key])
+        return `channel ${name} has ${key} ${mine[key]} at the server and ${theirs[key]} at the client`;
+  }
+  return undefined;
+}
+
+function invalid(where: string, why: string): IpcError {
+  return IpcError.of('ERR_UNIVERSE_INVALID', where, why);
+}
+
+function unknownKey(key: string, known: readonly string[]): string {
+  return `unknown key ${key}${meant(key, known)}; allowed: ${known.join(', ')}`;
+}
+
+function meant(word: string, known: readonly string[]): string {
+  const near = nearest(word, known);
+  return near === undefined ? '' : ` (did you mean ${near}?)`;
+}
