@@ -1,0 +1,168 @@
+// ChannelEnd: the data plane of one channel. A message goes from the caller through `open` and the encoder into the ring,
+// and from the ring through the decoder to whoever receives; no machine, registry or session is asked.
+//
+// Whether bytes may flow is decided elsewhere (src/machines/channel.ts) and told here by openForUse, drain and finish.
+import { IpcError } from '../errors.ts';
+import type { Channel, ChannelStats, WaitOptions } from '../spec/session.ts';
+import type { ChannelOptions } from '../spec/universe.ts';
+import type { Link, LinkMember } from './link.ts';
+import { Receiver } from './receiver.ts';
+import { Requests } from './requests.ts';
+import { Sender } from './sender.ts';
+
+/** What the channel's lifecycle learns from its lanes. */
+export interface ChannelObserver {
+  /** The peer will send nothing more. */
+  peerEnded(): void;
+  /** The peer's memory, or what it sent, makes no sense. */
+  broken(why: string): void;
+}
+
+export class ChannelEnd implements Channel, LinkMember {
+  readonly name: string;
+  /** Byte offset in the peer's segment of the word that moves when the peer sends. */
+  readonly tailBytes: number;
+  open = false;
+
+  readonly #sender: Sender;
+  readonly #receiver: Receiver;
+  readonly #requests: Requests;
+  #finished: IpcError | undefined;
+
+  constructor(name: string, options: ChannelOptions, link: Link, lane: number, observer: ChannelObserver) {
+    const { writer, reader } = link.lane(lane);
+    this.name = name;
+    this.tailBytes = reader.tailBytes;
+    this.#sender = new Sender(name, options, link, writer);
+    this.#requests = new Requests(name, this.#sender);
+    this.#receiver = new Receiver(name, options.codec, link, reader, {
+      numbered: (kind, number, value) => this.#requests.receive(kind, number, value),
+      looksAhead: () => this.#requests.expectsAny,
+      peerEnded: () => observer.peerEnded(),
+      broken: (why) => observer.broken(why),
+    });
+  }
+
+  trySend(message: unknown): boolean {
+    if (!this.open) throw this.#refusal();
+    return this.#sender.trySend(message);
+  }
+
+  send(message: unknown, options?: WaitOptions): Promise<void> {
+    try {
+      if (!this.open) throw this.#refusal();
+      return this.#sender.send(message, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  flush(options?: WaitOptions): Promise<void> {
+    return this.#finished ? Promise.reject(this.#finished) : this.#sender.flush(options);
+  }
+
+  tryReceive(): unknown {
+    return this.#receiver.tryReceive();
+  }
+
+  receive(options?: WaitOptions): Promise<unknown> {
+    return this.#receiver.receive(options);
+  }
+
+  onBatch(handler: (messages: unknown[]) => void): () => void {
+    return this.#receiver.onBatch(handler);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<unknown, void> {
+    for (;;) {
+      let message: unknown;
+      try {
+        message = await this.receive();
+      } catch (error) {
+        if (error instanceof IpcError && error.code === 'ERR_CHANNEL_CLOSED') return;
+        throw error;
+      }
+      yield message;
+    }
+  }
+
+  request(name: string, value: unknown, options?: WaitOptions): Promise<unknown> {
+    if (!this.open) return Promise.reject(this.#refusal());
+    const answer = this.#requests.ask(name, value, options);
+    // The answer may stand behind messages that nobody takes.
+    this.#receiver.pollNow();
+    return answer;
+  }
+
+  onRequest(name: string, handler: (value: unknown) => unknown): () => void {
+    const end = this.#requests.handle(name, handler);
+    this.#receiver.pollNow();
+    return end;
+  }
+
+  reply(event: { readonly requestId?: number | undefined }, value: unknown): void {
+    if (!this.open) throw this.#refusal();
+    this.#requests.reply(event.requestId, value);
+  }
+
+  stats(): ChannelStats {
+    const { sent, dropped, full } = this.#sender;
+    const unreadBytes = this.#finished ? 0 : this.#sender.unreadBytes;
+    return { sent, received: this.#receiver.received, dropped, full, unreadBytes };
+  }
+
+  /** Messages and requests become calls of `onMessage`, as the events of a machine need it. */
+  deliverTo(onMessage: (message: unknown, request?: string, requestId?: number) => void): void {
+    this.#requests.onRequest((name, value, id) => onMessage(value, name, id));
+    this.#receiver.onMessage((message) => onMessage(message));
+  }
+
+  poll(): boolean {
+    if (this.#finished) return false;
+    this.#sender.poll();
+    return this.#receiver.poll();
+  }
+
+  openForUse(): void {
+    this.open = true;
+  }
+
+  /**
+   * Refuses new messages and resolves when the peer has taken all that was accepted. The end mark follows, for a peer that
+   * goes on reading.
+   */
+  async drain(options: WaitOptions): Promise<void> {
+    this.open = false;
+    await this.#sender.flush(options);
+    this.#sender.sendEnd();
+  }
+
+  /** Messages in our ring that the peer never took. */
+  unread(): number {
+    return this.#sender.unread();
+  }
+
+  /**
+   * Ends all use; `cause` is ERR_CHANNEL_CLOSED or ERR_CHANNEL_HOSED. What has arrived is handed on first: handlers get
+   * it now, receive and tryReceive get it later.
+   */
+  finish(cause: IpcError): void {
+    if (this.#finished) return;
+    try {
+      this.#receiver.finish(cause);
+    } catch (error) {
+      // A handler's own mistake must not stop the teardown; it is thrown where any handler's would be.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+    this.open = false;
+    this.#finished = cause;
+    this.#requests.finish(cause);
+    this.#sender.finish(cause);
+  }
+
+  #refusal(): IpcError {
+    return this.#finished ?? IpcError.of('ERR_CHANNEL_CLOSED', this.name);
+  }
+}

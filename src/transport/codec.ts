@@ -1,0 +1,142 @@
+// Codecs: how a message becomes bytes in a ring and comes out again.
+//
+// An encoder leaves its result in `buffer` from `start` on, valid until it encodes again: the channel copies it into the
+// ring at once. A decoder is given bytes in the writer's memory, which the writer may still change, so what it returns
+// never points into them.
+import { Packr } from 'msgpackr';
+
+export interface Encoder {
+  buffer: Uint8Array;
+  start: number;
+  length: number;
+  /** Puts the bytes of `value` into the three fields. Throws what the codec throws for a value that it can't express. */
+  encode(value: unknown): void;
+  /** Shapes of objects that the peer has not been told yet; the next message uses them. */
+  readonly structures: readonly string[][];
+}
+
+export interface Decoder {
+  /** Throws on bytes that are none of this codec's. */
+  decode(ring: Uint8Array, at: number, length: number): unknown;
+  /** Learns the shape with that index. @returns false if it is not the next one or makes no sense. */
+  learn(index: number, names: unknown): boolean;
+}
+
+export interface Codec {
+  encoder(): Encoder;
+  decoder(): Decoder;
+}
+
+export type CodecName = 'msgpack' | 'bytes';
+
+/** From msgpackr: answer the whole target with `start` and `end` set, and let the next call write over it. */
+const reuseAndReset = 512 | 1024;
+/** msgpackr gives the first 32 shapes a one-byte name; objects of further shapes carry their field names. */
+const structuresMax = 32;
+const fieldsMax = 1024;
+
+interface Packed extends Uint8Array {
+  start?: number;
+  end?: number;
+}
+
+class MsgpackEncoder implements Encoder {
+  buffer: Uint8Array = new Uint8Array(0);
+  start = 0;
+  length = 0;
+  readonly structures: string[][] = [];
+  readonly #packr: Packr;
+
+  constructor() {
+    const structures = this.structures;
+    this.#packr = new Packr({
+      structures,
+      maxSharedStructures: structuresMax,
+      saveStructures: () => true,
+      moreTypes: true,
+    } as ConstructorParameters<typeof Packr>[0]);
+  }
+
+  encode(value: unknown): void {
+    // Never useBuffer(): the target belongs to the whole module, so whoever else packs in this process would write into
+    // ours. In this mode the bytes stay where msgpackr put them, and are copied into the ring before anybody packs again.
+    const packed = this.#packr.pack(value, reuseAndReset) as Packed;
+    this.buffer = packed;
+    // The first message with a new shape comes as a view of its own, without `start`.
+    this.start = packed.start ?? 0;
+    this.length = (packed.end ?? packed.length) - this.start;
+  }
+}
+
+class MsgpackDecoder implements Decoder {
+  #scratch = Buffer.allocUnsafeSlow(4096);
+  readonly #structures: string[][] = [];
+  readonly #range = { start: 0, end: 0 };
+  readonly #packr = new Packr({
+    structures: this.#structures,
+    maxSharedStructures: structuresMax,
+    copyBuffers: true,
+    moreTypes: true,
+  } as ConstructorParameters<typeof Packr>[0]);
+
+  decode(ring: Uint8Array, at: number, length: number): unknown {
+    if (length > this.#scratch.length)
+      this.#scratch = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(length)));
+    this.#scratch.set(ring.subarray(at, at + length));
+    this.#range.end = length;
+    return this.#packr.unpack(this.#scratch, this.#range);
+  }
+
+  learn(index: number, names: unknown): boolean {
+    const known = this.#structures as string[][] & { sharedLength: number };
+    const valid =
+      index === known.length &&
+      index < structuresMax &&
+      Array.isArray(names) &&
+      names.length <= fieldsMax &&
+      names.every((name) => typeof name === 'string');
+    if (!valid) return false;
+    known.push(names);
+    known.sharedLength = known.length;
+    return true;
+  }
+}
+
+class BytesEncoder implements Encoder {
+  buffer: Uint8Array = new Uint8Array(0);
+  readonly start = 0;
+  length = 0;
+  readonly structures: readonly string[][] = [];
+
+  encode(value: unknown): void {
+    if (!(value instanceof Uint8Array)) throw new TypeError('the bytes codec takes a Uint8Array or a Buffer');
+    this.buffer = value;
+    this.length = value.byteLength;
+  }
+}
+
+const bytesDecoder: Decoder = {
+  decode: (ring, at, length) => ring.slice(at, at + length),
+  learn: () => false,
+};
+
+export const codecs: Readonly<Record<CodecName, Codec>> = {
+  msgpack: { encoder: () => new MsgpackEncoder(), decoder: () => new MsgpackDecoder() },
+  bytes: { encoder: () => new BytesEncoder(), decoder: () => bytesDecoder },
+};
+
+const plainPackr = new Packr({
+  useRecords: false,
+  copyBuffers: true,
+  moreTypes: true,
+} as ConstructorParameters<typeof Packr>[0]);
+
+/** Self-contained msgpack: for requests, frames and whatever has more than one reader. The result is the caller's. */
+export function packPlain(value: unknown): Buffer {
+  return plainPackr.pack(value);
+}
+
+/** Throws on bytes that are not one whole msgpack value. */
+export function unpackPlain(bytes: Uint8Array): unknown {
+  return plainPackr.unpack(bytes);
+}

@@ -1,0 +1,32 @@
+// Feed link: the shared memory in which a child's records travel to the root. One lane; the root's own stays empty.
+import type { ChannelOptions } from '../spec/universe.ts';
+import { type Frame, wholeOf } from './frame.ts';
+import { Link } from './link.ts';
+import { takeFds } from './packet-socket.ts';
+
+const capacityBytes = 512 * 1024;
+
+export const feedLane: ChannelOptions = {
+  codec: 'msgpack',
+  capacityBytes,
+  maxMessageBytes: capacityBytes / 2 - 8,
+  overflow: 'block',
+};
+
+/** What one side hands to the other: its memory and its bell. */
+export interface FeedLinkOffer {
+  readonly segmentBytes: number;
+  readonly segmentFd: number;
+  readonly bellFd: number;
+}
+
+/** Nobody waits for a record: the link never spins. */
+export function openFeedLink(): Link {
+  return new Link([capacityBytes], 0);
+}
+
+/** The offer in a frame. @throws an Error if it makes no sense; the descriptors are closed then. */
+export function offerIn(frame: Frame, fds: number[]): FeedLinkOffer {
+  const [segmentFd, bellFd] = takeFds(fds, 2, frame.t) as [number, number];
+  return { segmentBytes: wholeOf(frame, 'segmentBytes'), segmentFd, bellFd };
+}

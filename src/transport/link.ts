@@ -1,0 +1,134 @@
+// Link: the shared memory of one session seen from one side: our segment and the peer's, the doorbell between them, and
+// the channels whose lanes stand in them. The data plane of a session; machines decide when it opens and ends.
+import { IpcError, messageOf } from '../errors.ts';
+import { LaneReader, LaneWriter } from './lane.ts';
+import { type NativeDoorbell, type NativeSegment, native } from './native.ts';
+
+/** As in cpp/shm/layout.h. */
+export const segmentKind = { session: 1, channel: 2, recorder: 3 } as const;
+
+/** Awake for this long after the last message, if messages come that fast; 0 never spins. */
+export const spinDefaultUs = 20;
+
+/** A peer's segment is refused above this, since even reading its holes would allocate memory. */
+export const peerSegmentBytesMax = 2 ** 32 - 1;
+
+/** What has lanes in a link and is called when the peer has written or read. */
+export interface LinkMember {
+  /** Byte offset in the peer's segment of the word that moves when the peer writes. */
+  readonly tailBytes: number;
+  /** Handles what there is, up to a bounded amount. @returns whether something was left for another turn. */
+  poll(): boolean;
+}
+
+export class Link {
+  readonly #own: NativeSegment;
+  readonly #doorbell: NativeDoorbell;
+  readonly #parkAt = native().layout.parkOffset >> 2;
+  #peer: NativeSegment | undefined;
+  #peerWords: Int32Array = new Int32Array(0);
+  #rung = 0;
+  #members: LinkMember[] = [];
+  #closed = false;
+
+  /**
+   * Creates our segment with one lane per capacity (bytes, powers of two).
+   * @throws {IpcError} ERR_SYSTEM.
+   */
+  constructor(capacities: number[], spinUs: number = spinDefaultUs) {
+    try {
+      this.#own = new (native().Segment)(segmentKind.session, capacities, 0);
+      this.#doorbell = new (native().Doorbell)(this.#own, spinUs);
+    } catch (error) {
+      throw IpcError.from(error, 'ERR_SYSTEM', 'creating shared memory', messageOf(error));
+    }
+  }
+
+  /** The size of our segment, and the descriptors of it and of our bell, for the peer. */
+  get offer(): { bytes: number; fds: [segment: number, bell: number] } {
+    return { bytes: this.#own.bytes, fds: [this.#own.fd, this.#doorbell.fd] };
+  }
+
+  /**
+   * Maps the peer's segment and takes its bell; both descriptors are ours from now on, also if this throws.
+   * @throws {IpcError} ERR_MEMORY.
+   */
+  attach(bytes: number, segmentFd: number, bellFd: number): void {
+    let bellTaken = false;
+    try {
+      this.#peer = new (native().Segment)(segmentKind.session, segmentFd, bytes, peerSegmentBytesMax);
+      if (!sameRings(this.#own, this.#peer)) throw new Error('its lanes are not those of the session');
+      bellTaken = true;
+      this.#doorbell.adoptPeer(bellFd);
+    } catch (error) {
+      if (!bellTaken) native().closeFd(bellFd);
+      throw IpcError.from(error, 'ERR_MEMORY', messageOf(error));
+    }
+    this.#peer.closeFile();
+    this.#peerWords = new Int32Array(this.#peer.buffer);
+  }
+
+  /** The two ends of that lane. REQUIRES: attached. */
+  lane(index: number): { writer: LaneWriter; reader: LaneReader } {
+    const peer = this.#peer!;
+    return { writer: new LaneWriter(this.#own, peer, index), reader: new LaneReader(this.#own, peer, index) };
+  }
+
+  /** Begins to listen for the peer. REQUIRES: attached. */
+  start(members: LinkMember[]): void {
+    // The descriptor has been handed over; the mapping stays.
+    this.#own.closeFile();
+    const peer = this.#peer!;
+    this.#members = members;
+    for (const { tailBytes } of members)
+      this.#doorbell.watch(peer, tailBytes, Atomics.load(this.#peerWords, tailBytes >> 2) >>> 0);
+    this.#doorbell.listen(() => this.poll());
+    // What came before we listened counts too.
+    if (this.poll()) this.again();
+  }
+
+  /** Calls back when the peer's head at that place moves. @returns a function that ends it. */
+  watchHead(headBytes: number, seen: number): () => void {
+    const slot = this.#doorbell.watch(this.#peer!, headBytes, seen >>> 0);
+    return () => {
+      if (!this.#closed) this.#doorbell.unwatch(slot);
+    };
+  }
+
+  /** SYNC park-or-ring: wakes the peer if it sleeps. Call it after each publish, and after a release that is wanted. */
+  notify(): void {
+    const word = Atomics.load(this.#peerWords, this.#parkAt);
+    if ((word & 1) !== 0 && word !== this.#rung) {
+      this.#rung = word;
+      this.#doorbell.ring();
+    }
+  }
+
+  /** Has all channels looked at in the next turn of the event loop: something was left for it. */
+  again(): void {
+    if (!this.#closed) this.#doorbell.again();
+  }
+
+  /** Looks at all channels. Also called once more when the peer has died, who may have died between store and ring. */
+  poll(): boolean {
+    let more = false;
+    for (const member of this.#members) if (member.poll()) more = true;
+    return more;
+  }
+
+  /** Unmaps everything; channels must not touch their lanes any more. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#members = [];
+    this.#doorbell.close();
+    this.#peer?.close();
+    this.#own.close();
+  }
+}
+
+function sameRings(own: NativeSegment, peer: NativeSegment): boolean {
+  const mine = own.rings;
+  const theirs = peer.rings;
+  return mine.length === theirs.length && mine.every((value, i) => value === theirs[i]);
+}

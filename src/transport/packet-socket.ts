@@ -1,0 +1,157 @@
+// PacketSocket: frames and descriptors between two processes, in order, each whole or not at all. The control plane of
+// sessions, of supervised processes and of the command line.
+import { IpcError, messageOf } from '../errors.ts';
+import { decodeFrame, encodeFrame, type Frame } from './frame.ts';
+import { type Credentials, type NativeSocket, native, nativeCode, type SocketEnd } from './native.ts';
+
+/** Frames that may wait for room in the kernel's queue; a peer that reads nothing can't make us hold more. */
+const outboxMax = 256;
+
+export interface PacketObserver {
+  /** The descriptors are the receiver's to close. Throws if the frame makes no sense; the socket then ends. */
+  frame(frame: Frame, fds: number[], sender: Credentials): void;
+  /** Called once, at the end of the stream or at the first frame that makes no sense. */
+  ended(end: SocketEnd, why: string): void;
+}
+
+export class PacketSocket {
+  readonly #socket: NativeSocket;
+  #outbox: { bytes: Uint8Array; fds: number[] }[] = [];
+  #observer: PacketObserver | undefined;
+  #closed = false;
+  #lingering = false;
+
+  private constructor(socket: NativeSocket) {
+    this.#socket = socket;
+  }
+
+  /** @throws the addon's error: code SYSTEM with errno (ENOENT, ECONNREFUSED, EACCES), or AGAIN for a full backlog. */
+  static connect(path: string): PacketSocket {
+    return new PacketSocket(new (native().Socket)(path));
+  }
+
+  /** Takes over a connected descriptor. */
+  static adopt(fd: number): PacketSocket {
+    return new PacketSocket(new (native().Socket)(fd));
+  }
+
+  /** The process at the other end when the connection was made. */
+  get peer(): Credentials {
+    return this.#socket.peer();
+  }
+
+  /** Begins to receive, or goes on with another observer. */
+  listen(observer: PacketObserver): void {
+    const first = this.#observer === undefined;
+    this.#observer = observer;
+    if (!first) return;
+    this.#socket.listen(
+      (bytes, fds, sender) => this.#onPacket(bytes, fds, sender),
+      (end) => this.#end(end, endings[end]),
+      () => this.#onRoom(),
+    );
+  }
+
+  /** Whether this socket alone keeps the process running; it does by default. */
+  hold(on: boolean): void {
+    this.#socket.hold(on);
+  }
+
+  /**
+   * Sends a frame, or queues it while the peer reads slowly. Descriptors stay the caller's.
+   * A peer that is gone is told by `ended`, not here.
+   * @throws {IpcError} ERR_PROTOCOL if the peer has let too many frames pile up; ERR_SYSTEM for a frame that is too large.
+   */
+  send(frame: Frame, fds: number[] = []): void {
+    if (this.#closed) return;
+    const bytes = encodeFrame(frame);
+    if (this.#outbox.length >= outboxMax)
+      throw IpcError.of('ERR_PROTOCOL', 'the peer', `it left ${outboxMax} frames unread`);
+    if (this.#outbox.length > 0 || !this.#trySend(bytes, fds)) this.#outbox.push({ bytes, fds });
+  }
+
+  /** Closes once the kernel has taken what was sent. Nothing is received any more. */
+  close(): void {
+    if (this.#closed) return;
+    if (this.#outbox.length > 0 && !this.#lingering) {
+      this.#lingering = true;
+      this.#observer = undefined;
+      return;
+    }
+    this.#closed = true;
+    this.#outbox = [];
+    this.#socket.close();
+  }
+
+  /** Closes now, whatever waits. */
+  destroy(): void {
+    this.#outbox = [];
+    this.close();
+  }
+
+  #trySend(bytes: Uint8Array, fds: number[]): boolean {
+    try {
+      if (this.#socket.send(bytes, fds)) return true;
+      this.#socket.wantRoom();
+      return false;
+    } catch (error) {
+      const code = nativeCode(error);
+      // The end of the stream tells it, after what the peer had still sent.
+      if (code === 'CLOSED' || code === 'RESET') return true;
+      throw IpcError.from(error, 'ERR_SYSTEM', 'sending a frame', messageOf(error));
+    }
+  }
+
+  #onRoom(): void {
+    for (let next = this.#outbox[0]; next && this.#trySend(next.bytes, next.fds); next = this.#outbox[0])
+      this.#outbox.shift();
+    if (this.#lingering && this.#outbox.length === 0) this.close();
+  }
+
+  #onPacket(bytes: Buffer, fds: number[], sender: Credentials): void {
+    if (!this.#observer) {
+      closeAll(fds);
+      return;
+    }
+    let frame: Frame;
+    try {
+      frame = decodeFrame(bytes);
+    } catch (error) {
+      closeAll(fds);
+      this.#end('BAD_PACKET', messageOf(error));
+      return;
+    }
+    try {
+      this.#observer.frame(frame, fds, sender);
+    } catch (error) {
+      this.#end('BAD_PACKET', messageOf(error));
+    }
+  }
+
+  #end(end: SocketEnd, why: string): void {
+    const observer = this.#observer;
+    this.#observer = undefined;
+    if (this.#lingering) this.destroy();
+    observer?.ended(end, why);
+  }
+}
+
+const endings: Record<SocketEnd, string> = {
+  CLOSED: 'it closed the connection',
+  RESET: 'it closed the connection without reading what was sent',
+  BAD_PACKET: 'it sent a packet that was empty or cut off',
+  SYSTEM: 'the connection failed',
+};
+
+/** Closes descriptors that arrived where none, or fewer, belong. */
+export function closeAll(fds: number[]): void {
+  for (const fd of fds.splice(0)) native().closeFd(fd);
+}
+
+/** Takes exactly `count` descriptors out of the list. @throws if there are more or fewer; all are closed then. */
+export function takeFds(fds: number[], count: number, what: string): number[] {
+  if (fds.length === count) return fds.splice(0);
+  const found = fds.length;
+  closeAll(fds);
+  throw new Error(`${what} came with ${found} descriptors instead of ${count}`);
+}

@@ -1,0 +1,18 @@
+// The kinds of records that travel on a channel's lane. Kind 1 fills the end of the ring and belongs to the lane.
+
+export const recordKind = {
+  /** A message in the channel's codec. */
+  message: 2,
+  /** Request number, then [name, value] in msgpack. */
+  request: 3,
+  /** Request number, then the value in msgpack. */
+  reply: 4,
+  /** Request number, then { code, message } in msgpack: why there is no reply. */
+  failure: 5,
+  /** Request number: the asker no longer waits. */
+  cancel: 6,
+  /** [index, field names] in msgpack: a shape of objects, told once before its first use. */
+  structure: 7,
+  /** Nothing follows in this direction. */
+  end: 8,
+} as const;
