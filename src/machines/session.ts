@@ -1,0 +1,257 @@
+// Session: one conversation between two processes, from either side. It ends exactly once: closed by us, or hosed by the
+// first thing that makes it unusable. When the other side dies here, the socket's end hoses the session; the channels hand
+// over what had arrived and fail with that cause; the owner is told once, and lets go of the memory when it is done.
+import { assign, setup } from 'xstate';
+import type { ErrorData } from '../errors.ts';
+import type { HoseReason, Side } from '../spec/session.ts';
+import { effect } from './effect.ts';
+
+export interface SessionInput {
+  readonly side: Side;
+  /** The app at the other end. */
+  readonly peerApp: string;
+  readonly loginTimeoutMs: number;
+  /** How long a close may take to send what was accepted. */
+  readonly closeTimeoutMs: number;
+  readonly channels: readonly string[];
+}
+
+export interface SessionContext extends SessionInput {
+  readonly openChannels: readonly string[];
+  readonly reason: string;
+  readonly hosed: { readonly reason: HoseReason; readonly why: string } | null;
+  readonly error: ErrorData | null;
+}
+
+export type SessionEvent =
+  // Opening, at the client.
+  | { type: 'dial.connected' }
+  | { type: 'dial.failed'; error: ErrorData }
+  | { type: 'login.accepted' }
+  | { type: 'login.rejected'; error: ErrorData }
+  // Opening, at both.
+  | { type: 'attach' }
+  // Ending.
+  | { type: 'close'; reason: string }
+  | { type: 'peer.goodbye'; why: string }
+  | { type: 'peer.closed'; why: string }
+  | { type: 'peer.reset'; why: string }
+  | { type: 'protocol.violated'; why: string }
+  | { type: 'memory.failed'; why: string }
+  | { type: 'channel.peer-ended'; name: string }
+  | { type: 'channel.ended'; name: string }
+  | { type: 'release' };
+
+/** What a session tells its owner. */
+export type SessionReport =
+  /** Both ends are ready. */
+  | { readonly type: 'session.opened' }
+  /** Its channels may be used. */
+  | { readonly type: 'session.attached' }
+  | { readonly type: 'session.failed'; readonly error: ErrorData }
+  | { readonly type: 'session.closed'; readonly reason: string }
+  | { readonly type: 'session.hosed'; readonly reason: HoseReason; readonly why: string }
+  | { readonly type: 'channel.closed'; readonly channel: string };
+
+/** A session whose owner does not let go of it in this time is torn down all the same. */
+const releaseTimeoutMs = 5_000;
+
+type Facts = { context: SessionContext };
+
+const hosedBy = (reason: HoseReason) => ({
+  target: '#session.hosed',
+  actions: {
+    type: 'noteHosed' as const,
+    params: ({ event }: { event: { why: string } }) => ({ reason, why: event.why }),
+  },
+});
+
+export const sessionMachine = setup({
+  types: {
+    input: {} as SessionInput,
+    context: {} as SessionContext,
+    events: {} as SessionEvent,
+  },
+  actions: {
+    report: effect('session', 'report') as (_: unknown, report: SessionReport) => void,
+    /** Connects to the server's socket; then `dial.connected` or `dial.failed`. */
+    dial: effect('session', 'dial'),
+    /** Sends the hello with our memory; then `login.accepted` or `login.rejected`. */
+    logIn: effect('session', 'logIn'),
+    /** Says that we are ready. */
+    sendReady: effect('session', 'sendReady'),
+    /** Lets messages flow on all channels. */
+    openChannels: effect('session', 'openChannels'),
+    /** Drains all channels. */
+    closeChannels: effect('session', 'closeChannels'),
+    sendGoodbye: effect('session', 'sendGoodbye') as (_: unknown, goodbye: { reason: string }) => void,
+    /** Ends all channels with the one cause. */
+    hoseChannels: effect('session', 'hoseChannels') as (
+      _: unknown,
+      cause: { reason: HoseReason; why: string },
+    ) => void,
+    /** Closes the socket and unmaps everything. */
+    tearDown: effect('session', 'tearDown'),
+    noteReason: assign((_, { reason }: { reason: string }) => ({ reason })),
+    noteHosed: assign((_, hosed: { reason: HoseReason; why: string }) => ({ hosed })),
+    noteError: assign(({ event }) => ('error' in event ? { error: event.error } : {})),
+    noteLoginTimeout: assign(({ context: { loginTimeoutMs, peerApp } }) => ({
+      error: {
+        code: 'ERR_LOGIN_TIMEOUT' as const,
+        message: `app ${peerApp} did not complete the log-in within ${loginTimeoutMs} ms`,
+      },
+    })),
+    noteStopped: assign(({ context: { peerApp } }) => ({
+      error: {
+        code: 'ERR_SESSION_CLOSED' as const,
+        message: `the session with ${peerApp} was closed before it opened`,
+      },
+    })),
+    noteLost: assign(({ context: { peerApp }, event }) => ({
+      error: {
+        code: 'ERR_NO_SERVER' as const,
+        message: `app ${peerApp}: ${'why' in event ? event.why : 'it went away'} during the log-in`,
+      },
+    })),
+    noteChannelsOpen: assign(({ context: { channels } }) => ({ openChannels: channels })),
+    noteChannelEnd: assign(({ context, event }) =>
+      'name' in event ? { openChannels: context.openChannels.filter((name) => name !== event.name) } : {},
+    ),
+  },
+  guards: {
+    isClient: ({ context }) => context.side === 'client',
+    allChannelsEnded: ({ context }) => context.openChannels.length === 0,
+  },
+  delays: {
+    loginTimeout: ({ context }) => context.loginTimeoutMs,
+    // A little more than the channels have for themselves.
+    closeTimeout: ({ context }) => context.closeTimeoutMs + 100,
+    releaseTimeout: releaseTimeoutMs,
+  },
+}).createMachine({
+  id: 'session',
+  context: ({ input }) => ({ ...input, openChannels: [], reason: '', hosed: null, error: null }),
+  initial: 'choosing',
+  on: {
+    'channel.ended': { actions: 'noteChannelEnd' },
+  },
+  states: {
+    choosing: { always: [{ guard: 'isClient', target: 'opening' }, { target: 'almostOpen' }] },
+    opening: {
+      initial: 'dialling',
+      after: { loginTimeout: { target: 'failed', actions: 'noteLoginTimeout' } },
+      on: {
+        close: { target: 'failed', actions: 'noteStopped' },
+        'peer.closed': { target: 'failed', actions: 'noteLost' },
+        'peer.reset': { target: 'failed', actions: 'noteLost' },
+        'peer.goodbye': { target: 'failed', actions: 'noteLost' },
+        'protocol.violated': { target: 'failed', actions: 'noteLost' },
+      },
+      states: {
+        dialling: {
+          description: "Connects to the server's socket.",
+          entry: 'dial',
+          on: {
+            'dial.connected': 'loggingIn',
+            'dial.failed': { target: '#session.failed', actions: 'noteError' },
+          },
+        },
+        loggingIn: {
+          description: 'Has said hello; the server checks it.',
+          entry: 'logIn',
+          on: {
+            'login.accepted': { target: '#session.almostOpen', actions: 'sendReady' },
+            'login.rejected': { target: '#session.failed', actions: 'noteError' },
+          },
+        },
+      },
+    },
+    almostOpen: {
+      description: 'Both ends are ready; what comes is kept until the owner has attached itself.',
+      entry: { type: 'report', params: { type: 'session.opened' } },
+      on: {
+        attach: 'open',
+        close: {
+          target: 'closing',
+          actions: { type: 'noteReason', params: ({ event }) => ({ reason: event.reason }) },
+        },
+        'peer.goodbye': hosedBy('peer.goodbye'),
+        'peer.closed': hosedBy('peer.closed'),
+        'peer.reset': hosedBy('peer.reset'),
+        'protocol.violated': hosedBy('protocol'),
+        'memory.failed': hosedBy('memory'),
+      },
+    },
+    open: {
+      description: 'Equal sides; messages flow.',
+      entry: ['noteChannelsOpen', 'openChannels', { type: 'report', params: { type: 'session.attached' } }],
+      on: {
+        'channel.peer-ended': {
+          actions: {
+            type: 'report',
+            params: ({ event }) => ({ type: 'channel.closed', channel: event.name }),
+          },
+        },
+        close: {
+          target: 'closing',
+          actions: { type: 'noteReason', params: ({ event }) => ({ reason: event.reason }) },
+        },
+        'peer.goodbye': hosedBy('peer.goodbye'),
+        'peer.closed': hosedBy('peer.closed'),
+        'peer.reset': hosedBy('peer.reset'),
+        'protocol.violated': hosedBy('protocol'),
+        'memory.failed': hosedBy('memory'),
+      },
+    },
+    closing: {
+      description: 'Closed by us: what was accepted is sent, within a deadline.',
+      entry: 'closeChannels',
+      after: { closeTimeout: 'closed' },
+      always: { guard: 'allChannelsEnded', target: 'closed' },
+      // Whatever the peer does now, we had decided to end.
+      on: {
+        'peer.goodbye': 'closed',
+        'peer.closed': 'closed',
+        'peer.reset': 'closed',
+        'protocol.violated': 'closed',
+        'memory.failed': 'closed',
+      },
+    },
+    closed: {
+      description: 'Ended by us; the peer has been told why.',
+      entry: [
+        { type: 'sendGoodbye', params: ({ context }: Facts) => ({ reason: context.reason }) },
+        {
+          type: 'report',
+          params: ({ context }: Facts): SessionReport => ({ type: 'session.closed', reason: context.reason }),
+        },
+      ],
+      on: { release: 'released' },
+      after: { releaseTimeout: 'released' },
+    },
+    hosed: {
+      description: 'Unusable for good; the first cause is kept.',
+      entry: [
+        { type: 'hoseChannels', params: ({ context }: Facts) => context.hosed! },
+        {
+          type: 'report',
+          params: ({ context }: Facts): SessionReport => ({ type: 'session.hosed', ...context.hosed! }),
+        },
+      ],
+      on: { release: 'released' },
+      after: { releaseTimeout: 'released' },
+    },
+    failed: {
+      description: 'Never opened.',
+      type: 'final',
+      entry: [
+        'tearDown',
+        {
+          type: 'report',
+          params: ({ context }: Facts): SessionReport => ({ type: 'session.failed', error: context.error! }),
+        },
+      ],
+    },
+    released: { description: 'Nothing of it is left.', type: 'final', entry: 'tearDown' },
+  },
+});

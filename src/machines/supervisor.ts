@@ -1,0 +1,352 @@
+// Supervisor: decides when its units start, stop and start again. It knows them only by their reports and commands them
+// only by events, so the same chart serves processes, machines and supervisors below it, and a simulation of all of them.
+//
+// A unit ends -> judgement.ts decides by restart type, exit class, strategy and limits -> that unit alone, or the group
+// that the strategy names, starts again. More restarts than the intensity allows end the supervisor: that is its parent's
+// to judge.
+import { assign, setup } from 'xstate';
+import type { ChildPolicy } from '../spec/child.ts';
+import { effect } from './effect.ts';
+import type { Exit } from './exit.ts';
+import { gateOf, sameGate } from './gate.ts';
+import { isDown, readyToStop } from './group.ts';
+import { type Decision, type Judged, judge, outputOf, type SupervisorOutput } from './judgement.ts';
+import type { UnitEvent, UnitReport } from './unit.ts';
+import { newView, type UnitView } from './unit-view.ts';
+
+export interface SupervisorInput extends Pick<Judged, 'strategy' | 'intensity' | 'periodMs'> {
+  readonly path: string;
+  /** In the order in which they are declared. */
+  readonly children: readonly { readonly id: string; readonly policy: ChildPolicy }[];
+  /** Ends by itself once no child is up or will come up again. */
+  readonly endsWhenIdle: boolean;
+  /** Determines the jitter of all delays. */
+  readonly seed: number;
+}
+
+export interface SupervisorContext extends Omit<SupervisorInput, 'children'>, Judged {
+  /** Who is to go down, and who of them has been told. */
+  readonly leaving: readonly string[];
+  readonly told: readonly string[];
+  readonly decision: Decision | null;
+  /** Whose crash the group restarts for, and after which delay. */
+  readonly cause: { readonly id: string; readonly delayMs: number } | null;
+  readonly output: SupervisorOutput | null;
+}
+
+export type SupervisorEvent =
+  | UnitReport
+  | { type: 'shutdown' }
+  /** The second request: kill what still stands. */
+  | { type: 'force' };
+
+/** What is sent to the units in one go. */
+export type Orders = readonly { readonly unit: string; readonly event: UnitEvent }[];
+
+/** What people and machines outside want to know, told once. */
+export type SupervisorReport =
+  | {
+      readonly type: 'child.exited';
+      readonly id: string;
+      readonly epoch: number;
+      readonly exit: Exit;
+      readonly verdict: string;
+      readonly delayMs: number;
+      /** How many restarts the supervisor's intensity still allows; null: no limit. */
+      readonly restartsLeft: number | null;
+    }
+  | { readonly type: 'supervisor.changed'; readonly state: SupervisorState };
+
+export type SupervisorState = 'booting' | 'operative' | 'degraded' | 'restarting' | 'stopping';
+
+type Facts = { context: SupervisorContext };
+
+const tell = (orders: (context: SupervisorContext) => Orders) => ({
+  type: 'tell' as const,
+  params: ({ context }: Facts): Orders => orders(context),
+});
+
+const becomes = (state: SupervisorState) => ({
+  type: 'inform' as const,
+  params: { type: 'supervisor.changed', state } satisfies SupervisorReport,
+});
+
+const informOfExit = {
+  type: 'inform' as const,
+  params: ({ context }: Facts): SupervisorReport => {
+    const { id, exit, verdict, delayMs } = context.decision!;
+    const { intensity, restarts } = context;
+    const restartsLeft = intensity === 'infinity' ? null : Math.max(0, intensity - restarts.length);
+    return {
+      type: 'child.exited',
+      id,
+      epoch: context.units[id]!.epoch,
+      exit,
+      verdict,
+      delayMs,
+      restartsLeft,
+    };
+  },
+};
+
+/** A unit is somewhere else now; that can open or close gates. */
+const learnChange = ['learn' as const, tell(gateOrders), 'noteGates' as const];
+
+/** A unit has ended: the decision is made, told, and carried out where it concerns that unit alone. */
+const judgeExit = ['learn' as const, 'judge' as const, informOfExit, tell(settlement)];
+
+/** What a decision means beyond the unit that ended. */
+const carryOut = [
+  {
+    guard: 'endsIt' as const,
+    target: '#supervisor.stopping',
+    actions: { type: 'noteOutput' as const, params: endingOutput },
+  },
+  { guard: 'regroups' as const, target: '#supervisor.regrouping', reenter: true },
+];
+
+const stopNext = tell((context) => nextToStop(context).map((unit) => ({ unit, event: { type: 'stop' } })));
+
+/** Phases in which a unit does nothing and nothing is planned for it. */
+const resting: ReadonlySet<string> = new Set([
+  'idle',
+  'completed',
+  'failed',
+  'skipped',
+  'removed',
+  'unkillable',
+]);
+const ready: ReadonlySet<string> = new Set(['up', 'completed']);
+
+export const supervisorMachine = setup({
+  types: {
+    input: {} as SupervisorInput,
+    context: {} as SupervisorContext,
+    events: {} as SupervisorEvent,
+    output: {} as SupervisorOutput,
+  },
+  actions: {
+    /** Sends events to units. */
+    tell: effect('supervisor', 'tell') as (_: unknown, orders: Orders) => void,
+    /** Reports to whoever watches: logs, records, the parent. */
+    inform: effect('supervisor', 'inform') as (_: unknown, report: SupervisorReport) => void,
+
+    learn: assign(({ context, event }) => ('id' in event ? learn(context, event) : {})),
+    judge: assign(({ context, event }) =>
+      event.type === 'unit.exited' ? judge(context, event.id, event.exit) : {},
+    ),
+    noteGates: assign(({ context: { units } }) => ({
+      units: mapUnits(units, (view) => ({ ...view, gate: gateOf(view, units) })),
+    })),
+    /** Wanted from now on; where each really is, it reports itself. */
+    noteStarts: assign(({ context: { units } }) => ({
+      units: mapUnits(units, (view) => ({ ...view, phase: 'blocked' })),
+    })),
+    leave: assign((_, { ids }: { ids: readonly string[] }) => ({ leaving: ids, told: [] })),
+    noteTold: assign(({ context }) => ({ told: [...context.told, ...nextToStop(context)] })),
+    /** The decision is carried out from here on. */
+    noteCause: assign(({ context: { decision } }) => ({
+      cause: decision && { id: decision.id, delayMs: decision.delayMs },
+      decision: null,
+    })),
+    noteBooted: assign({ booted: true }),
+    noteOutput: assign((_, output: SupervisorOutput) => ({ output })),
+  },
+  guards: {
+    isKnown: ({ context, event }) => 'id' in event && event.id in context.units,
+    endsIt: ({ context }) => context.decision?.do === 'end',
+    regroups: ({ context }) => context.decision?.do === 'regroup',
+    hasBooted: ({ context }) => context.booted,
+    inGroup: ({ context, event }) => 'id' in event && context.leaving.includes(event.id),
+    allLeft: ({ context: { leaving, units } }) => leaving.every((id) => isDown(units[id])),
+    allReady: ({ context: { units } }) => Object.values(units).every(({ phase }) => ready.has(phase)),
+    someNotReady: ({ context: { units } }) => Object.values(units).some(({ phase }) => !ready.has(phase)),
+    nobodyLeft: ({ context: { endsWhenIdle, units } }) =>
+      endsWhenIdle && Object.values(units).every(({ phase }) => resting.has(phase)),
+  },
+}).createMachine({
+  id: 'supervisor',
+  context: ({ input: { children, ...input } }) => ({
+    ...input,
+    units: Object.fromEntries(children.map(({ id, policy }) => [id, newView(id, policy)])),
+    restarts: [],
+    booted: false,
+    leaving: [],
+    told: [],
+    decision: null,
+    cause: null,
+    output: null,
+  }),
+  output: ({ context }) => context.output!,
+  initial: 'launching',
+  on: { 'unit.stable': { guard: 'isKnown', actions: 'learn' } },
+  states: {
+    launching: {
+      description: 'Tells every child to start; their gates decide when they do.',
+      entry: [
+        becomes('booting'),
+        tell(gateOrders),
+        'noteGates',
+        'noteStarts',
+        tell(({ units }) => Object.keys(units).map((unit) => ({ unit, event: { type: 'start' } }))),
+      ],
+      always: 'booting',
+    },
+    booting: {
+      description: 'Not all children have been ready at the same time yet.',
+      always: [
+        ...carryOut,
+        { guard: 'nobodyLeft', target: 'ending' },
+        { guard: 'allReady', target: 'running' },
+      ],
+      on: {
+        'unit.changed': { guard: 'isKnown', actions: learnChange },
+        'unit.exited': { guard: 'isKnown', actions: judgeExit },
+        shutdown: 'stopping',
+      },
+    },
+    running: {
+      entry: 'noteBooted',
+      initial: 'operative',
+      always: carryOut,
+      on: {
+        'unit.changed': { guard: 'isKnown', actions: learnChange },
+        'unit.exited': { guard: 'isKnown', actions: judgeExit },
+        shutdown: 'stopping',
+      },
+      states: {
+        operative: {
+          description: 'Every child is ready.',
+          entry: becomes('operative'),
+          always: { guard: 'someNotReady', target: 'degraded' },
+        },
+        degraded: {
+          description: 'At least one child is not.',
+          entry: becomes('degraded'),
+          always: [
+            { guard: 'nobodyLeft', target: '#supervisor.ending' },
+            { guard: 'allReady', target: 'operative' },
+          ],
+        },
+      },
+    },
+    regrouping: {
+      description: 'The group that restarts together goes down, those first on whom nobody depends.',
+      entry: [
+        becomes('restarting'),
+        { type: 'leave', params: ({ context }: Facts) => ({ ids: groupOf(context) }) },
+        'noteCause',
+        stopNext,
+        'noteTold',
+      ],
+      always: [...carryOut, { guard: 'allLeft', target: 'restarting' }],
+      on: {
+        'unit.changed': { guard: 'isKnown', actions: [...learnChange, stopNext, 'noteTold'] },
+        'unit.exited': [
+          { guard: 'inGroup', actions: 'learn' },
+          { guard: 'isKnown', actions: judgeExit },
+        ],
+        shutdown: 'stopping',
+      },
+    },
+    restarting: {
+      description:
+        'Tells the group to start: who crashed after its delay, the others when their gates allow it.',
+      entry: tell(groupStart),
+      always: [{ guard: 'hasBooted', target: 'running.degraded' }, { target: 'booting' }],
+    },
+    ending: {
+      description: 'No child is up or will come up again.',
+      entry: {
+        type: 'noteOutput',
+        params: ({ context }: Facts) =>
+          outputOf(context.units, 'idle', 'no child is up or will come up again'),
+      },
+      always: 'stopping',
+    },
+    stopping: {
+      description: 'All children go down, those first on whom nobody depends, independent ones side by side.',
+      entry: [
+        becomes('stopping'),
+        { type: 'leave', params: ({ context }: Facts) => ({ ids: Object.keys(context.units) }) },
+        stopNext,
+        'noteTold',
+      ],
+      always: { guard: 'allLeft', target: 'done' },
+      on: {
+        'unit.changed': { guard: 'isKnown', actions: ['learn', stopNext, 'noteTold'] },
+        'unit.exited': { guard: 'isKnown', actions: 'learn' },
+        force: {
+          actions: tell(({ units }) => Object.keys(units).map((unit) => ({ unit, event: { type: 'kill' } }))),
+        },
+      },
+    },
+    done: {
+      description: 'Every child is down, or stuck in the kernel.',
+      type: 'final',
+      entry: { type: 'noteOutput', params: finalOutput },
+    },
+  },
+});
+
+function mapUnits(
+  units: Readonly<Record<string, UnitView>>,
+  change: (view: UnitView) => UnitView,
+): Record<string, UnitView> {
+  return Object.fromEntries(Object.entries(units).map(([id, view]) => [id, change(view)]));
+}
+
+function learn(context: SupervisorContext, report: UnitReport): Partial<SupervisorContext> {
+  const { id } = report;
+  const view = context.units[id]!;
+  const set = (change: Partial<UnitView>) => ({ units: { ...context.units, [id]: { ...view, ...change } } });
+  switch (report.type) {
+    case 'unit.changed': {
+      const { phase, epoch, pid, state, note } = report;
+      return set({ phase, epoch, pid, state, note });
+    }
+    case 'unit.stable':
+      return report.epoch === view.epoch ? set({ attempt: 0 }) : {};
+    case 'unit.exited':
+      return set({ exit: report.exit });
+  }
+}
+
+/** Who of those that leave can be told to stop now: nobody that still stands depends on them. */
+function nextToStop({ units, leaving, told }: SupervisorContext): string[] {
+  return readyToStop(units, leaving).filter((id) => !told.includes(id));
+}
+
+function settlement({ decision }: SupervisorContext): Orders {
+  return decision?.do === 'settle' ? [{ unit: decision.id, event: decision.event }] : [];
+}
+
+function groupOf({ decision }: SupervisorContext): readonly string[] {
+  return decision?.do === 'regroup' ? decision.ids : [];
+}
+
+function groupStart({ units, leaving, cause }: SupervisorContext): Orders {
+  return leaving.map((unit) => {
+    if (units[unit]?.phase !== 'exited') return { unit, event: { type: 'start' } };
+    return { unit, event: { type: 'verdict.restart', delayMs: unit === cause?.id ? cause.delayMs : 0 } };
+  });
+}
+
+function endingOutput({ context: { decision, units } }: Facts): SupervisorOutput {
+  return decision?.do === 'end' ? decision.output : outputOf(units, 'planned', 'asked to stop');
+}
+
+function finalOutput({ context: { output, units } }: Facts): SupervisorOutput {
+  const now = outputOf(units, 'planned', 'asked to stop');
+  return { ...(output ?? now), unkillable: now.unkillable };
+}
+
+/** What the units whose gates have changed are told. */
+function gateOrders({ units }: SupervisorContext): Orders {
+  const orders: { unit: string; event: UnitEvent }[] = [];
+  for (const view of Object.values(units)) {
+    const gate = gateOf(view, units);
+    if (!sameGate(gate, view.gate)) orders.push({ unit: view.id, event: gate });
+  }
+  return orders;
+}

@@ -1,0 +1,464 @@
+// Unit: one child of a supervisor for as long as the supervisor knows it. Each run of what it manages is an incarnation,
+// entered and left as the state `alive`; a restart leaves that state and enters it again, so references to the unit stay
+// valid. The supervisor decides (verdict.*), the unit carries out and reports.
+import { assign, sendTo, setup, stateIn } from 'xstate';
+import type { ChildPolicy } from '../spec/child.ts';
+import { effect, effectActor } from './effect.ts';
+import type { Exit, ExitClass } from './exit.ts';
+
+export interface UnitInput {
+  readonly id: string;
+  /** Where it stands in the tree, as the address of its actor. */
+  readonly path: string;
+  readonly policy: ChildPolicy;
+  /** Whether a polite request can be made before SIGTERM. */
+  readonly canAsk: boolean;
+}
+
+/** What the incarnation of an epoch reports. */
+export type IncarnationEvent =
+  | { type: 'incarnation.spawned'; epoch: number; pid: number | null; atMs: number }
+  | { type: 'incarnation.ready'; epoch: number; atMs: number }
+  | { type: 'incarnation.reported'; epoch: number; state: string }
+  /** It could not be started, or says that it can't do its work; `permanent` if trying again is of no use. */
+  | { type: 'incarnation.refused'; epoch: number; why: string; permanent: boolean }
+  | { type: 'incarnation.exited'; epoch: number; code: number | null; signal: string | null; atMs: number }
+  /** Nothing that it started is left. */
+  | { type: 'incarnation.emptied'; epoch: number; atMs: number };
+
+/** What is asked of an incarnation. */
+export type IncarnationOrder = { type: 'ask' } | { type: 'terminate' } | { type: 'kill' };
+
+export type UnitEvent =
+  | { type: 'start' }
+  | { type: 'stop' }
+  | { type: 'restart'; reason: string }
+  | { type: 'kill' }
+  | { type: 'reset' }
+  | { type: 'remove' }
+  | { type: 'gate.opened' }
+  | { type: 'gate.closed'; missing: string[] }
+  | { type: 'gate.barred'; why: string }
+  | { type: 'verdict.restart'; delayMs: number }
+  | { type: 'verdict.down' }
+  | { type: 'verdict.done' }
+  | { type: 'verdict.fail'; why: string }
+  | { type: 'verdict.remove' }
+  | IncarnationEvent;
+
+/** Where a unit is, in one word. */
+export type UnitPhase =
+  | 'idle'
+  | 'blocked'
+  | 'starting'
+  | 'up'
+  | 'stopping'
+  | 'draining'
+  | 'unkillable'
+  | 'exited'
+  | 'backoff'
+  | 'completed'
+  | 'failed'
+  | 'skipped'
+  | 'removed';
+
+/** What a unit tells its supervisor. */
+export type UnitReport =
+  | {
+      type: 'unit.changed';
+      id: string;
+      phase: UnitPhase;
+      epoch: number;
+      pid: number | null;
+      state: string | null;
+      note: string | null;
+    }
+  | { type: 'unit.stable'; id: string; epoch: number }
+  | { type: 'unit.exited'; id: string; epoch: number; exit: Exit };
+
+export interface UnitContext extends UnitInput {
+  /** Raised at each start; what an earlier incarnation still reports is dropped by it. */
+  epoch: number;
+  pid: number | null;
+  spawnedAtMs: number | null;
+  /** The named application state, as reported in this epoch. */
+  state: string | null;
+  /** Whether any incarnation was ever ready: before that, a refusal is final. */
+  everReady: boolean;
+  requested: 'none' | 'stop' | 'restart';
+  /** Why we stop it, where that is not a request. */
+  stopReason: string | null;
+  killed: boolean;
+  refusal: { why: string; permanent: boolean } | null;
+  exitCode: number | null;
+  exitSignal: string | null;
+  delayMs: number;
+  note: string | null;
+}
+
+/** A process that does not vanish within this time after SIGKILL is stuck in the kernel; the tree goes on without it. */
+const reapTimeoutMs = 5_000;
+
+type Facts = { context: UnitContext; event: { type: string; atMs?: number } };
+
+/** Tells the supervisor where the unit is now. */
+const changed = (phase: UnitPhase) => ({
+  type: 'report' as const,
+  params: ({ context: { id, epoch, pid, state, note } }: Facts): UnitReport => ({
+    type: 'unit.changed',
+    id,
+    phase,
+    epoch,
+    pid,
+    state,
+    note,
+  }),
+});
+
+const stable = {
+  type: 'report' as const,
+  params: ({ context: { id, epoch } }: Facts): UnitReport => ({ type: 'unit.stable', id, epoch }),
+};
+
+const exited = {
+  type: 'report' as const,
+  params: ({ context, event }: Facts): UnitReport => ({
+    type: 'unit.exited',
+    id: context.id,
+    epoch: context.epoch,
+    exit: exitOf(context, event.atMs ?? context.spawnedAtMs ?? 0),
+  }),
+};
+
+/** The gate is looked at before every start, also after a crash. */
+const upAgain = [
+  { guard: 'gateOpen' as const, target: 'alive' },
+  { guard: 'gateBarred' as const, target: 'skipped' },
+  { target: 'blocked' },
+];
+
+export const unitMachine = setup({
+  types: {
+    input: {} as UnitInput,
+    context: {} as UnitContext,
+    events: {} as UnitEvent,
+    children: {} as { incarnation: 'incarnation' },
+  },
+  actors: {
+    incarnation: effectActor<IncarnationOrder, { path: string; epoch: number }>('unit', 'incarnation'),
+  },
+  actions: {
+    /** Sends a UnitReport to the supervisor. */
+    report: effect('unit', 'report') as (_: unknown, report: UnitReport) => void,
+
+    begin: assign(({ context }) => ({
+      epoch: context.epoch + 1,
+      pid: null,
+      spawnedAtMs: null,
+      state: null,
+      requested: 'none' as const,
+      stopReason: null,
+      killed: false,
+      refusal: null,
+      exitCode: null,
+      exitSignal: null,
+      note: null,
+    })),
+    want: assign((_, { requested }: { requested: 'stop' | 'restart' }) => ({ requested })),
+    misbehaved: assign((_, { why }: { why: string }) => ({ stopReason: why })),
+    ask: sendTo('incarnation', { type: 'ask' }),
+    terminate: sendTo('incarnation', { type: 'terminate' }),
+    kill: sendTo('incarnation', { type: 'kill' }),
+    markKilled: assign({ killed: true }),
+    noteSpawn: assign(({ event }) =>
+      event.type === 'incarnation.spawned' ? { pid: event.pid, spawnedAtMs: event.atMs } : {},
+    ),
+    noteState: assign(({ event }) => (event.type === 'incarnation.reported' ? { state: event.state } : {})),
+    noteReady: assign({ everReady: true }),
+    noteRefusal: assign(({ event }) =>
+      event.type === 'incarnation.refused' ? { refusal: { why: event.why, permanent: event.permanent } } : {},
+    ),
+    noteExit: assign(({ event }) =>
+      event.type === 'incarnation.exited' ? { exitCode: event.code, exitSignal: event.signal } : {},
+    ),
+    noteCrash: assign(({ event }) => ({
+      refusal: { why: String((event as unknown as { error?: unknown }).error), permanent: false },
+    })),
+    noteDelay: assign(({ event }) => (event.type === 'verdict.restart' ? { delayMs: event.delayMs } : {})),
+    noteWhy: assign(({ event }) => ('why' in event ? { note: event.why } : {})),
+    noteMissing: assign(({ event }) =>
+      event.type === 'gate.closed' ? { note: `waits for ${event.missing.join(', ')}` } : {},
+    ),
+    forgetNote: assign({ note: null }),
+    forgetProcess: assign({ pid: null, state: null }),
+  },
+  guards: {
+    gateOpen: stateIn({ gate: 'open' }),
+    gateBarred: stateIn({ gate: 'barred' }),
+    ofThisEpoch: ({ context, event }) => 'epoch' in event && event.epoch === context.epoch,
+    changesState: ({ context, event }) =>
+      event.type === 'incarnation.reported' && event.epoch === context.epoch && event.state !== context.state,
+    stopWanted: ({ context, event }) =>
+      event.type === 'incarnation.spawned' && event.epoch === context.epoch && context.requested !== 'none',
+    goesDown: ({ context }) => context.requested === 'stop',
+    asksFirst: ({ context }) => context.canAsk,
+    killsAtOnce: ({ context }) => context.policy.shutdown === 'kill',
+    hasDelay: ({ event }) => event.type === 'verdict.restart' && event.delayMs > 0,
+  },
+  delays: {
+    startTimeout: ({ context }) => context.policy.startTimeoutMs,
+    /** Half of the time is for the polite request, the rest for SIGTERM. */
+    askTimeout: ({ context }) => shutdownMs(context) / 2,
+    shutdownTimeout: ({ context }) => shutdownMs(context),
+    reapTimeout: reapTimeoutMs,
+    stableAfter: ({ context }) => context.policy.stableMs,
+    backoffDelay: ({ context }) => context.delayMs,
+  },
+}).createMachine({
+  id: 'unit',
+  context: ({ input }) => ({
+    ...input,
+    epoch: 0,
+    pid: null,
+    spawnedAtMs: null,
+    state: null,
+    everReady: false,
+    requested: 'none',
+    stopReason: null,
+    killed: false,
+    refusal: null,
+    exitCode: null,
+    exitSignal: null,
+    delayMs: 0,
+    note: null,
+  }),
+  type: 'parallel',
+  states: {
+    gate: {
+      description: 'Whether those that this unit depends on are in the states that it needs.',
+      initial: 'closed',
+      on: { 'gate.opened': '.open', 'gate.closed': '.closed', 'gate.barred': '.barred' },
+      states: {
+        closed: { description: 'At least one of them is not there yet.' },
+        open: { description: 'All are.' },
+        barred: { description: 'One of them can never get there unless somebody steps in.' },
+      },
+    },
+    life: {
+      initial: 'idle',
+      states: {
+        idle: {
+          description: 'Known, not wanted up.',
+          entry: changed('idle'),
+          on: {
+            start: upAgain,
+            remove: 'removed',
+          },
+        },
+        blocked: {
+          description: 'Wanted up; waits for its gate.',
+          entry: changed('blocked'),
+          on: {
+            'gate.opened': { target: 'alive', actions: 'forgetNote' },
+            'gate.barred': { target: 'skipped', actions: 'noteWhy' },
+            'gate.closed': { actions: ['noteMissing', changed('blocked')] },
+            stop: 'idle',
+            kill: 'idle',
+            remove: 'removed',
+          },
+        },
+        alive: {
+          description: 'An incarnation exists, or something of it.',
+          entry: 'begin',
+          invoke: {
+            id: 'incarnation',
+            src: 'incarnation',
+            input: ({ context }) => ({ path: context.path, epoch: context.epoch }),
+            onError: { target: 'exited', actions: ['noteCrash', exited] },
+          },
+          initial: 'spawning',
+          on: {
+            'incarnation.refused': [{ guard: 'ofThisEpoch', actions: 'noteRefusal' }],
+            'incarnation.emptied': { guard: 'ofThisEpoch', target: 'exited', actions: exited },
+            'incarnation.exited': { guard: 'ofThisEpoch', target: '.draining', actions: 'noteExit' },
+            'incarnation.reported': {
+              guard: 'changesState',
+              actions: 'noteState',
+            },
+            kill: { target: '.killing', actions: { type: 'want', params: { requested: 'stop' } } },
+            stop: { actions: { type: 'want', params: { requested: 'stop' } } },
+            // Already on its way down: it comes up again afterwards.
+            start: { guard: 'goesDown', actions: { type: 'want', params: { requested: 'restart' } } },
+            restart: { actions: { type: 'want', params: { requested: 'restart' } } },
+          },
+          states: {
+            spawning: {
+              description: 'Being started; its process number is not known yet.',
+              entry: changed('starting'),
+              after: {
+                startTimeout: {
+                  target: 'killing',
+                  actions: { type: 'misbehaved', params: { why: 'it did not start in time' } },
+                },
+              },
+              on: {
+                'incarnation.spawned': [
+                  { guard: 'stopWanted', target: 'stopping', actions: 'noteSpawn' },
+                  { guard: 'ofThisEpoch', target: 'starting', actions: 'noteSpawn' },
+                ],
+              },
+            },
+            starting: {
+              description: 'Runs, but is not ready.',
+              entry: changed('starting'),
+              after: {
+                startTimeout: {
+                  target: 'stopping',
+                  actions: { type: 'misbehaved', params: { why: 'it was not ready in time' } },
+                },
+              },
+              on: {
+                'incarnation.ready': { guard: 'ofThisEpoch', target: 'up' },
+                'incarnation.reported': {
+                  guard: 'changesState',
+                  actions: ['noteState', changed('starting')],
+                },
+                stop: { target: 'stopping', actions: { type: 'want', params: { requested: 'stop' } } },
+                restart: { target: 'stopping', actions: { type: 'want', params: { requested: 'restart' } } },
+              },
+            },
+            up: {
+              description: 'Ready for its work.',
+              entry: ['noteReady', changed('up')],
+              after: { stableAfter: { actions: stable } },
+              on: {
+                'incarnation.reported': { guard: 'changesState', actions: ['noteState', changed('up')] },
+                stop: { target: 'stopping', actions: { type: 'want', params: { requested: 'stop' } } },
+                restart: { target: 'stopping', actions: { type: 'want', params: { requested: 'restart' } } },
+              },
+            },
+            stopping: {
+              description: 'Asked to end, by words first and then by SIGTERM.',
+              entry: changed('stopping'),
+              initial: 'choosing',
+              after: { shutdownTimeout: 'killing' },
+              states: {
+                choosing: {
+                  always: [
+                    { guard: 'killsAtOnce', target: '#unit.life.alive.killing' },
+                    { guard: 'asksFirst', target: 'asking' },
+                    { target: 'terminating' },
+                  ],
+                },
+                asking: {
+                  description: 'Asked over its control socket.',
+                  entry: 'ask',
+                  after: { askTimeout: 'terminating' },
+                },
+                terminating: { description: 'SIGTERM was sent to its group.', entry: 'terminate' },
+              },
+            },
+            killing: {
+              description: 'SIGKILL was sent to all of it; only the kernel can still hold it.',
+              entry: ['markKilled', 'kill', changed('stopping')],
+              after: { reapTimeout: 'unkillable' },
+            },
+            draining: {
+              description: 'The program has ended, but not everything that it started.',
+              entry: changed('draining'),
+              after: { shutdownTimeout: 'killing' },
+            },
+            unkillable: {
+              description: 'Still there after SIGKILL: stuck in the kernel. The tree goes on without it.',
+              entry: changed('unkillable'),
+            },
+          },
+        },
+        exited: {
+          description: 'Nothing is left of the incarnation; the supervisor decides what follows.',
+          entry: ['forgetProcess', changed('exited')],
+          on: {
+            'verdict.restart': [{ guard: 'hasDelay', target: 'backoff', actions: 'noteDelay' }, ...upAgain],
+            'verdict.down': 'idle',
+            'verdict.done': 'completed',
+            'verdict.fail': { target: 'failed', actions: 'noteWhy' },
+            'verdict.remove': 'removed',
+          },
+        },
+        backoff: {
+          description: 'Waits before it is started again.',
+          entry: changed('backoff'),
+          after: {
+            backoffDelay: upAgain,
+          },
+          on: {
+            restart: upAgain,
+            start: upAgain,
+            stop: 'idle',
+            kill: 'idle',
+            remove: 'removed',
+          },
+        },
+        completed: {
+          description: 'Ended well and is not to be restarted.',
+          entry: changed('completed'),
+          on: { start: upAgain, remove: 'removed' },
+        },
+        failed: {
+          description: 'Given up; stays down until somebody resets it.',
+          entry: changed('failed'),
+          on: {
+            reset: 'idle',
+            start: upAgain,
+            remove: 'removed',
+          },
+        },
+        skipped: {
+          description: 'Not started, because one that it depends on can never get where it must be.',
+          entry: changed('skipped'),
+          on: {
+            'gate.opened': 'alive',
+            'gate.closed': 'blocked',
+            stop: 'idle',
+            reset: 'idle',
+            remove: 'removed',
+          },
+        },
+        removed: { description: 'No longer known.', entry: changed('removed'), type: 'final' },
+      },
+    },
+  },
+});
+
+function shutdownMs({ policy }: UnitContext): number {
+  if (policy.shutdown === 'kill') return 0;
+  // setTimeout takes at most 2^31 - 1; 24 days.
+  if (policy.shutdown === 'infinity') return 2 ** 31 - 1;
+  return policy.shutdown;
+}
+
+function exitOf(context: UnitContext, atMs: number): Exit {
+  const { requested, killed, exitCode: code, exitSignal: signal } = context;
+  const uptimeMs = context.spawnedAtMs === null ? 0 : atMs - context.spawnedAtMs;
+  return { class: exitClass(context), reason: exitReason(context), code, signal, requested, uptimeMs, atMs };
+  function exitClass({ refusal, everReady, stopReason }: UnitContext): ExitClass {
+    if (refusal?.permanent && !everReady) return 'permanent-failure';
+    if (stopReason !== null || refusal) return 'abnormal';
+    if (killed) return 'killed';
+    if (requested !== 'none') return 'shutdown';
+    return code === 0 ? 'normal' : 'abnormal';
+  }
+}
+
+function exitReason({ refusal, stopReason, killed, exitCode, exitSignal, requested }: UnitContext): string {
+  if (refusal) return refusal.why;
+  const how =
+    exitSignal !== null
+      ? `ended by ${exitSignal}`
+      : exitCode !== null
+        ? `ended with code ${exitCode}`
+        : 'ended';
+  if (stopReason !== null) return `${stopReason}, so it was stopped: ${how}`;
+  if (killed) return `did not stop in time, so it was killed`;
+  return requested === 'none' ? how : `${how}, as asked`;
+}
