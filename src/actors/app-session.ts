@@ -1,0 +1,109 @@
+// App session: the app session machine with the user's machine inside, and the way from an actor to its session.
+import type { AnyStateMachine } from 'xstate';
+import { type ErrorData, IpcError, messageOf } from '../errors.ts';
+import { appSessionMachine, type SessionEnd } from '../machines/app-session.ts';
+import { type Address, addressOf } from '../names.ts';
+import { Handles, type Host, type Hosted } from './hosting.ts';
+import type { RunningSession } from './session.ts';
+
+/** How an app session ended, for the process that it belongs to. */
+export interface AppSessionResult {
+  readonly end: SessionEnd | undefined;
+  readonly crash: ErrorData | null;
+}
+
+interface Settings {
+  readonly address: Address;
+  readonly number: number;
+  readonly running: RunningSession;
+  readonly machine: AnyStateMachine;
+  readonly onEnd: (result: AppSessionResult) => void;
+}
+
+interface Live {
+  readonly host: Host;
+  readonly settings: Settings;
+  hosted: Hosted<typeof appSessionMachine> | undefined;
+  user: Hosted<AnyStateMachine> | undefined;
+}
+const lives = new Handles<Live>('app session');
+
+const appSessionLogic = appSessionMachine.provide({
+  actions: {
+    attach: ({ self }) => lives.of(self).settings.running.hosted.post({ type: 'attach' }),
+    begin: ({ self }) => begin(lives.of(self)),
+    closeSession: ({ self }, close) =>
+      lives.of(self).settings.running.hosted.post({ type: 'close', ...close }),
+    tellUser: ({ self }, end) => tellUser(lives.of(self), end),
+    stopUser: ({ self }) => lives.of(self).user?.stop(),
+    tellChannelClosed: ({ self }, closed) => lives.of(self).user?.post({ type: 'channel.closed', ...closed }),
+    releaseSession: ({ self }) => lives.of(self).settings.running.hosted.post({ type: 'release' }),
+  },
+});
+
+export function startAppSession(host: Host, settings: Settings): Hosted<typeof appSessionMachine> {
+  const live: Live = { host, settings, hosted: undefined, user: undefined };
+  return host.start(appSessionLogic, {
+    address: settings.address,
+    input: { number: settings.number, peerApp: settings.running.session.peer.app },
+    bind(actor, self) {
+      live.hosted = self;
+      lives.bind(actor, live);
+    },
+    onEnd: (end) => settings.onEnd(end.how === 'done' ? end.output : { end: undefined, crash: null }),
+  });
+}
+
+function begin(live: Live): void {
+  const { host, settings } = live;
+  const { session } = settings.running;
+  live.user = host.start(settings.machine, {
+    address: addressOf(settings.address, 'machine'),
+    input: { peer: session.peer },
+    bind: (actor) => sessions.bind(actor, session),
+    onEnd(end) {
+      if (end.how === 'crashed') {
+        const error = IpcError.from(end.error, 'ERR_MACHINE_CRASHED', session.peer.app, messageOf(end.error));
+        live.hosted!.post({ type: 'user.crashed', error: error.toJSON() });
+      } else if (end.how === 'done') live.hosted!.post({ type: 'user.done' });
+    },
+  });
+  const { user } = live;
+  // A machine gets messages as events only where it asks for them; the other channels are the faster for it.
+  const wanted = new Set<string>(settings.machine.events);
+  for (const [name, channel] of Object.entries(session.channels)) {
+    const type = `message.${name}`;
+    if (!wanted.has(type) && !wanted.has('message.*')) continue;
+    channel.deliverTo((message, request, requestId) => user.post({ type, message, request, requestId }));
+  }
+  // After the machine's first step, which may already send.
+  host.later(() => session.listen());
+}
+
+function tellUser({ user, settings }: Live, end: SessionEnd): void {
+  const { session } = settings.running;
+  const { side } = session;
+  if (end.how === 'closed') user?.post({ type: 'session.closed', side, reason: end.reason });
+  else {
+    const error = session.error ?? IpcError.of('ERR_SESSION_HOSED', session.peer.app, end.why);
+    user?.post({ type: 'session.hosed', side, reason: end.reason, error, unread: session.unread() });
+  }
+}
+
+/**
+ * The session of each user's machine. Shared by all copies of this package in a process: the one that runs the machine need
+ * not be the one that its file imports, as when the command is installed globally.
+ */
+const key = Symbol.for('actor-ipc.sessions');
+const shared = globalThis as { [key]?: Handles<RunningSession['session']> };
+shared[key] ??= new Handles('session');
+const sessions = shared[key];
+
+/** The session of an actor: its own, or that of the machine which invoked or spawned it. */
+export function sessionOfActor(actor: object): RunningSession['session'] | undefined {
+  for (let at: object | undefined = actor; at; at = (at as { _parent?: object })._parent) {
+    const session = sessions.find(at);
+    if (session) return session;
+  }
+  return undefined;
+}

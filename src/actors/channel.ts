@@ -1,0 +1,70 @@
+// Channel: the channel machine with a real end of a lane.
+import { IpcError } from '../errors.ts';
+import { type ChannelReport, channelMachine } from '../machines/channel.ts';
+import type { Address } from '../names.ts';
+import type { ChannelOptions } from '../spec/universe.ts';
+import { ChannelEnd } from '../transport/channel-end.ts';
+import type { Link } from '../transport/link.ts';
+import { Handles, type Host, type Hosted } from './hosting.ts';
+
+export interface RunningChannel {
+  readonly hosted: Hosted<typeof channelMachine>;
+  readonly end: ChannelEnd;
+}
+
+interface Settings {
+  readonly address: Address;
+  readonly name: string;
+  readonly options: ChannelOptions;
+  readonly link: Link;
+  readonly lane: number;
+  readonly drainTimeoutMs: number;
+  readonly onReport: (report: ChannelReport) => void;
+  readonly onBroken: (why: string) => void;
+  /** The session's error, once it is hosed. */
+  readonly errorOf: () => IpcError | undefined;
+}
+
+interface Live {
+  readonly end: ChannelEnd;
+  readonly hosted: Hosted<typeof channelMachine>;
+  readonly settings: Settings;
+}
+const lives = new Handles<Live>('channel');
+
+const channelLogic = channelMachine.provide({
+  actions: {
+    report: ({ self }, report) => lives.of(self).settings.onReport(report),
+    drain: ({ self }, limit) => {
+      const { end, hosted } = lives.of(self);
+      end.drain(limit).then(
+        () => hosted.post({ type: 'lane.drained' }),
+        () => hosted.post({ type: 'drain.failed' }),
+      );
+    },
+    openForUse: ({ self }) => lives.of(self).end.openForUse(),
+    finish: ({ self }, { how }) => {
+      const { end, settings } = lives.of(self);
+      const error = settings.errorOf();
+      end.finish(
+        how === 'hosed' && error
+          ? IpcError.from(error.cause, 'ERR_CHANNEL_HOSED', end.name, error.message)
+          : IpcError.of('ERR_CHANNEL_CLOSED', end.name),
+      );
+    },
+  },
+});
+
+export function startChannel(host: Host, settings: Settings): RunningChannel {
+  const { address, name, options, link, lane, drainTimeoutMs } = settings;
+  const end = new ChannelEnd(name, options, link, lane, {
+    peerEnded: () => hosted.post({ type: 'peer.ended' }),
+    broken: settings.onBroken,
+  });
+  const hosted: Hosted<typeof channelMachine> = host.start(channelLogic, {
+    address,
+    input: { name, drainTimeoutMs },
+    bind: (actor, self) => lives.bind(actor, { end, settings, hosted: self }),
+  });
+  return { hosted, end };
+}

@@ -1,0 +1,160 @@
+// Child control: the supervisor's end of the control socket of one child process. The child says how far it is, asks for
+// its app and for the identity of its peers, and sends its log records; the supervisor asks it to stop.
+import { IpcError, messageOf } from '../errors.ts';
+import { isName, isStatePath } from '../names.ts';
+import { ChannelEnd } from '../transport/channel-end.ts';
+import { type FeedLinkOffer, feedLane, offerIn, openFeedLink } from '../transport/feed-link.ts';
+import { type Frame, mapOf, textOf, wholeOf } from '../transport/frame.ts';
+import type { Link } from '../transport/link.ts';
+import { native } from '../transport/native.ts';
+import { closeAll, PacketSocket, takeFds } from '../transport/packet-socket.ts';
+import type { LogLevel } from './hosting.ts';
+
+export interface ChildObserver {
+  ready(): void;
+  state(path: string): void;
+  /** It can't do its work; `permanent` if it never could. */
+  refused(why: string): void;
+  log(level: LogLevel, facts: object, message: string): void;
+  /** Records of its feed, while it is watched; input like everything that comes from it. */
+  records(records: readonly unknown[]): void;
+}
+
+/** What a child may ask of the root. */
+export interface ChildServices {
+  /** The listening socket of an app that this child may serve; the descriptor stays the root's. @throws {IpcError} */
+  claim(universe: string, app: string): number;
+  /** Whether a process of this tree that runs that app has that pid; undefined if no child of the tree runs it. */
+  runs(app: string, pid: number): boolean | undefined;
+}
+
+/** The flight recorder that a child handed over. */
+export interface ChildRecorder {
+  readonly fd: number;
+  readonly bytes: number;
+  readonly timeOriginMs: number;
+}
+
+export class ChildControl {
+  recorder: ChildRecorder | undefined;
+  readonly #socket: PacketSocket;
+  readonly #observer: ChildObserver;
+  readonly #services: ChildServices;
+  #feed: Link | undefined;
+  #watched = false;
+  #met = false;
+
+  /** @param fd our end of the socket pair, taken over. */
+  constructor(fd: number, observer: ChildObserver, services: ChildServices) {
+    this.#observer = observer;
+    this.#services = services;
+    this.#socket = PacketSocket.adopt(fd);
+    // Whether the child lives is its minder's to say; the end of this socket alone means nothing.
+    this.#socket.listen({
+      frame: (frame, fds) => this.#onFrame(frame, fds),
+      ended: (end, why) => {
+        if (end === 'BAD_PACKET') observer.log('error', {}, `its control socket is out of use: ${why}`);
+      },
+    });
+    this.#socket.hold(false);
+  }
+
+  /** Asks the child to end all sessions and then itself. */
+  stop(timeoutMs: number): void {
+    this.#socket.send({ t: 'stop', timeoutMs });
+  }
+
+  /** Has the child send its records, or no longer. */
+  watch(watched: boolean): void {
+    this.#watched = watched;
+    if (!this.#met) return;
+    if (watched && !this.#feed) {
+      this.#feed = openFeedLink();
+      const { bytes, fds } = this.#feed.offer;
+      this.#socket.send({ t: 'watch', segmentBytes: bytes }, fds);
+    } else if (!watched && this.#feed) {
+      this.#socket.send({ t: 'unwatch' });
+      this.#closeFeed();
+    }
+  }
+
+  close(): void {
+    this.#closeFeed();
+    this.#socket.destroy();
+    if (this.recorder) native().closeFd(this.recorder.fd);
+    this.recorder = undefined;
+  }
+
+  #onFrame(frame: Frame, fds: number[]): void {
+    switch (frame.t) {
+      case 'hello': {
+        const [fd] = takeFds(fds, 1, 'hello');
+        if (this.recorder) native().closeFd(this.recorder.fd);
+        const timeOriginMs = wholeOf(frame, 'timeOriginMs');
+        this.recorder = { fd: fd!, bytes: wholeOf(frame, 'recorderBytes'), timeOriginMs };
+        this.#met = true;
+        return this.watch(this.#watched);
+      }
+      case 'watching':
+        return this.#onWatching(offerIn(frame, fds));
+      case 'ready':
+        return this.#observer.ready();
+      case 'state': {
+        const path = textOf(frame, 'state', 256);
+        if (!isStatePath(path)) throw new Error(`${path} is no state`);
+        return this.#observer.state(path);
+      }
+      case 'refused':
+        return this.#observer.refused(textOf(frame, 'why', 16_384));
+      case 'log':
+        return this.#observer.log(levelOf(frame), mapOf(frame, 'facts'), textOf(frame, 'message', 16_384));
+      case 'claim':
+        return this.#claim(wholeOf(frame, 'id'), textOf(frame, 'universe', 64), textOf(frame, 'app', 64));
+      case 'runs': {
+        const runs = this.#services.runs(textOf(frame, 'app', 64), wholeOf(frame, 'pid'));
+        return this.#socket.send({ t: 'answer', id: wholeOf(frame, 'id'), runs: runs ?? null });
+      }
+      default:
+        closeAll(fds);
+        throw new Error(`a frame of unknown type ${frame.t}`);
+    }
+  }
+
+  #onWatching(theirs: FeedLinkOffer): void {
+    if (!this.#feed) return closeAll([theirs.segmentFd, theirs.bellFd]);
+    this.#feed.attach(theirs.segmentBytes, theirs.segmentFd, theirs.bellFd);
+    const channel = new ChannelEnd('feed', feedLane, this.#feed, 0, {
+      peerEnded() {},
+      broken: (why) => {
+        this.#observer.log('error', {}, `its feed is out of use: ${why}`);
+        this.#closeFeed();
+      },
+    });
+    channel.onBatch((batches) => {
+      for (const records of batches) if (Array.isArray(records)) this.#observer.records(records);
+    });
+    this.#feed.start([channel]);
+  }
+
+  #closeFeed(): void {
+    this.#feed?.close();
+    this.#feed = undefined;
+  }
+
+  #claim(id: number, universe: string, app: string): void {
+    try {
+      if (!isName(universe) || !isName(app)) throw IpcError.of('ERR_APP_UNKNOWN', app);
+      this.#socket.send({ t: 'answer', id }, [this.#services.claim(universe, app)]);
+    } catch (error) {
+      const { code, message } =
+        error instanceof IpcError ? error : IpcError.from(error, 'ERR_SYSTEM', 'claim', messageOf(error));
+      this.#socket.send({ t: 'answer', id, error: { code, message } });
+    }
+  }
+}
+
+function levelOf(frame: Frame): LogLevel {
+  const { level } = frame;
+  if (level === 'debug' || level === 'info' || level === 'warn' || level === 'error') return level;
+  throw new Error('a log record without a level');
+}

@@ -1,0 +1,90 @@
+// The frames of a session's socket: what each side says while a session opens and ends. Parsing checks every field; a frame
+// that makes no sense throws.
+import { type ErrorData, IpcError } from '../errors.ts';
+import type { Hello, VersionRange } from '../machines/login.ts';
+import { type ChannelOptions, channelOptionKeys, type UniverseExtract } from '../spec/universe.ts';
+import { type Frame, mapOf, metadataOf, textOf, wholeOf } from '../transport/frame.ts';
+
+export function helloFrame(hello: Hello): Frame {
+  return { t: 'hello', ...hello };
+}
+
+export function parseHello(frame: Frame): Hello {
+  return {
+    versions: rangeOf(frame),
+    layoutHash: wholeOf(frame, 'layoutHash'),
+    client: textOf(frame, 'client', 64),
+    server: textOf(frame, 'server', 64),
+    universe: extractIn(frame),
+    pid: wholeOf(frame, 'pid'),
+    startTicks: wholeOf(frame, 'startTicks'),
+    segmentBytes: wholeOf(frame, 'segmentBytes'),
+    metadata: metadataOf(frame, 'metadata'),
+  };
+}
+
+/** The server's answer to a hello that passed. */
+export interface Accepted {
+  readonly version: number;
+  readonly token: string;
+  readonly pid: number;
+  readonly startTicks: number;
+  readonly segmentBytes: number;
+  readonly metadata: unknown;
+}
+
+export function acceptedFrame(accepted: Accepted): Frame {
+  return { t: 'accepted', ...accepted };
+}
+
+export function parseAccepted(frame: Frame): Accepted {
+  return {
+    version: wholeOf(frame, 'version'),
+    token: textOf(frame, 'token', 64),
+    pid: wholeOf(frame, 'pid'),
+    startTicks: wholeOf(frame, 'startTicks'),
+    segmentBytes: wholeOf(frame, 'segmentBytes'),
+    metadata: metadataOf(frame, 'metadata'),
+  };
+}
+
+export function rejectedFrame(error: ErrorData): Frame {
+  return { t: 'rejected', code: error.code, message: error.message };
+}
+
+export function parseRejected(frame: Frame): IpcError {
+  return IpcError.received({ code: textOf(frame, 'code', 64), message: textOf(frame, 'message', 16_384) });
+}
+
+export const readyFrame: Frame = { t: 'ready' };
+
+export function goodbyeFrame(reason: string): Frame {
+  return { t: 'goodbye', reason: reason.slice(0, 1000) };
+}
+
+export function parseGoodbye(frame: Frame): string {
+  return textOf(frame, 'reason', 1000);
+}
+
+function rangeOf(frame: Frame): VersionRange {
+  const range = frame.versions;
+  const valid =
+    Array.isArray(range) && range.length === 2 && range.every((version) => Number.isSafeInteger(version));
+  if (!valid) throw new Error(`frame ${frame.t}: versions is no range`);
+  return range as unknown as VersionRange;
+}
+
+function extractIn(frame: Frame): UniverseExtract {
+  const universe = mapOf(frame, 'universe');
+  const channels = mapOf({ t: frame.t, channels: universe.channels }, 'channels');
+  for (const [name, options] of Object.entries(channels)) {
+    const map = mapOf({ t: frame.t, [name]: options }, name);
+    for (const key of channelOptionKeys)
+      if (typeof map[key] !== 'string' && typeof map[key] !== 'number')
+        throw new Error(`frame ${frame.t}: channel ${name} has no ${key}`);
+  }
+  return {
+    universe: textOf({ t: frame.t, universe: universe.universe }, 'universe', 64),
+    channels: channels as Record<string, ChannelOptions & Record<string, unknown>>,
+  };
+}

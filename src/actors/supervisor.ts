@@ -1,0 +1,109 @@
+// Supervisor: the supervisor machine with real units. Starts an actor for the supervisor and one for each child, and carries
+// orders down and reports up between them.
+import type { SupervisorOutput } from '../machines/judgement.ts';
+import { type SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
+import { unitMachine } from '../machines/unit.ts';
+import { type Address, addressOf } from '../names.ts';
+import type { SupervisorSpec } from '../spec/child.ts';
+import { Handles, type Hosted } from './hosting.ts';
+import { incarnationOf, type StartNested, type Tree } from './incarnation.ts';
+
+export interface SupervisorOptions {
+  readonly address: Address;
+  /** Where its units stand: unit `x` is at `path/x`. */
+  readonly path: Address;
+  readonly endsWhenIdle: boolean;
+  /** For the one above; whoever watches the tree hears of it anyway. */
+  readonly onReport?: (report: SupervisorReport) => void;
+  /** Without an output, it crashed. */
+  readonly onEnd: (output: SupervisorOutput | undefined) => void;
+}
+
+interface SupervisorHandle {
+  readonly units: Map<string, Hosted<typeof unitMachine>>;
+  readonly report: (report: SupervisorReport) => void;
+}
+const supervisors = new Handles<SupervisorHandle>('units');
+/** Undefined while the tree is put together: then every unit is idle, which the supervisor takes for granted. */
+const superiors = new Handles<() => Hosted<typeof supervisorMachine> | undefined>('supervisor');
+
+const supervisorLogic = supervisorMachine.provide({
+  actions: {
+    tell: ({ self }, orders) => {
+      const { units } = supervisors.of(self);
+      for (const { unit, event } of orders) units.get(unit)?.post(event);
+    },
+    inform: ({ self }, report) => supervisors.of(self).report(report),
+  },
+});
+
+/** Starts a supervisor with all its units. */
+export function startSupervisor(
+  tree: Tree,
+  spec: SupervisorSpec,
+  options: SupervisorOptions,
+): Hosted<typeof supervisorMachine> {
+  const { host } = tree;
+  const { address, path } = options;
+  const units = new Map<string, Hosted<typeof unitMachine>>();
+  let supervisor: Hosted<typeof supervisorMachine> | undefined;
+  const startNested: StartNested = (nested, below) =>
+    startSupervisor(tree, nested, { ...below, endsWhenIdle: false });
+  const unitLogic = unitMachine.provide({
+    actors: { incarnation: incarnationOf(tree, spec.children, startNested) },
+    actions: { report: ({ self }, report) => superiors.of(self)()?.post(report) },
+  });
+  const children = Object.entries(spec.children).map(([id, policy]) => ({ id, policy: policyOf(policy) }));
+  for (const { id, policy } of children) {
+    const unit = addressOf(path, id);
+    units.set(
+      id,
+      host.start(unitLogic, {
+        address: unit,
+        input: { id, path: unit, policy, canAsk: spec.children[id]!.kind !== 'exec' },
+        bind: (actor) => superiors.bind(actor, () => supervisor),
+      }),
+    );
+  }
+  supervisor = host.start(supervisorLogic, {
+    address,
+    input: {
+      path,
+      strategy: spec.strategy,
+      intensity: spec.intensity,
+      periodMs: spec.periodMs,
+      children,
+      endsWhenIdle: options.endsWhenIdle,
+      seed: (Math.random() * 2 ** 32) | 0,
+    },
+    bind(actor, self) {
+      supervisor = self;
+      supervisors.bind(actor, {
+        units,
+        report(report) {
+          tree.watch.report(path, report);
+          options.onReport?.(report);
+        },
+      });
+    },
+    onEnd(end) {
+      for (const unit of units.values()) unit.stop();
+      // After the units have stopped, so that nothing of the tree runs any more when its end is told.
+      host.later(() => options.onEnd(end.how === 'done' ? end.output : undefined));
+    },
+  });
+  return supervisor;
+}
+
+/** Only what decides over starts and stops; commands and environments are none of a machine's business. */
+function policyOf({
+  restart,
+  shutdown,
+  dependsOn,
+  startTimeoutMs,
+  backoff,
+  stableMs,
+  giveUp,
+}: SupervisorSpec['children'][string]) {
+  return { restart, shutdown, dependsOn, startTimeoutMs, backoff, stableMs, giveUp };
+}

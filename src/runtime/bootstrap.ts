@@ -1,0 +1,62 @@
+// Bootstrap: the entry of every node child. Meets the supervisor first, so that whatever goes wrong afterwards can be told,
+// then runs the user's file.
+import { pathToFileURL } from 'node:url';
+import { messageOf } from '../errors.ts';
+import { FlightRecorder } from '../transport/flight-recorder.ts';
+import { adoptRuntime, Runtime } from './program.ts';
+import { RootLink } from './root-link.ts';
+import { onStopSignals } from './signals.ts';
+import { placeOf } from './stack.ts';
+
+const [, , file] = process.argv;
+const controlFd = Number(process.env.ACTOR_IPC_CONTROL_FD);
+if (file === undefined || !Number.isInteger(controlFd)) {
+  process.stderr.write('this file is started by the actor-ipc supervisor\n');
+  process.exit(2);
+}
+// The user's program sees itself as the main file, as if it had been started by hand.
+process.argv.splice(1, 1);
+
+const recorder = new FlightRecorder();
+const root = new RootLink(controlFd, recorder);
+try {
+  const runtime = new Runtime({ root, recorder });
+  adoptRuntime(runtime);
+  root.offerFeed(runtime.host.feed);
+  const stop = (exitCode: number) => void runtime.stop().then(() => process.exit(exitCode));
+  root.onStop(() => stop(0));
+  onStopSignals((signal) => stop(128 + signal));
+} catch (error) {
+  refuse(messageOf(error));
+}
+
+import(pathToFileURL(file).href).then(
+  () => {
+    root.reportReady();
+    // A plain program that says nothing about itself does its work as soon as it runs.
+    setImmediate(() => {
+      if (!root.hasState && !participates()) root.reportState('operative');
+    });
+  },
+  (error: unknown) => {
+    console.error(error);
+    const place = placeOf(error);
+    refuse(
+      `${file} threw while it was loaded: ${messageOf(error)}${place === undefined ? '' : ` (at ${place})`}`,
+    );
+  },
+);
+
+function participates(): boolean {
+  const runtime = (globalThis as { [key: symbol]: unknown })[Symbol.for('actor-ipc.runtime')] as
+    | Runtime
+    | undefined;
+  return runtime !== undefined && runtime.host.addresses.length > 0;
+}
+
+function refuse(why: string): void {
+  root.reportRefused(why);
+  process.exitCode = 1;
+  // The frame has left: packets are handed to the kernel at once.
+  process.exit();
+}

@@ -1,0 +1,331 @@
+// Host: runs the actors of a process. The only place that creates them, so that every one of them is watched for its end,
+// recorded, and reaped. Each is a root actor of its own; who belongs to whom is data of those who start them.
+import { createHash } from 'node:crypto';
+import {
+  type Actor,
+  type AnyActorLogic,
+  type AnyStateMachine,
+  createActor,
+  type EventFromLogic,
+  type InspectionEvent,
+  type OutputFrom,
+} from 'xstate';
+import type { ActorEnd, Hosted, HostOptions, Host as HostPort, Log } from '../actors/hosting.ts';
+import { messageOf } from '../errors.ts';
+import { type Clock, systemClock } from '../machines/clock.ts';
+import type { Address } from '../names.ts';
+import type { FlightRecorder } from '../transport/flight-recorder.ts';
+import { Feed, type FeedRecord, type StateValue } from './feed.ts';
+
+interface HostSettings {
+  readonly log: Log;
+  readonly clock?: Clock;
+  /** Where the last transitions are kept for after a death. */
+  readonly recorder?: FlightRecorder;
+}
+
+interface Entry {
+  readonly address: Address;
+  readonly actor: Actor<AnyActorLogic>;
+  readonly chart: { readonly hash: string; readonly machine: AnyStateMachine } | undefined;
+  /** Numbers in the flight recorder. */
+  readonly flightName: number;
+  unwatch: (() => void) | undefined;
+}
+
+export class Host implements HostPort {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly feed: Feed;
+  readonly #recorder: FlightRecorder | undefined;
+  readonly #entries = new Map<Address, Entry>();
+  readonly #charts = new WeakMap<object, string>();
+  /** The clock of all actors: what a timer sends takes its turn like everything else. */
+  readonly #timers: Pick<Clock, 'setTimeout' | 'clearTimeout'> = {
+    setTimeout: (callback, delayMs) => this.clock.setTimeout(() => this.later(callback), delayMs),
+    clearTimeout: (timer) => this.clock.clearTimeout(timer),
+  };
+  #tasks: (() => void)[] = [];
+  #running = false;
+
+  constructor({ log, clock = systemClock, recorder }: HostSettings) {
+    this.log = log;
+    this.clock = clock;
+    this.#recorder = recorder;
+    this.feed = new Feed(
+      () => this.#dump(),
+      (watched) => this.#onWatched(watched),
+    );
+  }
+
+  /** Addresses of all actors that run. */
+  get addresses(): Address[] {
+    return [...this.#entries.keys()];
+  }
+
+  /** The state value and context of an actor, for whoever asks; undefined if there is none at that address. */
+  snapshotOf(address: Address): { value: StateValue | null; status: string; context: unknown } | undefined {
+    const snapshot = this.#entries.get(address)?.actor.getSnapshot();
+    return snapshot && { ...stateOf(snapshot), context: snapshot.context };
+  }
+
+  start<L extends AnyActorLogic>(logic: L, { address, input, bind, onEnd }: HostOptions<L>): Hosted<L> {
+    if (this.#entries.has(address)) throw new Error(`there is an actor at ${address} already`);
+    const recorded: AnyActorLogic = this.#recorded(logic, address);
+    const actor = createActor(recorded, { id: address, input, clock: this.#timers });
+    const entry: Entry = {
+      address,
+      actor,
+      chart: this.#chartOf(logic),
+      flightName: this.#recorder?.name(address) ?? 0,
+      unwatch: undefined,
+    };
+    this.#entries.set(address, entry);
+    const hosted: Hosted<L> = {
+      address,
+      post: (event) => this.later(() => actor.send(event as EventFromLogic<AnyActorLogic>)),
+      stop: () => this.later(() => actor.stop()),
+    };
+    bind?.(actor, hosted);
+    // Before start: an actor whose first step throws has no other way to tell, and would end the process.
+    actor.subscribe({
+      error: (error) => this.#ended(entry, { how: 'crashed', error }, onEnd),
+      complete: () => {
+        const { status, output } = actor.getSnapshot();
+        this.#ended(
+          entry,
+          status === 'done' ? { how: 'done', output: output as OutputFrom<L> } : { how: 'stopped' },
+          onEnd,
+        );
+      },
+    });
+    if (this.feed.watched) this.#watch(entry);
+    this.#queueing(() => actor.start());
+    if (this.feed.watched) this.feed.tell(this.#actorRecord(entry));
+    return hosted;
+  }
+
+  /**
+   * Sends happen one after another, never inside each other: an event that leads to a hundred more does so in order, on a
+   * flat stack, and whoever posts goes on with its own work first.
+   */
+  later(task: () => void): void {
+    this.#tasks.push(task);
+    if (this.#running) return;
+    this.#running = true;
+    try {
+      for (let next = this.#tasks.shift(); next; next = this.#tasks.shift()) next();
+    } finally {
+      this.#running = false;
+      // A task that threw (a mistake of ours: actors don't) must not hold back those behind it.
+      if (this.#tasks.length > 0) queueMicrotask(() => this.later(() => {}));
+    }
+  }
+
+  /** What a new actor posts in its first step is heard after its owner has it in hand. */
+  #queueing(start: () => void): void {
+    const wasRunning = this.#running;
+    this.#running = true;
+    try {
+      start();
+    } finally {
+      this.#running = wasRunning;
+      if (!wasRunning && this.#tasks.length > 0) queueMicrotask(() => this.later(() => {}));
+    }
+  }
+
+  #ended<T>(entry: Entry, end: ActorEnd<T>, onEnd: ((end: ActorEnd<T>) => void) | undefined): void {
+    if (this.#entries.get(entry.address) !== entry) return;
+    this.#entries.delete(entry.address);
+    if (end.how === 'crashed') {
+      stopChildren(entry.actor.getSnapshot());
+      this.log.error(
+        { actor: entry.address, error: end.error },
+        `actor ${entry.address} crashed: ${messageOf(end.error)}`,
+      );
+      this.#tell({
+        k: 'crash',
+        at: Date.now(),
+        actor: entry.address,
+        message: messageOf(end.error),
+        stack: stackOf(end.error),
+      });
+    }
+    this.#recorder?.record(
+      entry.flightName,
+      this.#recorder.name(`(${end.how})`),
+      this.#recorder.name(end.how),
+    );
+    this.#tell({ k: 'stop', at: Date.now(), actor: entry.address, how: end.how });
+    entry.unwatch?.();
+    if (onEnd) this.later(() => onEnd(end));
+  }
+
+  /** The same logic, with each transition noted in the flight recorder. */
+  #recorded<L extends AnyActorLogic>(logic: L, address: Address): L {
+    const recorder = this.#recorder;
+    if (!recorder) return logic;
+    const actor = recorder.name(address);
+    let lastValue: unknown;
+    let lastName = 0;
+    return {
+      ...logic,
+      transition: (snapshot: unknown, event: { type: string }, scope: unknown) => {
+        const next = logic.transition(snapshot as never, event as never, scope as never) as {
+          value?: unknown;
+          status: string;
+        };
+        if (next.value !== lastValue) {
+          lastValue = next.value;
+          lastName = recorder.name(
+            typeof lastValue === 'string' ? lastValue : JSON.stringify(lastValue ?? next.status),
+          );
+        }
+        recorder.record(actor, recorder.name(event.type), lastName);
+        return next;
+      },
+    };
+  }
+
+  #tell(record: FeedRecord): void {
+    if (this.feed.watched) this.feed.tell(record);
+  }
+
+  *#dump(): Iterable<FeedRecord> {
+    const told = new Set<string>();
+    for (const { chart } of this.#entries.values()) {
+      if (!chart || told.has(chart.hash)) continue;
+      told.add(chart.hash);
+      yield { k: 'chart', hash: chart.hash, chart: plainChart(chart.machine) };
+    }
+    for (const entry of this.#entries.values()) yield this.#actorRecord(entry);
+  }
+
+  #actorRecord(entry: Entry): FeedRecord {
+    const { address: actor, chart } = entry;
+    return {
+      k: 'actor',
+      at: Date.now(),
+      actor,
+      chart: chart?.hash ?? null,
+      ...stateOf(entry.actor.getSnapshot()),
+    };
+  }
+
+  #onWatched(watched: boolean): void {
+    for (const entry of this.#entries.values()) {
+      if (watched) this.#watch(entry);
+      else {
+        entry.unwatch?.();
+        entry.unwatch = undefined;
+      }
+    }
+  }
+
+  /** Follows one actor while somebody watches; XState's inspection costs as much as the transitions themselves. */
+  #watch(entry: Entry): void {
+    const { actor, address } = entry;
+    let actions: string[] = [];
+    let steps: { event: string; from: string; to: string[] }[] = [];
+    const { unsubscribe } = actor.system.inspect((inspected: InspectionEvent) => {
+      if (inspected.type === '@xstate.event') {
+        const to = (
+          inspected.actorRef === actor ? address : `${address}/${idOf(inspected.actorRef)}`
+        ) as Address;
+        const from = inspected.sourceRef
+          ? ((inspected.sourceRef === actor ? address : `${address}/${idOf(inspected.sourceRef)}`) as Address)
+          : null;
+        this.#tell({ k: 'send', at: Date.now(), from, to, event: inspected.event.type });
+      }
+      if (inspected.actorRef !== actor) return;
+      if (inspected.type === '@xstate.action') actions.push(inspected.action.type);
+      else if (inspected.type === '@xstate.microstep') steps.push(...stepsOf(inspected));
+      else if (inspected.type === '@xstate.snapshot') {
+        const event = inspected.event.type;
+        if (steps.length === 0 && actions.length === 0)
+          this.#tell({ k: 'ignored', at: Date.now(), actor: address, event });
+        else
+          this.#tell({
+            k: 'transition',
+            at: Date.now(),
+            actor: address,
+            event,
+            ...stateOf(inspected.snapshot),
+            steps,
+            actions,
+          });
+        actions = [];
+        steps = [];
+      }
+    });
+    entry.unwatch = unsubscribe;
+    if (entry.chart && !this.#toldCharts.has(entry.chart.hash)) {
+      this.#toldCharts.add(entry.chart.hash);
+      this.#tell({ k: 'chart', hash: entry.chart.hash, chart: plainChart(entry.chart.machine) });
+    }
+  }
+  readonly #toldCharts = new Set<string>();
+
+  #chartOf(logic: AnyActorLogic): Entry['chart'] {
+    if (!('config' in logic) || typeof logic.config !== 'object' || !('root' in logic)) return undefined;
+    const machine = logic as unknown as AnyStateMachine;
+    let hash = this.#charts.get(machine.config);
+    if (hash === undefined) {
+      hash = createHash('sha1')
+        .update(JSON.stringify(plainChart(machine)))
+        .digest('hex')
+        .slice(0, 16);
+      this.#charts.set(machine.config, hash);
+    }
+    return { hash, machine };
+  }
+}
+
+function idOf(actor: object): string {
+  return 'id' in actor ? String(actor.id) : '?';
+}
+
+function stateOf(snapshot: { status?: string; value?: unknown }): {
+  value: StateValue | null;
+  status: string;
+} {
+  return { value: (snapshot?.value as StateValue) ?? null, status: snapshot?.status ?? 'active' };
+}
+
+/** XState leaves the children of an errored machine running; nobody would ever stop them. */
+function stopChildren(snapshot: { children?: Record<string, unknown> } | undefined): void {
+  for (const child of Object.values(snapshot?.children ?? {})) {
+    const ref = child as {
+      _send?(event: { type: string }): void;
+      getSnapshot?(): { children?: Record<string, unknown> };
+    };
+    stopChildren(ref.getSnapshot?.());
+    ref._send?.({ type: 'xstate.stop' });
+  }
+}
+
+function stackOf(error: unknown): string | null {
+  return error instanceof Error ? (error.stack ?? null) : null;
+}
+
+function stepsOf(inspected: InspectionEvent): { event: string; from: string; to: string[] }[] {
+  const { _transitions: taken, event } = inspected as unknown as {
+    _transitions: { source: { id: string }; target?: { id: string }[] }[];
+    event: { type: string };
+  };
+  return taken.map(({ source, target }) => ({
+    event: event.type,
+    from: source.id,
+    to: (target ?? []).map(({ id }) => id),
+  }));
+}
+
+/** A machine's configuration as plain data: what can't be data becomes its name. */
+function plainChart(machine: AnyStateMachine): unknown {
+  return JSON.parse(
+    JSON.stringify(machine.config, (key, value) => {
+      if (key === 'context' || key === 'input' || key === 'output' || key === 'types') return undefined;
+      return typeof value === 'function' ? value.name || key : value;
+    }),
+  );
+}

@@ -1,0 +1,116 @@
+// Loader: reads topology files, TypeScript ones also where Node can't, and says with which arguments a child can do the
+// same.
+import { fork } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { extname, join, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { IpcError, messageOf } from '../errors.ts';
+import type { Topology } from '../spec/child.ts';
+import { placeOf } from './stack.ts';
+
+const typescript = new Set(['.ts', '.mts', '.cts', '.tsx']);
+
+/** What `run` takes in a folder when no file is named. */
+const defaultNames = ['topology.ts', 'topology.mts', 'topology.js', 'topology.mjs'];
+
+/** The topology file that is meant. @throws {IpcError} ERR_TOPOLOGY_INVALID if there is none. */
+export function findTopology(named: string | undefined, folder: string): string {
+  if (named !== undefined) {
+    const file = resolve(folder, named);
+    if (!existsSync(file))
+      throw IpcError.of('ERR_TOPOLOGY_INVALID', file, 'there is no such file; name the topology file to run');
+    return file;
+  }
+  const found = defaultNames.map((name) => join(folder, name)).find((file) => existsSync(file));
+  if (found) return found;
+  throw IpcError.of(
+    'ERR_TOPOLOGY_INVALID',
+    folder,
+    `there is no topology here (${defaultNames.join(', ')}); name its file`,
+  );
+}
+
+/**
+ * Loads and checks a topology file.
+ * @throws {IpcError} ERR_TOPOLOGY_INVALID with what is wrong, and where.
+ */
+export async function loadTopology(file: string): Promise<Topology> {
+  return typescript.has(extname(file)) ? readElsewhere(file) : readTopology(file);
+}
+
+/** Loads and checks a topology file in this process. @throws {IpcError} ERR_TOPOLOGY_INVALID. */
+export async function readTopology(file: string): Promise<Topology> {
+  let exported: unknown;
+  try {
+    exported = defaultOf(await import(pathToFileURL(file).href));
+  } catch (error) {
+    throw IpcError.from(
+      error,
+      'ERR_TOPOLOGY_INVALID',
+      file,
+      `it could not be loaded: ${whyNotLoaded(error)}`,
+    );
+  }
+  if (exported === undefined)
+    throw IpcError.of(
+      'ERR_TOPOLOGY_INVALID',
+      file,
+      'it has no default export; write "export default defineTopology({ ... })"',
+    );
+  const { checkTopology } = await import('../spec/topology-check.ts');
+  return checkTopology(exported, file);
+}
+
+/** What the reader sends back. */
+export type ReaderAnswer = { topology: Topology } | { error: { code: string; message: string } };
+
+/** The reader stands beside this file, in the same language. */
+const readerPath = fileURLToPath(new URL(`./topology-reader${import.meta.url.slice(-3)}`, import.meta.url));
+
+/**
+ * In a process of its own, which ends with the reading: what translates TypeScript leaves a service running behind it, and a
+ * root that lives for months must not carry it along.
+ */
+function readElsewhere(file: string): Promise<Topology> {
+  return new Promise((resolve, reject) => {
+    const reader = fork(readerPath, [file], {
+      execArgv: loaderArgs(file, readerPath),
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    reader.once('message', (answer: ReaderAnswer) => {
+      if ('topology' in answer) resolve(answer.topology);
+      else reject(IpcError.received(answer.error));
+    });
+    const fail = (why: string) =>
+      reject(IpcError.of('ERR_TOPOLOGY_INVALID', file, `it could not be loaded: ${why}`));
+    reader.once('error', (error) => fail(error.message));
+    reader.once('exit', (code, signal) => fail(`its reader ended with ${signal ?? `code ${code}`}`));
+  });
+}
+
+interface Module {
+  default?: unknown;
+  __esModule?: boolean;
+}
+
+/** In a folder without "type": "module" the file is CommonJS, whose exports come as one default. */
+function defaultOf(loaded: Module): unknown {
+  const inner = loaded.default as Module | undefined;
+  return inner?.__esModule ? inner.default : loaded.default;
+}
+
+/** The place stands in the message of a syntax error, or in the stack of any other. */
+function whyNotLoaded(error: unknown): string {
+  const place = placeOf(error);
+  const message = messageOf(error).trim();
+  return place === undefined ? message : `${message} (at ${place})`;
+}
+
+/** The arguments of Node by which it can run these files. */
+export function loaderArgs(...files: string[]): string[] {
+  const args = ['--enable-source-maps'];
+  // By its full address: a bare name would be looked up from the child's folder.
+  if (files.some((file) => typescript.has(extname(file)))) args.push('--import', import.meta.resolve('tsx'));
+  return args;
+}

@@ -1,0 +1,31 @@
+// Place: where the programs of a user meet, and where those of one tree do.
+import { mkdirSync, realpathSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { treeDirectory } from '../transport/run-directory.ts';
+import { Workspace } from '../workspace/workspace.ts';
+
+/** `$ACTOR_IPC_RUN_DIR`, else below `$XDG_RUNTIME_DIR`, else a folder of this user in the system's temporary one. */
+export function defaultRunDirectory(env: NodeJS.ProcessEnv): string {
+  if (env.ACTOR_IPC_RUN_DIR) {
+    mkdirSync(env.ACTOR_IPC_RUN_DIR, { recursive: true, mode: 0o700 });
+    return env.ACTOR_IPC_RUN_DIR;
+  }
+  if (env.XDG_RUNTIME_DIR) return join(env.XDG_RUNTIME_DIR, 'actor-ipc');
+  return join(tmpdir(), `actor-ipc-${process.getuid!()}`);
+}
+
+/** The folder in which the tree of a workspace has its sockets. */
+export function treeRunDirectory(workspace: string): string {
+  return treeDirectory(defaultRunDirectory(process.env), realpathSync(workspace));
+}
+
+/** The workspace that is named, else the one beside the topology file. */
+export function workspaceFolder(file: string, named: string | undefined): string {
+  return named ?? join(dirname(file), '.actor-ipc');
+}
+
+/** Opens a workspace, made if need be. @throws {IpcError} ERR_SYSTEM. */
+export function openWorkspace(folder: string): Workspace {
+  return new Workspace(folder);
+}

@@ -1,0 +1,272 @@
+// Program: this process as a participant. Serving, connecting and reporting go through the one runtime of the process,
+// which a supervisor's child gets from its bootstrap and any other program makes for itself at first use.
+import type { AnyStateMachine } from 'xstate';
+import type { Hosted, Log } from '../actors/hosting.ts';
+import { startClientProcess, startServerProcess } from '../actors/process.ts';
+import { type SessionLimits, sessionDefaults } from '../actors/session.ts';
+import { type ErrorData, IpcError } from '../errors.ts';
+import type { clientProcessMachine, Reconnect, serverProcessMachine } from '../machines/process.ts';
+import { type Address, addressOf, isStatePath } from '../names.ts';
+import type { AppSpec } from '../spec/universe.ts';
+import { FlightRecorder } from '../transport/flight-recorder.ts';
+import { checkMemoryOrder } from '../transport/memory-order.ts';
+import { requireKernel } from '../transport/native.ts';
+import { appSocketPath, type Claim, claimApp, ensureRunDirectory } from '../transport/run-directory.ts';
+import { Host } from './host.ts';
+import { createLog } from './log.ts';
+import { defaultRunDirectory } from './place.ts';
+import type { RootLink } from './root-link.ts';
+import { onStopSignals } from './signals.ts';
+
+export interface ServeOptions extends Partial<SessionLimits> {
+  /** Log-ins that may be under way at once; default 64. */
+  pendingMax?: number;
+  /** Any JSON value up to 64 KiB that each client gets as `session.peer.metadata`. */
+  metadata?: unknown;
+}
+
+export interface ConnectOptions extends Partial<SessionLimits> {
+  metadata?: unknown;
+  reconnect?: Partial<Reconnect>;
+}
+
+/** A program may try for as long as it lives; a few tries a second load nobody. */
+export const reconnectDefaults: Reconnect = { minMs: 250, maxMs: 5_000, jitter: 0.2, giveUpAfterMs: 'never' };
+/** Sessions have a deadline of their own for closing; this is for those that miss it. */
+const stopTimeoutMs = 2_000;
+const pendingMaxDefault = 64;
+
+/** What `serve` and `connect` give back. */
+export interface Participation {
+  /** Ends all its sessions in order, then itself. Resolves when nothing of it is left. */
+  stop(): Promise<void>;
+  /** Resolves at its end; rejects if it failed or gave up. */
+  readonly ended: Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface RuntimeOptions {
+  readonly log?: Log;
+  /** The folder in which sockets and locks stand. */
+  readonly runDirectory?: string;
+  /** The control socket to a supervisor. */
+  readonly root?: RootLink;
+  readonly recorder?: FlightRecorder;
+}
+
+/** The actors of one process, and its place among others. */
+export class Runtime {
+  readonly host: Host;
+  readonly runDirectory: string;
+  readonly #root: RootLink | undefined;
+  readonly #recorder: FlightRecorder;
+  readonly #parts: Participation[] = [];
+  #stopping: Promise<void> | undefined;
+
+  /** @throws {IpcError} ERR_ADDON_MISSING, ERR_KERNEL_UNSUPPORTED, ERR_RUN_DIRECTORY. */
+  constructor({ log, runDirectory, root, recorder }: RuntimeOptions = {}) {
+    requireKernel();
+    checkMemoryOrder();
+    this.runDirectory = runDirectory ?? defaultRunDirectory(process.env);
+    this.#root = root;
+    this.#recorder = recorder ?? new FlightRecorder();
+    this.host = new Host({ log: log ?? root?.log ?? createLog(), recorder: this.#recorder });
+  }
+
+  /**
+   * Serves an app: accepts sessions and runs a machine for each.
+   * @param machine for all clients, or one for each client app.
+   * @returns once clients can connect.
+   * @throws {IpcError} ERR_APP_ALREADY_SERVED, ERR_STOPPING, ERR_APP_UNKNOWN for a machine of an unknown client app.
+   */
+  async serve(
+    app: AppSpec,
+    machine: AnyStateMachine | Record<string, AnyStateMachine>,
+    options: ServeOptions = {},
+  ): Promise<Participation> {
+    this.#refuseIfStopping(`app ${app.name}`);
+    const machines = machinesByClient(app, machine);
+    let hosted: Hosted<typeof serverProcessMachine> | undefined;
+    await new Promise<void>((resolve, reject) => {
+      const part = new Part(() => hosted?.post({ type: 'stop' }));
+      hosted = startServerProcess(this.host, {
+        address: this.#addressFor(app.name),
+        app,
+        machineFor: (client) => machines[client]!,
+        limits: { ...sessionDefaults, ...options },
+        pendingMax: options.pendingMax ?? pendingMaxDefault,
+        metadata: options.metadata ?? null,
+        stopTimeoutMs,
+        claim: () => this.#claim(app),
+        runs: async (client, pid) => this.#root?.runs(client, pid),
+        onServing: () => {
+          this.#reportDefault();
+          resolve();
+        },
+        onEnd: (error) => {
+          part.settle(error);
+          if (error) reject(IpcError.received(error));
+        },
+      });
+      this.#parts.push(part);
+    });
+    return this.#parts.at(-1)!;
+  }
+
+  /**
+   * Connects to a server's app as a client app: one session at a time, opened again when it is lost.
+   * @returns at once; sessions come and go.
+   */
+  connect(
+    client: AppSpec,
+    server: AppSpec,
+    machine: AnyStateMachine,
+    options: ConnectOptions = {},
+  ): Participation {
+    this.#refuseIfStopping(`app ${client.name}`);
+    let hosted: Hosted<typeof clientProcessMachine> | undefined;
+    const part = new Part(() => hosted?.post({ type: 'stop' }));
+    hosted = startClientProcess(this.host, {
+      address: this.#addressFor(`${client.name}-${server.name}`),
+      client,
+      server,
+      machine,
+      limits: { ...sessionDefaults, ...options },
+      metadata: options.metadata ?? null,
+      reconnect: { ...reconnectDefaults, ...options.reconnect },
+      stopTimeoutMs,
+      socketPath: appSocketPath(this.runDirectory, server.universe, server.name),
+      onOpen: () => this.#reportDefault(),
+      onEnd: (error) => part.settle(error),
+    });
+    this.#parts.push(part);
+    this.#root?.reportReady();
+    return part;
+  }
+
+  /** Reports the named state of this process to its supervisor; without one, nobody asks. */
+  reportState(state: string): void {
+    if (!isStatePath(state)) throw new TypeError(`${state} is no state: names joined by dots are`);
+    this.#root?.reportState(state);
+    this.#root?.reportReady();
+  }
+
+  /** Ends everything, the newest first. */
+  stop(): Promise<void> {
+    this.#stopping ??= (async () => {
+      for (const part of [...this.#parts].reverse()) await part.stop();
+      this.#recorder.close();
+    })();
+    return this.#stopping;
+  }
+
+  #refuseIfStopping(what: string): void {
+    if (this.#stopping) throw IpcError.of('ERR_STOPPING', what);
+  }
+
+  /** A process that says nothing else about itself is operative once it serves, or has its first session. */
+  #reportDefault(): void {
+    if (this.#root && !this.#root.hasState) this.#root.reportState('operative');
+    this.#root?.reportReady();
+  }
+
+  #claim(app: AppSpec): Promise<Claim> {
+    if (this.#root) return this.#root.claim(app.universe, app.name);
+    ensureRunDirectory(this.runDirectory);
+    return Promise.resolve(claimApp(this.runDirectory, app.universe, app.name));
+  }
+
+  #addressFor(name: string): Address {
+    const taken = new Set(this.host.addresses);
+    for (let number = 1; ; number++) {
+      const address = addressOf(number === 1 ? name : `${name}#${number}`);
+      if (!taken.has(address)) return address;
+    }
+  }
+}
+
+class Part implements Participation {
+  readonly ended: Promise<void>;
+  readonly #requestStop: () => void;
+  #settle: ((error: ErrorData | null) => void) | undefined;
+
+  constructor(requestStop: () => void) {
+    this.#requestStop = requestStop;
+    this.ended = new Promise((resolve, reject) => {
+      this.#settle = (error) => (error ? reject(IpcError.received(error)) : resolve());
+    });
+    // Nobody has to look at it.
+    this.ended.catch(() => {});
+  }
+
+  settle(error: ErrorData | null): void {
+    this.#settle?.(error);
+  }
+
+  async stop(): Promise<void> {
+    this.#requestStop();
+    await this.ended.catch(() => {});
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+}
+
+function machinesByClient(
+  app: AppSpec,
+  machine: AnyStateMachine | Record<string, AnyStateMachine>,
+): Record<string, AnyStateMachine> {
+  if (typeof (machine as AnyStateMachine).getInitialSnapshot === 'function')
+    return Object.fromEntries(app.allow.map((client) => [client, machine as AnyStateMachine]));
+  const machines = machine as Record<string, AnyStateMachine>;
+  for (const client of Object.keys(machines))
+    if (!app.allow.includes(client)) throw IpcError.of('ERR_APP_UNKNOWN', client);
+  for (const client of app.allow)
+    if (!machines[client])
+      throw IpcError.of('ERR_CONFIGURATION', `app ${app.name} allows ${client}, but has no machine for it`);
+  return machines;
+}
+
+// ---- the runtime of this process
+
+const key = Symbol.for('actor-ipc.runtime');
+const shared = globalThis as { [key]?: Runtime };
+
+/** Makes `runtime` the one that `serve`, `connect` and `reportState` use in this process. */
+export function adoptRuntime(runtime: Runtime): void {
+  shared[key] = runtime;
+}
+
+/**
+ * The runtime of this process, made at the first call. A first SIGTERM or SIGINT then ends all sessions in order and the
+ * process after them, a second one ends it at once.
+ */
+export function currentRuntime(): Runtime {
+  if (!shared[key]) {
+    const runtime = new Runtime();
+    shared[key] = runtime;
+    onStopSignals((signal) => void runtime.stop().then(() => process.exit(128 + signal)));
+  }
+  return shared[key];
+}
+
+/** As `Runtime.serve`, by the runtime of this process. */
+export async function serve(...parameters: Parameters<Runtime['serve']>): Promise<Participation> {
+  return currentRuntime().serve(...parameters);
+}
+
+/** As `Runtime.connect`, by the runtime of this process. */
+export async function connect(...parameters: Parameters<Runtime['connect']>): Promise<Participation> {
+  return currentRuntime().connect(...parameters);
+}
+
+/** As `Runtime.reportState`, by the runtime of this process. */
+export function reportState(state: string): void {
+  currentRuntime().reportState(state);
+}
+
+/** A runtime of one's own, for programs that keep several apart. */
+export function createRuntime(options: RuntimeOptions = {}): Runtime {
+  return new Runtime(options);
+}

@@ -1,0 +1,177 @@
+// Root link: a child's end of its control socket. Says how far the process is, asks the root for the app's listening socket
+// and for the identity of peers, passes log records on, and hears when to stop.
+import type { Log, LogLevel } from '../actors/hosting.ts';
+import { IpcError } from '../errors.ts';
+import { type FeedLinkOffer, offerIn } from '../transport/feed-link.ts';
+import type { FlightRecorder } from '../transport/flight-recorder.ts';
+import { type Frame, wholeOf } from '../transport/frame.ts';
+import { native } from '../transport/native.ts';
+import { closeAll, PacketSocket } from '../transport/packet-socket.ts';
+import type { Claim } from '../transport/run-directory.ts';
+
+import type { Feed } from './feed.ts';
+import { FeedSource } from './feed-source.ts';
+
+interface Question {
+  resolve(answer: { frame: Frame; fds: number[] }): void;
+  reject(error: unknown): void;
+}
+
+/** Log records that wait for the root; beyond them the oldest news is no news. */
+const logFieldsMax = 8 * 1024;
+
+export class RootLink {
+  readonly log: Log;
+  readonly #socket: PacketSocket;
+  readonly #questions = new Map<number, Question>();
+  #nextId = 1;
+  #state = '';
+  #ready = false;
+  #onStop: (() => void) | undefined;
+  #feed: Feed | undefined;
+  #source: FeedSource | undefined;
+
+  /** @param fd of the control socket, taken over. */
+  constructor(fd: number, recorder: FlightRecorder) {
+    this.#socket = PacketSocket.adopt(fd);
+    this.log = {
+      debug: this.#logger('debug'),
+      info: this.#logger('info'),
+      warn: this.#logger('warn'),
+      error: this.#logger('error'),
+    };
+    this.#socket.listen({
+      frame: (frame, fds) => this.#onFrame(frame, fds),
+      // The supervisor is gone. The minder kills this process; ending by ourselves is for when it can't.
+      ended: () => process.exit(1),
+    });
+    // A program that has nothing left to do may end, whatever its supervisor could still say.
+    this.#socket.hold(false);
+    const { bytes, fd: recorderFd } = recorder.offer;
+    this.#socket.send(
+      { t: 'hello', recorderBytes: bytes, timeOriginMs: Math.round(performance.timeOrigin) },
+      [recorderFd],
+    );
+  }
+
+  /** The records that the root may watch. */
+  offerFeed(feed: Feed): void {
+    this.#feed = feed;
+  }
+
+  /** What to do when the root asks this process to stop. */
+  onStop(stop: () => void): void {
+    this.#onStop = stop;
+  }
+
+  reportReady(): void {
+    if (this.#ready) return;
+    this.#ready = true;
+    this.#socket.send({ t: 'ready' });
+  }
+
+  reportState(state: string): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.#socket.send({ t: 'state', state });
+  }
+
+  /** Whether a named state has been reported. */
+  get hasState(): boolean {
+    return this.#state !== '';
+  }
+
+  reportRefused(why: string): void {
+    this.#socket.send({ t: 'refused', why: why.slice(0, 16_000) });
+  }
+
+  /** The right to serve an app, held by the root and lent to us. @throws {IpcError} what the root answers. */
+  async claim(universe: string, app: string): Promise<Claim> {
+    const { frame, fds } = await this.#ask({ t: 'claim', universe, app });
+    if (fds.length !== 1) {
+      closeAll(fds);
+      throw errorIn(frame);
+    }
+    const listener = new (native().Listener)(fds[0]!);
+    return { listener, release: () => listener.close() };
+  }
+
+  /** Whether a process of this tree that runs that app has that pid; undefined if no child runs it. */
+  async runs(app: string, pid: number): Promise<boolean | undefined> {
+    const { frame, fds } = await this.#ask({ t: 'runs', app, pid });
+    closeAll(fds);
+    return typeof frame.runs === 'boolean' ? frame.runs : undefined;
+  }
+
+  #ask(frame: Frame): Promise<{ frame: Frame; fds: number[] }> {
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#questions.set(id, { resolve, reject });
+      // A program that waits for an answer is not one that has nothing left to do.
+      this.#socket.hold(true);
+      this.#socket.send({ ...frame, id });
+    });
+  }
+
+  #onFrame(frame: Frame, fds: number[]): void {
+    if (frame.t === 'watch') return this.#watch(offerIn(frame, fds));
+    if (frame.t === 'unwatch') {
+      closeAll(fds);
+      this.#unwatch();
+      return;
+    }
+    if (frame.t === 'stop') {
+      closeAll(fds);
+      this.#onStop?.();
+      return;
+    }
+    const question = frame.t === 'answer' ? this.#questions.get(wholeOf(frame, 'id')) : undefined;
+    if (!question) {
+      closeAll(fds);
+      return;
+    }
+    this.#questions.delete(frame.id as number);
+    this.#socket.hold(this.#questions.size > 0);
+    question.resolve({ frame, fds });
+  }
+
+  /** The root wants to see what happens here. */
+  #watch(theirs: FeedLinkOffer): void {
+    if (!this.#feed || this.#source) return closeAll([theirs.segmentFd, theirs.bellFd]);
+    this.#source = new FeedSource(this.#feed, theirs);
+    const { bytes, fds } = this.#source.offer;
+    this.#socket.send({ t: 'watching', segmentBytes: bytes }, fds);
+    this.#source.start();
+  }
+
+  #unwatch(): void {
+    this.#source?.close();
+    this.#source = undefined;
+  }
+
+  #logger(level: LogLevel): (facts: object, message: string) => void {
+    return (facts, message) => {
+      try {
+        this.#socket.send({ t: 'log', level, facts: plain(facts), message: message.slice(0, 16_000) });
+      } catch {
+        // The root reads too slowly; a log record is not worth more than the work.
+      }
+    };
+  }
+}
+
+function errorIn(frame: Frame): IpcError {
+  const { code, message } = (frame.error ?? {}) as { code?: string; message?: string };
+  return IpcError.received({
+    code: code ?? 'ERR_PROTOCOL',
+    message: message ?? 'the supervisor gave no listening socket',
+  });
+}
+
+/** Facts as plain data of a bounded size; errors by their message. */
+function plain(facts: object): object {
+  const text = JSON.stringify(facts, (_, value) =>
+    value instanceof Error ? { message: value.message, stack: value.stack } : value,
+  );
+  return text.length <= logFieldsMax ? JSON.parse(text) : { truncated: text.slice(0, logFieldsMax) };
+}

@@ -1,0 +1,301 @@
+// Tree: a whole running topology, from its workspace and run directory to the last process. One root supervisor, the app
+// sockets that it holds, the logs, and the control socket that the command line asks.
+import { rmSync } from 'node:fs';
+import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { Hosted, Log } from '../actors/hosting.ts';
+import { type Tree as SupervisedTree, Watching } from '../actors/incarnation.ts';
+import type { OutputStream } from '../actors/output.ts';
+import { startSupervisor } from '../actors/supervisor.ts';
+import { IpcError } from '../errors.ts';
+import type { SupervisorOutput } from '../machines/judgement.ts';
+import type { SupervisorContext, SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
+import { type Address, addressOf } from '../names.ts';
+import type { ChildSpec, SupervisorSpec, Topology } from '../spec/child.ts';
+import { type FlightRecord, FlightRecorder } from '../transport/flight-recorder.ts';
+import { checkMemoryOrder } from '../transport/memory-order.ts';
+import { native, requireKernel } from '../transport/native.ts';
+import { controlSocketPath, ensureRunDirectory, FileLock } from '../transport/run-directory.ts';
+import type { Workspace } from '../workspace/workspace.ts';
+import { AppSockets } from './app-sockets.ts';
+import { ControlServer } from './control-server.ts';
+import type { FeedRecord } from './feed.ts';
+import { Host } from './host.ts';
+import { loaderArgs } from './loader.ts';
+import { defaultRunDirectory, treeRunDirectory } from './place.ts';
+import { describeExit, describeFlight, type TreeStatus, treeStatus } from './status.ts';
+
+export type TreeEnd = SupervisorOutput;
+
+/** Gets what happens in a tree. The record of a child has been checked to be one, but not what it says. */
+export type TreeWatcher = (unit: string | null, epoch: number, record: FeedRecord) => void;
+
+export interface TreeOptions {
+  readonly workspace: Workspace;
+  readonly log: Log;
+  /** Gets each line that a unit writes. */
+  readonly onLine: (unit: string, stream: OutputStream, line: string) => void;
+}
+
+/** The bootstrap stands beside this file, in the same language. */
+const bootstrapPath = fileURLToPath(new URL(`./bootstrap${import.meta.url.slice(-3)}`, import.meta.url));
+
+export class Tree {
+  readonly host: Host;
+  /** How the tree ended. */
+  readonly ended: Promise<SupervisorOutput>;
+  readonly #topology: Topology;
+  readonly #options: TreeOptions;
+  readonly #workspace: Workspace;
+  readonly #lock: FileLock;
+  readonly #directory: string;
+  readonly #sockets: AppSockets;
+  readonly #control: ControlServer;
+  readonly #supervisor: Hosted<typeof supervisorMachine>;
+  readonly #recorder = new FlightRecorder();
+  /** Processes that run as each app. */
+  readonly #processes = new Map<string, Set<number>>();
+  readonly #pids = new Map<Address, number>();
+  readonly #watching = new Watching();
+  readonly #watchers = new Set<TreeWatcher>();
+  readonly #startedAtMs = Date.now();
+  #end!: (output: SupervisorOutput) => void;
+
+  /**
+   * Starts everything.
+   * @throws {IpcError} ERR_ADDON_MISSING, ERR_KERNEL_UNSUPPORTED, ERR_WORKSPACE_BUSY, ERR_RUN_DIRECTORY, ERR_SYSTEM; nothing
+   * runs then.
+   */
+  constructor(topology: Topology, options: TreeOptions) {
+    requireKernel();
+    checkMemoryOrder();
+    this.#topology = topology;
+    this.#options = options;
+    this.#workspace = options.workspace;
+    this.#lock = lockWorkspace(this.#workspace);
+    this.#sweep();
+    const directory = treeRunDirectory(options.workspace.folder);
+    this.#directory = directory;
+    ensureRunDirectory(defaultRunDirectory(process.env));
+    ensureRunDirectory(directory);
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    this.host = new Host({ log: options.log, recorder: this.#recorder });
+    this.#sockets = new AppSockets(
+      directory,
+      (unit) => appOf(topology, unit),
+      (unit) => this.#pids.get(unit) ?? 0,
+    );
+    this.#control = new ControlServer(controlSocketPath(directory), { status: () => this.status() });
+    this.#supervisor = startSupervisor(this.#supervised(directory), topology, {
+      address: addressOf('supervisor'),
+      path: addressOf(topology.name),
+      endsWhenIdle: true,
+      onEnd: (output) => this.#onEnd(output),
+    });
+  }
+
+  status(): TreeStatus {
+    const { name, file } = this.#topology;
+    const contextOf = (address: Address) =>
+      this.host.snapshotOf(address)?.context as SupervisorContext | undefined;
+    const head = {
+      name,
+      file,
+      pid: process.pid,
+      workspace: this.#workspace.folder,
+      startedAtMs: this.#startedAtMs,
+    };
+    return treeStatus(head, this.#topology, contextOf);
+  }
+
+  /**
+   * Shows everything that happens in all processes of the tree, first what there is. Costs nothing while nobody watches.
+   * @param watcher gets the unit (null: the root itself), its epoch and a record.
+   * @returns how to stop.
+   */
+  watch(watcher: TreeWatcher): () => void {
+    this.#watchers.add(watcher);
+    const unwatch = this.host.feed.watch((record) => watcher(null, 0, record));
+    // Also for a second watcher: each child tells all that there is to whoever comes.
+    if (this.#watchers.size > 1) this.#watching.set(false);
+    this.#watching.set(true);
+    return () => {
+      unwatch();
+      this.#watchers.delete(watcher);
+      if (this.#watchers.size === 0) this.#watching.set(false);
+    };
+  }
+
+  /** Stops all in order. */
+  stop(): void {
+    this.#supervisor.post({ type: 'shutdown' });
+  }
+
+  /** Kills what still stands. */
+  force(): void {
+    this.#supervisor.post({ type: 'shutdown' });
+    this.#supervisor.post({ type: 'force' });
+  }
+
+  #supervised(directory: string): SupervisedTree {
+    const { log, onLine } = this.#options;
+    return {
+      host: this.host,
+      nodeArgs: (file) => [...loaderArgs(file, bootstrapPath), bootstrapPath],
+      env: { ACTOR_IPC_RUN_DIR: directory },
+      watching: this.#watching,
+      services: {
+        claim: (unit, universe, app) => this.#sockets.lend(unit, universe, app),
+        runs: (app, pid) => this.#processes.get(app)?.has(pid),
+      },
+      watch: {
+        spawned: (unit, { pid, epoch, app }) => {
+          this.#writeRecord(unit, pid, epoch);
+          this.#pids.set(unit, pid);
+          if (app !== null) this.#noteProcess(app, pid);
+          log.info(
+            { unit, pid, epoch },
+            `${nameOf(unit)} started as process ${pid}${epoch > 1 ? ` (start ${epoch})` : ''}`,
+          );
+        },
+        ended: (unit, { pid, flight }) => {
+          this.#workspace.removeRecord(unit);
+          this.#sockets.unitEnded(unit);
+          for (const pids of this.#processes.values()) pids.delete(pid);
+          this.#flights.set(unit, flight);
+        },
+        report: (path, report) => this.#onReport(path, report),
+        line: (unit, stream, line) => {
+          this.#workspace.appendLine(unit, stream, line);
+          onLine(nameOf(unit), stream, line);
+        },
+        records: (unit, epoch, records) => {
+          for (const record of records)
+            if (isRecord(record)) for (const watcher of this.#watchers) watcher(nameOf(unit), epoch, record);
+        },
+        log: (unit, level, facts, message) => {
+          this.#tell({ k: 'log', at: Date.now(), level, message, facts: { unit, ...facts } });
+          log[level]({ unit, ...facts }, `${nameOf(unit)}: ${message}`);
+        },
+      },
+    };
+  }
+
+  /** What the last process of each unit did at its end, until its exit has been reported. */
+  readonly #flights = new Map<string, readonly FlightRecord[]>();
+
+  #tell(record: FeedRecord): void {
+    if (this.host.feed.watched) this.host.feed.tell(record);
+  }
+
+  #onReport(path: Address, report: SupervisorReport): void {
+    this.#tell({ k: 'report', at: Date.now(), actor: path, report });
+    const { log } = this.#options;
+    if (report.type === 'supervisor.changed') {
+      log.info({ unit: path, state: report.state }, `${path} is ${report.state}`);
+      return;
+    }
+    const { id, epoch, exit, verdict, delayMs, restartsLeft } = report;
+    const unit = addressOf(path, id);
+    const flight = this.#flights.get(unit) ?? [];
+    this.#flights.delete(unit);
+    const unwanted = exit.requested === 'none' && exit.class !== 'normal';
+    const facts = { unit, epoch, exit, verdict, delayMs, restartsLeft };
+    log[unwanted ? 'warn' : 'info'](
+      unwanted ? { ...facts, flight: describeFlight(flight) } : facts,
+      `${nameOf(unit)}: ${describeExit(exit)}; ${verdict}${delayMs > 0 ? ` in ${delayMs} ms` : ''}`,
+    );
+  }
+
+  #onEnd(output: SupervisorOutput | undefined): void {
+    this.#control.close();
+    this.#sockets.release();
+    // Nobody else has anything in there: the workspace is locked.
+    rmSync(this.#directory, { recursive: true, force: true });
+    this.#lock.release();
+    this.#recorder.close();
+    this.#end(
+      output ?? {
+        why: 'boot',
+        reason: 'the supervisor itself crashed',
+        exit: null,
+        failed: [],
+        unkillable: [],
+      },
+    );
+  }
+
+  #noteProcess(app: string, pid: number): void {
+    const pids = this.#processes.get(app) ?? new Set();
+    pids.add(pid);
+    this.#processes.set(app, pids);
+  }
+
+  #writeRecord(unit: Address, pid: number, epoch: number): void {
+    try {
+      const startTicks = native().startTicks(pid);
+      this.#workspace.writeRecord({ unit, pid, startTicks, bootId: native().bootId(), epoch });
+    } catch {
+      // It has ended already, or the disk is full: then there is nothing, or nothing better, to remember.
+    }
+  }
+
+  /** What an earlier run has left because it and its minders were killed at the same time. */
+  #sweep(): void {
+    const bootId = native().bootId();
+    for (const record of this.#workspace.leftRecords()) {
+      if (record.bootId === bootId && killLeftover(record))
+        this.#options.log.warn(
+          { ...record },
+          `killed process ${record.pid}, left by an earlier run as ${record.unit}`,
+        );
+      this.#workspace.removeRecord(record.unit);
+    }
+  }
+}
+
+function lockWorkspace(workspace: Workspace): FileLock {
+  const lock = FileLock.take(workspace.lockPath);
+  if (!(lock instanceof FileLock)) throw IpcError.of('ERR_WORKSPACE_BUSY', workspace.folder, lock.holder);
+  return lock;
+}
+
+/** Only if it is that very process: number, start ticks and boot are the recorded ones. */
+function killLeftover({ pid, startTicks }: { pid: number; startTicks: number }): boolean {
+  try {
+    const left = new (native().Process)(pid, startTicks);
+    try {
+      process.kill(-pid, 'SIGKILL');
+    } catch {
+      // It leads no group any more.
+    }
+    const killed = left.signal(constants.signals.SIGKILL);
+    left.close();
+    return killed;
+  } catch {
+    return false;
+  }
+}
+
+function appOf(topology: SupervisorSpec, unit: Address): string | undefined {
+  const [, ...path] = unit.split('/');
+  let children: Readonly<Record<string, ChildSpec>> = topology.children;
+  for (const [depth, id] of path.entries()) {
+    const child = children[id];
+    if (depth === path.length - 1) return child?.kind === 'node' ? child.app : undefined;
+    if (child?.kind !== 'supervisor') return undefined;
+    children = child.children;
+  }
+  return undefined;
+}
+
+/** A unit's path below the root. */
+function nameOf(unit: string): string {
+  return unit.slice(unit.indexOf('/') + 1);
+}
+
+function isRecord(value: unknown): value is FeedRecord {
+  return typeof value === 'object' && value !== null && typeof (value as { k?: unknown }).k === 'string';
+}
