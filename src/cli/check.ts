@@ -1,0 +1,36 @@
+// `check`: loads and validates a topology and prints its tree; nothing is started.
+import { Command } from 'commander';
+import { findTopology, loadTopology } from '../runtime/loader.ts';
+import type { SupervisorSpec, Topology } from '../spec/child.ts';
+import { startOrder } from '../spec/start-order.ts';
+
+export function checkCommand(): Command {
+  return new Command('check')
+    .description('check a topology and print its tree and start order; nothing runs')
+    .argument('[file]', 'topology file (default: topology.ts, .mts, .js or .mjs here)')
+    .option('--json', 'print the topology with all defaults filled in')
+    .action(async (named: string | undefined, { json = false }: { json?: boolean }) => {
+      const topology = await loadTopology(findTopology(named, process.cwd()));
+      process.stdout.write(json ? `${JSON.stringify(topology, null, 2)}\n` : describe(topology));
+    });
+}
+
+function describe(topology: Topology): string {
+  const lines = [`${topology.name} (${topology.strategy})`, ...branches(topology, '')];
+  return `${lines.join('\n')}\n\nstarts in this order: ${startOrder(topology).join(', ')}\n${topology.file} is valid\n`;
+}
+
+function branches(spec: SupervisorSpec, indent: string): string[] {
+  const children = Object.entries(spec.children);
+  return children.flatMap(([id, child], index) => {
+    const last = index === children.length - 1;
+    const gates = Object.entries(child.dependsOn).map(([parent, state]) => `${parent}:${state}`);
+    const what =
+      child.kind === 'supervisor' ? `supervisor, ${child.strategy}` : `${child.kind} ${child.file}`;
+    const after = gates.length === 0 ? '' : `, after ${gates.join(' and ')}`;
+    const line = `${indent}${last ? '└─' : '├─'} ${id} (${what}, ${child.restart}${after})`;
+    return child.kind === 'supervisor'
+      ? [line, ...branches(child, `${indent}${last ? '   ' : '│  '}`)]
+      : [line];
+  });
+}

@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+// The command line: parses, calls the runtime, prints. Its exit codes are those of docs/cli.md.
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { IpcError } from '../errors.ts';
+import { checkCommand } from './check.ts';
+import { exitCode } from './exit-code.ts';
+import { runCommand } from './run.ts';
+import { statusCommand } from './status.ts';
+
+const { version, description } = JSON.parse(
+  readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+) as {
+  version: string;
+  description: string;
+};
+
+const program = new Command('actor-ipc')
+  .description(description)
+  .version(version, '-V, --version', 'print the version')
+  .helpOption('-h, --help', 'print this help')
+  .helpCommand(false)
+  .showSuggestionAfterError()
+  .showHelpAfterError('(see "actor-ipc --help")')
+  .exitOverride()
+  .addCommand(runCommand())
+  .addCommand(checkCommand())
+  .addCommand(statusCommand());
+for (const command of program.commands)
+  command.exitOverride().showHelpAfterError(`(see "actor-ipc ${command.name()} --help")`);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // Commander has printed what is wrong; asking for help or the version is no mistake.
+    process.exitCode = error.exitCode === 0 ? exitCode.asked : exitCode.usage;
+  } else {
+    process.stderr.write(
+      `actor-ipc: ${error instanceof IpcError ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
+    );
+    process.exitCode =
+      error instanceof IpcError && error.code === 'ERR_NO_TREE' ? exitCode.noTree : exitCode.usage;
+  }
+}

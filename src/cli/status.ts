@@ -1,0 +1,71 @@
+// `status`: asks the root of a running tree and prints its units.
+import Table from 'cli-table3';
+import { Command } from 'commander';
+import pc from 'picocolors';
+import { askTree } from '../runtime/control-client.ts';
+import { findTopology } from '../runtime/loader.ts';
+import { workspaceFolder } from '../runtime/place.ts';
+import { describeMs, type TreeStatus, type UnitStatus } from '../runtime/status.ts';
+
+export function statusCommand(): Command {
+  return new Command('status')
+    .alias('ps')
+    .description('print the units of the running tree')
+    .argument('[file]', 'topology file of the tree (default: topology.ts, .mts, .js or .mjs here)')
+    .option('-w, --workspace <folder>', 'the workspace of the tree, if it is not beside the file')
+    .option('--json', 'print it as JSON')
+    .action(
+      async (
+        named: string | undefined,
+        { workspace, json = false }: { workspace?: string; json?: boolean },
+      ) => {
+        const folder = workspace ?? workspaceFolder(findTopology(named, process.cwd()), undefined);
+        const status = (await askTree(folder, 'status')) as TreeStatus;
+        process.stdout.write(json ? `${JSON.stringify(status, null, 2)}\n` : render(status));
+      },
+    );
+}
+
+function render({ name, pid, uptimeMs, units }: TreeStatus): string {
+  const table = new Table({
+    head: ['unit', 'state', 'pid', 'starts', 'last exit'],
+    style: { head: [], border: [], compact: true },
+    chars: plainBorders,
+  });
+  for (const unit of units) table.push(rowOf(unit));
+  return `${pc.bold(name)}  root ${pid}, up ${describeMs(uptimeMs)}\n${table.toString()}\n`;
+}
+
+function rowOf({ name, kind, phase, state, pid, starts, lastExit, note }: UnitStatus): string[] {
+  const indent = '  '.repeat(name.split('/').length - 1);
+  const shown = state === null || phase !== 'up' ? phase : state;
+  const paint = phase === 'up' ? pc.green : phase === 'failed' || phase === 'skipped' ? pc.red : pc.yellow;
+  const what = note === null ? paint(shown) : `${paint(shown)} (${note})`;
+  return [
+    `${indent}${name}${kind === 'supervisor' ? '/' : ''}`,
+    what,
+    pid === null ? '' : String(pid),
+    String(starts),
+    lastExit ?? '',
+  ];
+}
+
+const plainBorders = Object.fromEntries(
+  [
+    'top',
+    'top-mid',
+    'top-left',
+    'top-right',
+    'bottom',
+    'bottom-mid',
+    'bottom-left',
+    'bottom-right',
+    'left',
+    'left-mid',
+    'mid',
+    'mid-mid',
+    'right',
+    'right-mid',
+    'middle',
+  ].map((part) => [part, part === 'middle' ? '  ' : '']),
+);
