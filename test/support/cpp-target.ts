@@ -1,0 +1,23 @@
+// Programs of cpp/test/, built when a test wants them.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const folder = join(root, 'build-plain');
+
+/** For the hook that calls cppTarget: a first build takes seconds on a fast machine. */
+export const cppBuildTimeoutMs = 300_000;
+
+/** Builds a target of cpp/test/ with the preset `plain`, unless it is up to date, and answers where `file` of it is. */
+export function cppTarget(target: string, file: string = target): string {
+  if (!existsSync(join(folder, 'CMakeCache.txt'))) run('--preset', 'plain');
+  run('--build', '--preset', 'plain', '--target', target, '--parallel', '2');
+  return join(folder, 'cpp/test', file);
+}
+
+function run(...args: string[]): void {
+  const { status, stdout, stderr, error } = spawnSync('cmake', args, { cwd: root, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`cmake ${args.join(' ')}: ${error?.message ?? stdout + stderr}`);
+}
