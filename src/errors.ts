@@ -200,7 +200,7 @@ export class IpcError extends Error {
 
   /** What another process told about an error of its own; unknown codes become ERR_PROTOCOL. */
   static received(data: { code: string; message: string }): IpcError {
-    return data.code in codes
+    return Object.hasOwn(codes, data.code)
       ? new IpcError(data.code as ErrorCode, data.message)
       : new IpcError('ERR_PROTOCOL', data.message);
   }

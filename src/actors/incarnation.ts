@@ -3,7 +3,8 @@
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { fromCallback } from 'xstate';
-import type { SupervisorOutput } from '../machines/judgement.ts';
+import { messageOf } from '../errors.ts';
+import type { SupervisorOutput } from '../machines/exit.ts';
 import type { SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
 import type { IncarnationEvent, IncarnationOrder } from '../machines/unit.ts';
 import { type Address, addressOf } from '../names.ts';
@@ -99,11 +100,18 @@ export function incarnationOf(
     const run = { tree, unit, epoch: input.epoch, shutdownMs };
     // What we are told comes in the middle of our own turn at times; the unit hears it in its next one.
     const send: Send = (event) => tree.host.later(() => sendBack(event));
-    const obey =
-      child.kind === 'supervisor'
-        ? runSupervisor(run, child, send, startNested)
-        : runProcess(run, child, send);
-    receive(({ type }) => obey(type));
+    try {
+      const obey =
+        child.kind === 'supervisor'
+          ? runSupervisor(run, child, send, startNested)
+          : runProcess(run, child, send);
+      receive(({ type }) => obey(type));
+    } catch (error) {
+      // Not even its start was ours to make: no descriptors, no memory. That may pass.
+      const why = `it could not be started: ${messageOf(error)}`;
+      send({ type: 'incarnation.refused', epoch: input.epoch, why, permanent: false });
+      send({ type: 'incarnation.emptied', epoch: input.epoch, atMs: tree.host.clock.now() });
+    }
   });
 }
 
@@ -275,9 +283,9 @@ function runSupervisor(
       if (state === 'operative') send({ type: 'incarnation.ready', epoch, atMs: clock.now() });
     },
     onEnd(output) {
-      // As in OTP, a supervisor that gave up ends as `shutdown`; why it did is in its own report.
-      const code = output === undefined || output.why === 'intensity' || output.why === 'boot' ? 1 : 0;
-      send({ type: 'incarnation.exited', epoch, code, signal: null, atMs: clock.now() });
+      const exited = { type: 'incarnation.exited', epoch, signal: null, atMs: clock.now() } as const;
+      if (output) send({ ...exited, code: hasFailed(output) ? 1 : 0, supervisor: output });
+      else send({ type: 'incarnation.refused', epoch, why: 'its supervisor failed', permanent: false });
       send({ type: 'incarnation.emptied', epoch, atMs: clock.now() });
     },
   });
@@ -286,4 +294,8 @@ function runSupervisor(
     supervisor.post({ type: 'shutdown' });
     if (order === 'kill') supervisor.post({ type: 'force' });
   };
+}
+
+function hasFailed({ why }: SupervisorOutput): boolean {
+  return why === 'intensity' || why === 'boot';
 }

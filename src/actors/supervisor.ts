@@ -1,6 +1,6 @@
 // Supervisor: the supervisor machine with real units. Starts an actor for the supervisor and one for each child, and carries
 // orders down and reports up between them.
-import type { SupervisorOutput } from '../machines/judgement.ts';
+import type { SupervisorOutput } from '../machines/exit.ts';
 import { type SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
 import { unitMachine } from '../machines/unit.ts';
 import { type Address, addressOf } from '../names.ts';

@@ -24,6 +24,40 @@ export interface Exit {
   readonly requested: 'none' | 'stop' | 'restart';
   readonly uptimeMs: number;
   readonly atMs: number;
+  /** What even SIGKILL could not end, by its path below the unit; left out if there is none. */
+  readonly unkillable?: readonly string[];
+}
+
+/** How a supervisor ended. */
+export interface SupervisorOutput {
+  readonly why: 'planned' | 'idle' | 'intensity' | 'boot';
+  readonly reason: string;
+  /** The exit that ended it, if one did. */
+  readonly exit: Exit | null;
+  readonly failed: readonly string[];
+  readonly unkillable: readonly string[];
+}
+
+/** What is known of a run once nothing of it is left. */
+export interface RunFacts {
+  readonly spawnedAtMs: number | null;
+  readonly requested: Exit['requested'];
+  /** How its program ended; null if that left no word. */
+  readonly end: RunEnd | null;
+  readonly refusal: { readonly why: string; readonly permanent: boolean } | null;
+  /** Whether this unit was ever ready, in this run or an earlier one. */
+  readonly everReady: boolean;
+  /** The deadline that it missed, so that we stopped it. */
+  readonly missed: string | null;
+  /** Whether its program was killed by us: because somebody asked for it, or because it was too late. */
+  readonly killed: 'asked' | 'late' | null;
+}
+
+export interface RunEnd {
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** Of a supervisor: its own account. */
+  readonly supervisor?: SupervisorOutput;
 }
 
 export type RestartType = 'permanent' | 'transient' | 'temporary';
@@ -43,4 +77,43 @@ export function verdictOf(restart: RestartType, exit: Pick<Exit, 'class' | 'requ
   if (exit.requested === 'stop') return restart === 'temporary' ? 'remove' : 'down';
   if (exit.requested === 'restart') return 'restart-uncounted';
   return verdicts[exit.class][restart];
+}
+
+/** @param atMs when nothing was left of it. */
+export function exitOf(run: RunFacts, atMs: number): Exit {
+  const { code = null, signal = null, supervisor } = run.end ?? {};
+  return {
+    class: classOf(run),
+    reason: reasonOf(run),
+    code,
+    signal,
+    requested: run.requested,
+    uptimeMs: run.spawnedAtMs === null ? 0 : atMs - run.spawnedAtMs,
+    atMs,
+    ...(supervisor?.unkillable.length && { unkillable: supervisor.unkillable }),
+  };
+}
+
+function classOf({ refusal, everReady, missed, killed, requested, end }: RunFacts): ExitClass {
+  if (refusal?.permanent && !everReady) return 'permanent-failure';
+  if (refusal || missed !== null) return 'abnormal';
+  if (killed) return 'killed';
+  if (requested !== 'none') return 'shutdown';
+  // As in OTP: a supervisor that gives up ends as `shutdown`, whatever made it give up.
+  if (end?.supervisor?.why === 'intensity') return 'shutdown';
+  return end?.code === 0 ? 'normal' : 'abnormal';
+}
+
+function reasonOf({ refusal, missed, killed, requested, end }: RunFacts): string {
+  if (refusal) return refusal.why;
+  const how = wordsFor(end);
+  if (missed !== null) return `${missed}, so it was stopped: ${how}`;
+  if (killed) return killed === 'late' ? 'did not stop in time, so it was killed' : 'was killed, as asked';
+  return requested === 'none' ? how : `${how}, as asked`;
+}
+
+function wordsFor(end: RunEnd | null): string {
+  if (end?.supervisor) return end.supervisor.reason;
+  if (end?.signal) return `ended by ${end.signal}`;
+  return end && end.code !== null ? `ended with code ${end.code}` : 'ended';
 }

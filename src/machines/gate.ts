@@ -21,17 +21,23 @@ export function gateOf({ policy }: UnitView, units: Readonly<Record<string, Unit
   return missing.length === 0 ? { type: 'gate.opened' } : { type: 'gate.closed', missing };
 }
 
-function holds({ phase, state }: UnitView, wanted: string): boolean {
+function holds(view: UnitView, wanted: string): boolean {
+  const { phase, state } = view;
   switch (wanted) {
     case 'started':
       return phase === 'starting' || phase === 'up';
     case 'ready':
       return phase === 'up';
     case 'completed':
-      return phase === 'completed';
+      return hasCompleted(view);
     default:
       return phase === 'up' && stateMatches(state ?? undefined, wanted);
   }
+}
+
+/** A temporary unit is removed once it has ended, also when it has ended well. */
+function hasCompleted({ phase, exit }: UnitView): boolean {
+  return phase === 'completed' || (phase === 'removed' && exit?.class === 'normal');
 }
 
 export function sameGate(one: Gate, other: Gate | null): boolean {

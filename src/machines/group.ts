@@ -33,5 +33,7 @@ const settled: ReadonlySet<UnitPhase> = new Set<UnitPhase>(['completed', 'failed
 /** Of those that are to leave and still stand: the ones that no other standing one of them depends on. */
 export function readyToStop(units: Units, leaving: readonly string[]): string[] {
   const standing = leaving.filter((id) => !isDown(units[id]));
-  return standing.filter((id) => !standing.some((other) => id in units[other]!.policy.dependsOn));
+  return standing.filter(
+    (id) => !standing.some((other) => Object.hasOwn(units[other]!.policy.dependsOn, id)),
+  );
 }

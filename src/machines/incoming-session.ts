@@ -33,6 +33,8 @@ export type IncomingSessionOutput =
   | { readonly how: 'accepted'; readonly peer: PeerProcess; readonly hello: Hello }
   | { readonly how: 'rejected' | 'aborted'; readonly error: ErrorData };
 
+type Facts = { context: IncomingSessionContext };
+
 export const incomingSessionMachine = setup({
   types: {
     input: {} as IncomingSessionInput,
@@ -63,10 +65,7 @@ export const incomingSessionMachine = setup({
 }).createMachine({
   id: 'incomingSession',
   context: ({ input }) => ({ ...input, peer: null, hello: null, refusal: null }),
-  output: ({ context: { peer, hello, refusal } }) =>
-    refusal
-      ? { how: peer ? 'rejected' : 'aborted', error: refusal }
-      : { how: 'accepted', peer: peer!, hello: hello! },
+  output: ({ event }) => event.output as IncomingSessionOutput,
   initial: 'loggingIn',
   states: {
     loggingIn: {
@@ -104,13 +103,23 @@ export const incomingSessionMachine = setup({
         },
       },
     },
-    accepted: { description: 'Both sides are ready; a session goes on from here.', type: 'final' },
+    accepted: {
+      description: 'Both sides are ready; a session goes on from here.',
+      type: 'final',
+      output: ({ context: { peer, hello } }: Facts) => ({ how: 'accepted', peer, hello }),
+    },
     rejected: {
       description: 'Refused; the client has been told why.',
       type: 'final',
       entry: [{ type: 'sendRejected', params: ({ context }) => context.refusal! }, 'discard'],
+      output: ({ context: { refusal } }: Facts) => ({ how: 'rejected', error: refusal }),
     },
-    aborted: { description: 'The client went away.', type: 'final', entry: 'discard' },
+    aborted: {
+      description: 'The client went away, or what it said made no sense.',
+      type: 'final',
+      entry: 'discard',
+      output: ({ context: { refusal } }: Facts) => ({ how: 'aborted', error: refusal }),
+    },
   },
 });
 

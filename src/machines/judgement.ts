@@ -1,20 +1,10 @@
 // Judgement: what a supervisor does about the exit of a unit. Pure functions, so that each rule is a row of a test.
 import type { Strategy } from '../spec/child.ts';
-import { type Exit, verdictOf } from './exit.ts';
+import { type Exit, type SupervisorOutput, verdictOf } from './exit.ts';
 import { affectedBy } from './group.ts';
 import { backoffMs, nextChance, recordRestart } from './restart.ts';
 import type { UnitEvent } from './unit.ts';
 import type { UnitView } from './unit-view.ts';
-
-/** How a supervisor ended. */
-export interface SupervisorOutput {
-  readonly why: 'planned' | 'idle' | 'intensity' | 'boot';
-  readonly reason: string;
-  /** The exit that ended it, if one did. */
-  readonly exit: Exit | null;
-  readonly failed: readonly string[];
-  readonly unkillable: readonly string[];
-}
 
 /** What is to be done, made once and then carried out by the chart. */
 export type Decision = {
@@ -118,9 +108,10 @@ export function outputOf(
   reason: string,
   exit: Exit | null = null,
 ): SupervisorOutput {
-  const idsIn = (...phases: string[]) =>
-    Object.values(units)
-      .filter(({ phase }) => phases.includes(phase))
-      .map(({ id }) => id);
-  return { why, reason, exit, failed: idsIn('failed', 'skipped'), unkillable: idsIn('unkillable') };
+  const all = Object.values(units);
+  const failed = all.filter(({ phase }) => phase === 'failed' || phase === 'skipped').map(({ id }) => id);
+  const unkillable = all.flatMap(({ id, phase, exit: last }) =>
+    phase === 'unkillable' ? [id] : (last?.unkillable ?? []).map((below) => `${id}/${below}`),
+  );
+  return { why, reason, exit, failed, unkillable };
 }

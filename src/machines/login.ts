@@ -54,8 +54,8 @@ export function checkLogin(
       'ERR_UNIVERSE_MISMATCH',
       `the client asks for ${hello.universe.universe}/${hello.server}, this is ${app.universe}/${app.name}`,
     );
-  const registered = app.apps[hello.client];
-  if (!registered) return IpcError.of('ERR_APP_UNKNOWN', hello.client);
+  if (!Object.hasOwn(app.apps, hello.client)) return IpcError.of('ERR_APP_UNKNOWN', hello.client);
+  const registered = app.apps[hello.client]!;
   if (!app.allow.includes(hello.client)) return IpcError.of('ERR_APP_NOT_ALLOWED', hello.client, app.name);
   const uid = registered.uid ?? own.uid;
   const gid = registered.gid ?? own.gid;

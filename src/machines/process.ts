@@ -104,6 +104,8 @@ export interface ClientProcessContext extends ClientProcessInput {
   readonly lostAtMs: number | null;
   /** Why there is none. */
   readonly waitingFor: ErrorData | null;
+  /** Why it gave up. */
+  readonly error: ErrorData | null;
   readonly sessionsTotal: number;
 }
 
@@ -137,6 +139,7 @@ export const clientProcessMachine = setup({
       sessionsTotal: context.sessionsTotal + 1,
     })),
     noteFailed: assign(({ event }) => (event.type === 'session.failed' ? { waitingFor: event.error } : {})),
+    noteGivenUp: assign(({ event }) => (event.type === 'session.failed' ? { error: event.error } : {})),
     noteRefused: assign(({ context: { server } }) => ({
       waitingFor: {
         code: 'ERR_SESSION_CLOSED' as const,
@@ -174,9 +177,10 @@ export const clientProcessMachine = setup({
     delayMs: 0,
     lostAtMs: null,
     waitingFor: null,
+    error: null,
     sessionsTotal: 0,
   }),
-  output: ({ context: { waitingFor } }) => ({ error: waitingFor }),
+  output: ({ context: { error } }) => ({ error }),
   initial: 'opening',
   states: {
     opening: {
@@ -185,7 +189,7 @@ export const clientProcessMachine = setup({
       on: {
         'session.opened': 'active',
         'session.failed': [
-          { guard: 'waitedTooLong', target: 'failed', actions: 'noteFailed' },
+          { guard: 'waitedTooLong', target: 'failed', actions: 'noteGivenUp' },
           { target: 'waiting', actions: ['noteFailed', 'noteLost', 'planRetry'] },
         ],
         stop: 'stopping',

@@ -30,6 +30,7 @@ export interface Backoff {
 
 /** @param chance from 0 to 1. */
 export function backoffMs(backoff: Backoff, attempt: number, chance: number): number {
+  if (backoff.minMs === 0) return 0;
   const delay = Math.min(backoff.maxMs, backoff.minMs * backoff.factor ** Math.max(0, attempt - 1));
   return Math.round(delay * (1 + chance * backoff.jitter));
 }

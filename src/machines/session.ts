@@ -37,7 +37,6 @@ export type SessionEvent =
   | { type: 'peer.closed'; why: string }
   | { type: 'peer.reset'; why: string }
   | { type: 'protocol.violated'; why: string }
-  | { type: 'memory.failed'; why: string }
   | { type: 'channel.peer-ended'; name: string }
   | { type: 'channel.ended'; name: string }
   | { type: 'release' };
@@ -65,6 +64,21 @@ const hosedBy = (reason: HoseReason) => ({
     params: ({ event }: { event: { why: string } }) => ({ reason, why: event.why }),
   },
 });
+
+/** How a session ends that has opened, from either side. */
+const endings = {
+  close: {
+    target: '#session.closing',
+    actions: {
+      type: 'noteReason' as const,
+      params: ({ event }: { event: { reason: string } }) => ({ reason: event.reason }),
+    },
+  },
+  'peer.goodbye': hosedBy('peer.goodbye'),
+  'peer.closed': hosedBy('peer.closed'),
+  'peer.reset': hosedBy('peer.reset'),
+  'protocol.violated': hosedBy('protocol'),
+};
 
 export const sessionMachine = setup({
   types: {
@@ -113,6 +127,12 @@ export const sessionMachine = setup({
         message: `app ${peerApp}: ${'why' in event ? event.why : 'it went away'} during the log-in`,
       },
     })),
+    noteNonsense: assign(({ context: { peerApp }, event }) => ({
+      error: {
+        code: 'ERR_PROTOCOL' as const,
+        message: `app ${peerApp}: ${'why' in event ? event.why : 'a frame that makes no sense'} during the log-in`,
+      },
+    })),
     noteChannelsOpen: assign(({ context: { channels } }) => ({ openChannels: channels })),
     noteChannelEnd: assign(({ context, event }) =>
       'name' in event ? { openChannels: context.openChannels.filter((name) => name !== event.name) } : {},
@@ -145,7 +165,7 @@ export const sessionMachine = setup({
         'peer.closed': { target: 'failed', actions: 'noteLost' },
         'peer.reset': { target: 'failed', actions: 'noteLost' },
         'peer.goodbye': { target: 'failed', actions: 'noteLost' },
-        'protocol.violated': { target: 'failed', actions: 'noteLost' },
+        'protocol.violated': { target: 'failed', actions: 'noteNonsense' },
       },
       states: {
         dialling: {
@@ -171,15 +191,7 @@ export const sessionMachine = setup({
       entry: { type: 'report', params: { type: 'session.opened' } },
       on: {
         attach: 'open',
-        close: {
-          target: 'closing',
-          actions: { type: 'noteReason', params: ({ event }) => ({ reason: event.reason }) },
-        },
-        'peer.goodbye': hosedBy('peer.goodbye'),
-        'peer.closed': hosedBy('peer.closed'),
-        'peer.reset': hosedBy('peer.reset'),
-        'protocol.violated': hosedBy('protocol'),
-        'memory.failed': hosedBy('memory'),
+        ...endings,
       },
     },
     open: {
@@ -192,15 +204,7 @@ export const sessionMachine = setup({
             params: ({ event }) => ({ type: 'channel.closed', channel: event.name }),
           },
         },
-        close: {
-          target: 'closing',
-          actions: { type: 'noteReason', params: ({ event }) => ({ reason: event.reason }) },
-        },
-        'peer.goodbye': hosedBy('peer.goodbye'),
-        'peer.closed': hosedBy('peer.closed'),
-        'peer.reset': hosedBy('peer.reset'),
-        'protocol.violated': hosedBy('protocol'),
-        'memory.failed': hosedBy('memory'),
+        ...endings,
       },
     },
     closing: {
@@ -214,7 +218,6 @@ export const sessionMachine = setup({
         'peer.closed': 'closed',
         'peer.reset': 'closed',
         'protocol.violated': 'closed',
-        'memory.failed': 'closed',
       },
     },
     closed: {

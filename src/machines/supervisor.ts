@@ -7,11 +7,11 @@
 import { assign, setup } from 'xstate';
 import type { ChildPolicy } from '../spec/child.ts';
 import { effect } from './effect.ts';
-import type { Exit } from './exit.ts';
+import type { Exit, SupervisorOutput } from './exit.ts';
 import { gateOf, sameGate } from './gate.ts';
 import { isDown, readyToStop } from './group.ts';
-import { type Decision, type Judged, judge, outputOf, type SupervisorOutput } from './judgement.ts';
-import type { UnitEvent, UnitReport } from './unit.ts';
+import { type Decision, type Judged, judge, outputOf } from './judgement.ts';
+import type { UnitEvent, UnitPhase, UnitReport } from './unit.ts';
 import { newView, type UnitView } from './unit-view.ts';
 
 export interface SupervisorInput extends Pick<Judged, 'strategy' | 'intensity' | 'periodMs'> {
@@ -29,8 +29,8 @@ export interface SupervisorContext extends Omit<SupervisorInput, 'children'>, Ju
   readonly leaving: readonly string[];
   readonly told: readonly string[];
   readonly decision: Decision | null;
-  /** Whose crash the group restarts for, and after which delay. */
-  readonly cause: { readonly id: string; readonly delayMs: number } | null;
+  /** Whose crashes the group restarts for, and after which delay each. */
+  readonly causes: Readonly<Record<string, number>>;
   readonly output: SupervisorOutput | null;
 }
 
@@ -60,6 +60,7 @@ export type SupervisorReport =
 export type SupervisorState = 'booting' | 'operative' | 'degraded' | 'restarting' | 'stopping';
 
 type Facts = { context: SupervisorContext };
+type ExitReport = Extract<UnitReport, { type: 'unit.exited' }>;
 
 const tell = (orders: (context: SupervisorContext) => Orders) => ({
   type: 'tell' as const,
@@ -71,29 +72,31 @@ const becomes = (state: SupervisorState) => ({
   params: { type: 'supervisor.changed', state } satisfies SupervisorReport,
 });
 
-const informOfExit = {
+/** Reports an exit with what was decided about it, or with what all who leave have in common. */
+const informOfExit = (common?: string) => ({
   type: 'inform' as const,
-  params: ({ context }: Facts): SupervisorReport => {
-    const { id, exit, verdict, delayMs } = context.decision!;
-    const { intensity, restarts } = context;
+  params: ({ context, event }: Facts & { event: unknown }): SupervisorReport => {
+    const { id, epoch, exit } = event as ExitReport;
+    const { intensity, restarts, decision } = context;
+    const [verdict, delayMs] = common === undefined ? [decision!.verdict, decision!.delayMs] : [common, 0];
     const restartsLeft = intensity === 'infinity' ? null : Math.max(0, intensity - restarts.length);
-    return {
-      type: 'child.exited',
-      id,
-      epoch: context.units[id]!.epoch,
-      exit,
-      verdict,
-      delayMs,
-      restartsLeft,
-    };
+    return { type: 'child.exited', id, epoch, exit, verdict, delayMs, restartsLeft };
   },
-};
+});
 
 /** A unit is somewhere else now; that can open or close gates. */
-const learnChange = ['learn' as const, tell(gateOrders), 'noteGates' as const];
+const tellGates = [tell(gateOrders), 'noteGates' as const];
+const learnChange = ['learn' as const, ...tellGates];
 
 /** A unit has ended: the decision is made, told, and carried out where it concerns that unit alone. */
-const judgeExit = ['learn' as const, 'judge' as const, informOfExit, tell(settlement)];
+const judgeExit = [
+  'learn' as const,
+  'judge' as const,
+  informOfExit(),
+  tell(settlement),
+  { type: 'plan' as const, params: ({ context }: Facts) => settlement(context) },
+  ...tellGates,
+];
 
 /** What a decision means beyond the unit that ended. */
 const carryOut = [
@@ -108,7 +111,7 @@ const carryOut = [
 const stopNext = tell((context) => nextToStop(context).map((unit) => ({ unit, event: { type: 'stop' } })));
 
 /** Phases in which a unit does nothing and nothing is planned for it. */
-const resting: ReadonlySet<string> = new Set([
+const resting: ReadonlySet<UnitPhase> = new Set<UnitPhase>([
   'idle',
   'completed',
   'failed',
@@ -116,7 +119,8 @@ const resting: ReadonlySet<string> = new Set([
   'removed',
   'unkillable',
 ]);
-const ready: ReadonlySet<string> = new Set(['up', 'completed']);
+/** As it should be; a temporary child that has ended belongs to its supervisor no more. */
+const ready: ReadonlySet<UnitPhase> = new Set<UnitPhase>(['up', 'completed', 'removed']);
 
 export const supervisorMachine = setup({
   types: {
@@ -138,22 +142,21 @@ export const supervisorMachine = setup({
     noteGates: assign(({ context: { units } }) => ({
       units: mapUnits(units, (view) => ({ ...view, gate: gateOf(view, units) })),
     })),
-    /** Wanted from now on; where each really is, it reports itself. */
-    noteStarts: assign(({ context: { units } }) => ({
-      units: mapUnits(units, (view) => ({ ...view, phase: 'blocked' })),
-    })),
+    /** Where the units will be once they have heard these orders. Until they report, nothing may take them for down. */
+    plan: assign(({ context: { units } }, orders: Orders) => ({ units: planned(units, orders) })),
     leave: assign((_, { ids }: { ids: readonly string[] }) => ({ leaving: ids, told: [] })),
     noteTold: assign(({ context }) => ({ told: [...context.told, ...nextToStop(context)] })),
     /** The decision is carried out from here on. */
-    noteCause: assign(({ context: { decision } }) => ({
-      cause: decision && { id: decision.id, delayMs: decision.delayMs },
+    noteCause: assign(({ context: { causes, decision } }) => ({
+      causes: decision ? { ...causes, [decision.id]: decision.delayMs } : causes,
       decision: null,
     })),
+    forgetCauses: assign({ causes: {} }),
     noteBooted: assign({ booted: true }),
     noteOutput: assign((_, output: SupervisorOutput) => ({ output })),
   },
   guards: {
-    isKnown: ({ context, event }) => 'id' in event && event.id in context.units,
+    isKnown: ({ context, event }) => 'id' in event && Object.hasOwn(context.units, event.id),
     endsIt: ({ context }) => context.decision?.do === 'end',
     regroups: ({ context }) => context.decision?.do === 'regroup',
     hasBooted: ({ context }) => context.booted,
@@ -174,7 +177,7 @@ export const supervisorMachine = setup({
     leaving: [],
     told: [],
     decision: null,
-    cause: null,
+    causes: {},
     output: null,
   }),
   output: ({ context }) => context.output!,
@@ -185,10 +188,9 @@ export const supervisorMachine = setup({
       description: 'Tells every child to start; their gates decide when they do.',
       entry: [
         becomes('booting'),
-        tell(gateOrders),
-        'noteGates',
-        'noteStarts',
-        tell(({ units }) => Object.keys(units).map((unit) => ({ unit, event: { type: 'start' } }))),
+        ...tellGates,
+        tell(startOfAll),
+        { type: 'plan', params: ({ context }: Facts) => startOfAll(context) },
       ],
       always: 'booting',
     },
@@ -243,7 +245,10 @@ export const supervisorMachine = setup({
       on: {
         'unit.changed': { guard: 'isKnown', actions: [...learnChange, stopNext, 'noteTold'] },
         'unit.exited': [
-          { guard: 'inGroup', actions: 'learn' },
+          {
+            guard: 'inGroup',
+            actions: ['learn', informOfExit('restart with its group'), ...tellGates, stopNext, 'noteTold'],
+          },
           { guard: 'isKnown', actions: judgeExit },
         ],
         shutdown: 'stopping',
@@ -252,7 +257,11 @@ export const supervisorMachine = setup({
     restarting: {
       description:
         'Tells the group to start: who crashed after its delay, the others when their gates allow it.',
-      entry: tell(groupStart),
+      entry: [
+        tell(groupStart),
+        { type: 'plan', params: ({ context }: Facts) => groupStart(context) },
+        'forgetCauses',
+      ],
       always: [{ guard: 'hasBooted', target: 'running.degraded' }, { target: 'booting' }],
     },
     ending: {
@@ -275,7 +284,10 @@ export const supervisorMachine = setup({
       always: { guard: 'allLeft', target: 'done' },
       on: {
         'unit.changed': { guard: 'isKnown', actions: ['learn', stopNext, 'noteTold'] },
-        'unit.exited': { guard: 'isKnown', actions: 'learn' },
+        'unit.exited': {
+          guard: 'isKnown',
+          actions: ['learn', informOfExit('stay down'), stopNext, 'noteTold'],
+        },
         force: {
           actions: tell(({ units }) => Object.keys(units).map((unit) => ({ unit, event: { type: 'kill' } }))),
         },
@@ -296,19 +308,46 @@ function mapUnits(
   return Object.fromEntries(Object.entries(units).map(([id, view]) => [id, change(view)]));
 }
 
-function learn(context: SupervisorContext, report: UnitReport): Partial<SupervisorContext> {
-  const { id } = report;
-  const view = context.units[id]!;
-  const set = (change: Partial<UnitView>) => ({ units: { ...context.units, [id]: { ...view, ...change } } });
+function learn({ units }: SupervisorContext, report: UnitReport): Partial<SupervisorContext> {
+  const view = units[report.id]!;
+  const set = (change: Partial<UnitView>) => ({ units: { ...units, [report.id]: { ...view, ...change } } });
   switch (report.type) {
     case 'unit.changed': {
       const { phase, epoch, pid, state, note } = report;
-      return set({ phase, epoch, pid, state, note });
+      // Who starts again what had been given up gives it its whole allowance again.
+      const pardon = view.phase === 'failed' && phase !== 'failed' ? { attempt: 0, restarts: [] } : {};
+      return set({ phase, epoch, pid, state, note, ...pardon });
     }
     case 'unit.stable':
       return report.epoch === view.epoch ? set({ attempt: 0 }) : {};
-    case 'unit.exited':
-      return set({ exit: report.exit });
+    case 'unit.exited': {
+      const { epoch, exit } = report;
+      return set({ phase: 'exited', epoch, pid: null, state: null, note: null, exit });
+    }
+  }
+}
+
+function planned(units: SupervisorContext['units'], orders: Orders): SupervisorContext['units'] {
+  const phases = new Map(orders.map(({ unit, event }) => [unit, phaseAfter(event, units[unit]!.phase)]));
+  return mapUnits(units, (view) => ({ ...view, phase: phases.get(view.id) ?? view.phase }));
+}
+
+function phaseAfter(order: UnitEvent, phase: UnitPhase): UnitPhase {
+  switch (order.type) {
+    case 'start':
+      return phase === 'idle' ? 'blocked' : phase;
+    case 'verdict.restart':
+      return order.delayMs > 0 ? 'backoff' : 'blocked';
+    case 'verdict.down':
+      return 'idle';
+    case 'verdict.done':
+      return 'completed';
+    case 'verdict.fail':
+      return 'failed';
+    case 'verdict.remove':
+      return 'removed';
+    default:
+      return phase;
   }
 }
 
@@ -325,10 +364,17 @@ function groupOf({ decision }: SupervisorContext): readonly string[] {
   return decision?.do === 'regroup' ? decision.ids : [];
 }
 
-function groupStart({ units, leaving, cause }: SupervisorContext): Orders {
+function startOfAll({ units }: SupervisorContext): Orders {
+  return Object.keys(units).map((unit) => ({ unit, event: { type: 'start' } }));
+}
+
+function groupStart({ units, leaving, causes }: SupervisorContext): Orders {
   return leaving.map((unit) => {
-    if (units[unit]?.phase !== 'exited') return { unit, event: { type: 'start' } };
-    return { unit, event: { type: 'verdict.restart', delayMs: unit === cause?.id ? cause.delayMs : 0 } };
+    const { phase, policy } = units[unit]!;
+    if (phase !== 'exited') return { unit, event: { type: 'start' } };
+    // As in OTP: nobody asked for its end, but a temporary child is never restarted.
+    if (policy.restart === 'temporary') return { unit, event: { type: 'verdict.remove' } };
+    return { unit, event: { type: 'verdict.restart', delayMs: causes[unit] ?? 0 } };
   });
 }
 

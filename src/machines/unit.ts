@@ -4,7 +4,7 @@
 import { assign, sendTo, setup, stateIn } from 'xstate';
 import type { ChildPolicy } from '../spec/child.ts';
 import { effect, effectActor } from './effect.ts';
-import type { Exit, ExitClass } from './exit.ts';
+import { type Exit, exitOf, type RunEnd, type RunFacts } from './exit.ts';
 
 export interface UnitInput {
   readonly id: string;
@@ -22,7 +22,7 @@ export type IncarnationEvent =
   | { type: 'incarnation.reported'; epoch: number; state: string }
   /** It could not be started, or says that it can't do its work; `permanent` if trying again is of no use. */
   | { type: 'incarnation.refused'; epoch: number; why: string; permanent: boolean }
-  | { type: 'incarnation.exited'; epoch: number; code: number | null; signal: string | null; atMs: number }
+  | ({ type: 'incarnation.exited'; epoch: number; atMs: number } & RunEnd)
   /** Nothing that it started is left. */
   | { type: 'incarnation.emptied'; epoch: number; atMs: number };
 
@@ -50,6 +50,7 @@ export type UnitEvent =
 export type UnitPhase =
   | 'idle'
   | 'blocked'
+  | 'spawning'
   | 'starting'
   | 'up'
   | 'stopping'
@@ -74,26 +75,20 @@ export type UnitReport =
       note: string | null;
     }
   | { type: 'unit.stable'; id: string; epoch: number }
+  /** Its phase is `exited` now, until the supervisor has decided. */
   | { type: 'unit.exited'; id: string; epoch: number; exit: Exit };
 
-export interface UnitContext extends UnitInput {
+export interface UnitContext extends UnitInput, RunFacts {
   /** Raised at each start; what an earlier incarnation still reports is dropped by it. */
-  epoch: number;
-  pid: number | null;
-  spawnedAtMs: number | null;
+  readonly epoch: number;
+  readonly pid: number | null;
   /** The named application state, as reported in this epoch. */
-  state: string | null;
-  /** Whether any incarnation was ever ready: before that, a refusal is final. */
-  everReady: boolean;
-  requested: 'none' | 'stop' | 'restart';
-  /** Why we stop it, where that is not a request. */
-  stopReason: string | null;
-  killed: boolean;
-  refusal: { why: string; permanent: boolean } | null;
-  exitCode: number | null;
-  exitSignal: string | null;
-  delayMs: number;
-  note: string | null;
+  readonly state: string | null;
+  readonly delayMs: number;
+  /** What its gate waits for, or why it is barred. */
+  readonly gateNote: string | null;
+  /** Why it was given up. */
+  readonly failure: string | null;
 }
 
 /** A process that does not vanish within this time after SIGKILL is stuck in the kernel; the tree goes on without it. */
@@ -102,17 +97,12 @@ const reapTimeoutMs = 5_000;
 type Facts = { context: UnitContext; event: { type: string; atMs?: number } };
 
 /** Tells the supervisor where the unit is now. */
-const changed = (phase: UnitPhase) => ({
+const changed = (phase: Exclude<UnitPhase, 'exited'>) => ({
   type: 'report' as const,
-  params: ({ context: { id, epoch, pid, state, note } }: Facts): UnitReport => ({
-    type: 'unit.changed',
-    id,
-    phase,
-    epoch,
-    pid,
-    state,
-    note,
-  }),
+  params: ({ context }: Facts): UnitReport => {
+    const { id, epoch, pid, state } = context;
+    return { type: 'unit.changed', id, phase, epoch, pid, state, note: noteOf(phase, context) };
+  },
 });
 
 const stable = {
@@ -129,6 +119,28 @@ const exited = {
     exit: exitOf(context, event.atMs ?? context.spawnedAtMs ?? 0),
   }),
 };
+
+const want = (requested: 'stop' | 'restart') => ({ type: 'want' as const, params: { requested } });
+const miss = (missed: string) => ({ type: 'miss' as const, params: { missed } });
+const kill = (how: 'asked' | 'late') => ({ type: 'markKilled' as const, params: { how } });
+
+/** What a running program is told by a request for its end. */
+const endsOnRequest = {
+  stop: { target: 'stopping', actions: want('stop') },
+  restart: { target: 'stopping', actions: want('restart') },
+} as const;
+
+/** What a run begins with. */
+const unbegun = {
+  pid: null,
+  spawnedAtMs: null,
+  state: null,
+  requested: 'none',
+  missed: null,
+  killed: null,
+  refusal: null,
+  end: null,
+} as const;
 
 /** The gate is looked at before every start, also after a crash. */
 const upAgain = [
@@ -151,25 +163,16 @@ export const unitMachine = setup({
     /** Sends a UnitReport to the supervisor. */
     report: effect('unit', 'report') as (_: unknown, report: UnitReport) => void,
 
-    begin: assign(({ context }) => ({
-      epoch: context.epoch + 1,
-      pid: null,
-      spawnedAtMs: null,
-      state: null,
-      requested: 'none' as const,
-      stopReason: null,
-      killed: false,
-      refusal: null,
-      exitCode: null,
-      exitSignal: null,
-      note: null,
-    })),
+    begin: assign(({ context }) => ({ ...unbegun, epoch: context.epoch + 1 })),
     want: assign((_, { requested }: { requested: 'stop' | 'restart' }) => ({ requested })),
-    misbehaved: assign((_, { why }: { why: string }) => ({ stopReason: why })),
+    miss: assign((_, { missed }: { missed: string }) => ({ missed })),
+    /** What the program left behind is killed for its own sake; that says nothing about the program. */
+    markKilled: assign(({ context }, { how }: { how: 'asked' | 'late' }) =>
+      context.end || context.killed ? {} : { killed: how },
+    ),
     ask: sendTo('incarnation', { type: 'ask' }),
     terminate: sendTo('incarnation', { type: 'terminate' }),
     kill: sendTo('incarnation', { type: 'kill' }),
-    markKilled: assign({ killed: true }),
     noteSpawn: assign(({ event }) =>
       event.type === 'incarnation.spawned' ? { pid: event.pid, spawnedAtMs: event.atMs } : {},
     ),
@@ -178,18 +181,20 @@ export const unitMachine = setup({
     noteRefusal: assign(({ event }) =>
       event.type === 'incarnation.refused' ? { refusal: { why: event.why, permanent: event.permanent } } : {},
     ),
-    noteExit: assign(({ event }) =>
-      event.type === 'incarnation.exited' ? { exitCode: event.code, exitSignal: event.signal } : {},
-    ),
+    noteEnd: assign(({ event }) => {
+      if (event.type !== 'incarnation.exited') return {};
+      const { code, signal, supervisor } = event;
+      return { end: { code, signal, ...(supervisor && { supervisor }) } };
+    }),
     noteCrash: assign(({ event }) => ({
       refusal: { why: String((event as unknown as { error?: unknown }).error), permanent: false },
     })),
     noteDelay: assign(({ event }) => (event.type === 'verdict.restart' ? { delayMs: event.delayMs } : {})),
-    noteWhy: assign(({ event }) => ('why' in event ? { note: event.why } : {})),
-    noteMissing: assign(({ event }) =>
-      event.type === 'gate.closed' ? { note: `waits for ${event.missing.join(', ')}` } : {},
-    ),
-    forgetNote: assign({ note: null }),
+    noteFailure: assign(({ event }) => (event.type === 'verdict.fail' ? { failure: event.why } : {})),
+    noteGate: assign(({ event }) => {
+      if (event.type === 'gate.closed') return { gateNote: `waits for ${event.missing.join(', ')}` };
+      return { gateNote: event.type === 'gate.barred' ? event.why : null };
+    }),
     forgetProcess: assign({ pid: null, state: null }),
   },
   guards: {
@@ -218,26 +223,23 @@ export const unitMachine = setup({
   id: 'unit',
   context: ({ input }) => ({
     ...input,
+    ...unbegun,
     epoch: 0,
-    pid: null,
-    spawnedAtMs: null,
-    state: null,
     everReady: false,
-    requested: 'none',
-    stopReason: null,
-    killed: false,
-    refusal: null,
-    exitCode: null,
-    exitSignal: null,
     delayMs: 0,
-    note: null,
+    gateNote: null,
+    failure: null,
   }),
   type: 'parallel',
   states: {
     gate: {
       description: 'Whether those that this unit depends on are in the states that it needs.',
       initial: 'closed',
-      on: { 'gate.opened': '.open', 'gate.closed': '.closed', 'gate.barred': '.barred' },
+      on: {
+        'gate.opened': { target: '.open', actions: 'noteGate' },
+        'gate.closed': { target: '.closed', actions: 'noteGate' },
+        'gate.barred': { target: '.barred', actions: 'noteGate' },
+      },
       states: {
         closed: { description: 'At least one of them is not there yet.' },
         open: { description: 'All are.' },
@@ -259,9 +261,9 @@ export const unitMachine = setup({
           description: 'Wanted up; waits for its gate.',
           entry: changed('blocked'),
           on: {
-            'gate.opened': { target: 'alive', actions: 'forgetNote' },
-            'gate.barred': { target: 'skipped', actions: 'noteWhy' },
-            'gate.closed': { actions: ['noteMissing', changed('blocked')] },
+            'gate.opened': 'alive',
+            'gate.barred': 'skipped',
+            'gate.closed': { actions: changed('blocked') },
             stop: 'idle',
             kill: 'idle',
             remove: 'removed',
@@ -274,33 +276,25 @@ export const unitMachine = setup({
             id: 'incarnation',
             src: 'incarnation',
             input: ({ context }) => ({ path: context.path, epoch: context.epoch }),
-            onError: { target: 'exited', actions: ['noteCrash', exited] },
+            onError: { target: 'exited', actions: 'noteCrash' },
           },
           initial: 'spawning',
           on: {
-            'incarnation.refused': [{ guard: 'ofThisEpoch', actions: 'noteRefusal' }],
-            'incarnation.emptied': { guard: 'ofThisEpoch', target: 'exited', actions: exited },
-            'incarnation.exited': { guard: 'ofThisEpoch', target: '.draining', actions: 'noteExit' },
-            'incarnation.reported': {
-              guard: 'changesState',
-              actions: 'noteState',
-            },
-            kill: { target: '.killing', actions: { type: 'want', params: { requested: 'stop' } } },
-            stop: { actions: { type: 'want', params: { requested: 'stop' } } },
+            'incarnation.refused': { guard: 'ofThisEpoch', actions: 'noteRefusal' },
+            'incarnation.exited': { guard: 'ofThisEpoch', target: '.draining', actions: 'noteEnd' },
+            'incarnation.emptied': { guard: 'ofThisEpoch', target: 'exited' },
+            'incarnation.reported': { guard: 'changesState', actions: 'noteState' },
+            kill: { target: '.killing', actions: [want('stop'), kill('asked')] },
+            stop: { actions: want('stop') },
+            restart: { actions: want('restart') },
             // Already on its way down: it comes up again afterwards.
-            start: { guard: 'goesDown', actions: { type: 'want', params: { requested: 'restart' } } },
-            restart: { actions: { type: 'want', params: { requested: 'restart' } } },
+            start: { guard: 'goesDown', actions: want('restart') },
           },
           states: {
             spawning: {
               description: 'Being started; its process number is not known yet.',
-              entry: changed('starting'),
-              after: {
-                startTimeout: {
-                  target: 'killing',
-                  actions: { type: 'misbehaved', params: { why: 'it did not start in time' } },
-                },
-              },
+              entry: changed('spawning'),
+              after: { startTimeout: { target: 'killing', actions: miss('it did not start in time') } },
               on: {
                 'incarnation.spawned': [
                   { guard: 'stopWanted', target: 'stopping', actions: 'noteSpawn' },
@@ -311,20 +305,14 @@ export const unitMachine = setup({
             starting: {
               description: 'Runs, but is not ready.',
               entry: changed('starting'),
-              after: {
-                startTimeout: {
-                  target: 'stopping',
-                  actions: { type: 'misbehaved', params: { why: 'it was not ready in time' } },
-                },
-              },
+              after: { startTimeout: { target: 'stopping', actions: miss('it was not ready in time') } },
               on: {
                 'incarnation.ready': { guard: 'ofThisEpoch', target: 'up' },
                 'incarnation.reported': {
                   guard: 'changesState',
                   actions: ['noteState', changed('starting')],
                 },
-                stop: { target: 'stopping', actions: { type: 'want', params: { requested: 'stop' } } },
-                restart: { target: 'stopping', actions: { type: 'want', params: { requested: 'restart' } } },
+                ...endsOnRequest,
               },
             },
             up: {
@@ -333,19 +321,18 @@ export const unitMachine = setup({
               after: { stableAfter: { actions: stable } },
               on: {
                 'incarnation.reported': { guard: 'changesState', actions: ['noteState', changed('up')] },
-                stop: { target: 'stopping', actions: { type: 'want', params: { requested: 'stop' } } },
-                restart: { target: 'stopping', actions: { type: 'want', params: { requested: 'restart' } } },
+                ...endsOnRequest,
               },
             },
             stopping: {
               description: 'Asked to end, by words first and then by SIGTERM.',
               entry: changed('stopping'),
               initial: 'choosing',
-              after: { shutdownTimeout: 'killing' },
+              after: { shutdownTimeout: { target: 'killing', actions: kill('late') } },
               states: {
                 choosing: {
                   always: [
-                    { guard: 'killsAtOnce', target: '#unit.life.alive.killing' },
+                    { guard: 'killsAtOnce', target: '#unit.life.alive.killing', actions: kill('asked') },
                     { guard: 'asksFirst', target: 'asking' },
                     { target: 'terminating' },
                   ],
@@ -360,8 +347,13 @@ export const unitMachine = setup({
             },
             killing: {
               description: 'SIGKILL was sent to all of it; only the kernel can still hold it.',
-              entry: ['markKilled', 'kill', changed('stopping')],
+              entry: ['kill', changed('stopping')],
               after: { reapTimeout: 'unkillable' },
+              on: {
+                // Neither puts off the moment at which it counts as stuck.
+                'incarnation.exited': { guard: 'ofThisEpoch', actions: 'noteEnd' },
+                kill: { actions: [want('stop'), 'kill'] },
+              },
             },
             draining: {
               description: 'The program has ended, but not everything that it started.',
@@ -376,12 +368,12 @@ export const unitMachine = setup({
         },
         exited: {
           description: 'Nothing is left of the incarnation; the supervisor decides what follows.',
-          entry: ['forgetProcess', changed('exited')],
+          entry: ['forgetProcess', exited],
           on: {
             'verdict.restart': [{ guard: 'hasDelay', target: 'backoff', actions: 'noteDelay' }, ...upAgain],
             'verdict.down': 'idle',
             'verdict.done': 'completed',
-            'verdict.fail': { target: 'failed', actions: 'noteWhy' },
+            'verdict.fail': { target: 'failed', actions: 'noteFailure' },
             'verdict.remove': 'removed',
           },
         },
@@ -437,28 +429,8 @@ function shutdownMs({ policy }: UnitContext): number {
   return policy.shutdown;
 }
 
-function exitOf(context: UnitContext, atMs: number): Exit {
-  const { requested, killed, exitCode: code, exitSignal: signal } = context;
-  const uptimeMs = context.spawnedAtMs === null ? 0 : atMs - context.spawnedAtMs;
-  return { class: exitClass(context), reason: exitReason(context), code, signal, requested, uptimeMs, atMs };
-  function exitClass({ refusal, everReady, stopReason }: UnitContext): ExitClass {
-    if (refusal?.permanent && !everReady) return 'permanent-failure';
-    if (stopReason !== null || refusal) return 'abnormal';
-    if (killed) return 'killed';
-    if (requested !== 'none') return 'shutdown';
-    return code === 0 ? 'normal' : 'abnormal';
-  }
-}
-
-function exitReason({ refusal, stopReason, killed, exitCode, exitSignal, requested }: UnitContext): string {
-  if (refusal) return refusal.why;
-  const how =
-    exitSignal !== null
-      ? `ended by ${exitSignal}`
-      : exitCode !== null
-        ? `ended with code ${exitCode}`
-        : 'ended';
-  if (stopReason !== null) return `${stopReason}, so it was stopped: ${how}`;
-  if (killed) return `did not stop in time, so it was killed`;
-  return requested === 'none' ? how : `${how}, as asked`;
+/** Why it is not running, where it has no say in that. */
+function noteOf(phase: UnitPhase, { gateNote, failure }: UnitContext): string | null {
+  if (phase === 'blocked' || phase === 'skipped') return gateNote;
+  return phase === 'failed' ? failure : null;
 }

@@ -33,6 +33,11 @@ interface Entry {
   unwatch: (() => void) | undefined;
 }
 
+interface Timer {
+  cancelled: boolean;
+  running: unknown;
+}
+
 export class Host implements HostPort {
   readonly clock: Clock;
   readonly log: Log;
@@ -40,10 +45,22 @@ export class Host implements HostPort {
   readonly #recorder: FlightRecorder | undefined;
   readonly #entries = new Map<Address, Entry>();
   readonly #charts = new WeakMap<object, string>();
+  /** Hashes of the charts that all present watchers know. */
+  readonly #toldCharts = new Set<string>();
   /** The clock of all actors: what a timer sends takes its turn like everything else. */
   readonly #timers: Pick<Clock, 'setTimeout' | 'clearTimeout'> = {
-    setTimeout: (callback, delayMs) => this.clock.setTimeout(() => this.later(callback), delayMs),
-    clearTimeout: (timer) => this.clock.clearTimeout(timer),
+    setTimeout: (callback, delayMs): Timer => {
+      const timer: Timer = { cancelled: false, running: undefined };
+      // Its time may come, and its turn later: until then it can be cancelled.
+      const fire = () => this.later(() => !timer.cancelled && callback());
+      timer.running = this.clock.setTimeout(fire, delayMs);
+      return timer;
+    },
+    clearTimeout: (timer) => {
+      const { running } = timer as Timer;
+      (timer as Timer).cancelled = true;
+      this.clock.clearTimeout(running);
+    },
   };
   #tasks: (() => void)[] = [];
   #running = false;
@@ -86,7 +103,12 @@ export class Host implements HostPort {
       post: (event) => this.later(() => actor.send(event as EventFromLogic<AnyActorLogic>)),
       stop: () => this.later(() => actor.stop()),
     };
-    bind?.(actor, hosted);
+    try {
+      bind?.(actor, hosted);
+    } catch (error) {
+      this.#entries.delete(address);
+      throw error;
+    }
     // Before start: an actor whose first step throws has no other way to tell, and would end the process.
     actor.subscribe({
       error: (error) => this.#ended(entry, { how: 'crashed', error }, onEnd),
@@ -99,9 +121,11 @@ export class Host implements HostPort {
         );
       },
     });
-    if (this.feed.watched) this.#watch(entry);
+    if (this.feed.watched) {
+      this.#watch(entry);
+      this.feed.tell(this.#actorRecord(entry));
+    }
     this.#queueing(() => actor.start());
-    if (this.feed.watched) this.feed.tell(this.#actorRecord(entry));
     return hosted;
   }
 
@@ -175,11 +199,10 @@ export class Host implements HostPort {
           value?: unknown;
           status: string;
         };
-        if (next.value !== lastValue) {
-          lastValue = next.value;
-          lastName = recorder.name(
-            typeof lastValue === 'string' ? lastValue : JSON.stringify(lastValue ?? next.status),
-          );
+        const value = next.value ?? next.status;
+        if (value !== lastValue) {
+          lastValue = value;
+          lastName = recorder.name(typeof value === 'string' ? value : JSON.stringify(value));
         }
         recorder.record(actor, recorder.name(event.type), lastName);
         return next;
@@ -192,10 +215,11 @@ export class Host implements HostPort {
   }
 
   *#dump(): Iterable<FeedRecord> {
-    const told = new Set<string>();
+    // From here on a chart is told with its next actor again: this watcher has not heard what the others have.
+    this.#toldCharts.clear();
     for (const { chart } of this.#entries.values()) {
-      if (!chart || told.has(chart.hash)) continue;
-      told.add(chart.hash);
+      if (!chart || this.#toldCharts.has(chart.hash)) continue;
+      this.#toldCharts.add(chart.hash);
       yield { k: 'chart', hash: chart.hash, chart: plainChart(chart.machine) };
     }
     for (const entry of this.#entries.values()) yield this.#actorRecord(entry);
@@ -242,8 +266,10 @@ export class Host implements HostPort {
       else if (inspected.type === '@xstate.microstep') steps.push(...stepsOf(inspected));
       else if (inspected.type === '@xstate.snapshot') {
         const event = inspected.event.type;
-        if (steps.length === 0 && actions.length === 0)
-          this.#tell({ k: 'ignored', at: Date.now(), actor: address, event });
+        const idle = steps.length === 0 && actions.length === 0;
+        // That it is there, and where it began, has been told.
+        if (idle && event === 'xstate.init') return;
+        if (idle && entry.chart) this.#tell({ k: 'ignored', at: Date.now(), actor: address, event });
         else
           this.#tell({
             k: 'transition',
@@ -264,7 +290,6 @@ export class Host implements HostPort {
       this.#tell({ k: 'chart', hash: entry.chart.hash, chart: plainChart(entry.chart.machine) });
     }
   }
-  readonly #toldCharts = new Set<string>();
 
   #chartOf(logic: AnyActorLogic): Entry['chart'] {
     if (!('config' in logic) || typeof logic.config !== 'object' || !('root' in logic)) return undefined;

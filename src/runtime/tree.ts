@@ -8,7 +8,7 @@ import { type Tree as SupervisedTree, Watching } from '../actors/incarnation.ts'
 import type { OutputStream } from '../actors/output.ts';
 import { startSupervisor } from '../actors/supervisor.ts';
 import { IpcError } from '../errors.ts';
-import type { SupervisorOutput } from '../machines/judgement.ts';
+import type { SupervisorOutput } from '../machines/exit.ts';
 import type { SupervisorContext, SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { ChildSpec, SupervisorSpec, Topology } from '../spec/child.ts';

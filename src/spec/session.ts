@@ -118,15 +118,7 @@ export interface Session<A extends AppSpec = AppSpec, S extends Side = Side> {
 }
 
 /** What began the end of a session that nobody here asked to end. */
-export const hoseReasons = [
-  'peer.goodbye',
-  'peer.closed',
-  'peer.reset',
-  'peer.idle',
-  'peer.stalled',
-  'protocol',
-  'memory',
-] as const;
+export const hoseReasons = ['peer.goodbye', 'peer.closed', 'peer.reset', 'protocol'] as const;
 export type HoseReason = (typeof hoseReasons)[number];
 
 type Received<T, S extends Side> = S extends 'client' ? Down<T> : Up<T>;

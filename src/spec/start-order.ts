@@ -22,6 +22,7 @@ function graphOf(spec: SupervisorSpec): DepGraph<undefined> {
   const graph = new DepGraph<undefined>();
   for (const id of Object.keys(spec.children)) graph.addNode(id);
   for (const [id, { dependsOn }] of Object.entries(spec.children))
-    for (const parent of Object.keys(dependsOn)) if (graph.hasNode(parent)) graph.addDependency(id, parent);
+    for (const parent of Object.keys(dependsOn))
+      if (parent !== id && graph.hasNode(parent)) graph.addDependency(id, parent);
   return graph;
 }

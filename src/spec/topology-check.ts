@@ -1,12 +1,14 @@
 // The checks that turn what a topology file exports into child specs: shape, files, gates. Every mistake is told at once,
 // each with its key path, what was found, what is allowed and the nearest known word.
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
 import { z } from 'zod';
-import { IpcError } from '../errors.ts';
+import { IpcError, messageOf } from '../errors.ts';
 import { isName, isStatePath, nameRule, nearest } from '../names.ts';
 import {
+  type ChildPolicy,
   type ChildSpec,
   hostConditions,
   processDefaults,
@@ -17,7 +19,12 @@ import {
 import { circleIn } from './start-order.ts';
 
 const name = z.string().refine(isName, { error: nameRule });
-const ms = z.number().min(0);
+/** What a timer of Node takes: about 24 days. */
+const msMax = 2 ** 31 - 1;
+const msRule = { error: `it must be milliseconds, from 0 to ${msMax}` };
+const ms = z.number(msRule).min(0, msRule).max(msMax, msRule);
+const countRule = { error: 'it must be a whole number, 0 or more' };
+const count = z.number(countRule).int(countRule).min(0, countRule);
 const state = z.string().refine(isStatePath, { error: 'a state is one name, or several joined by dots' });
 
 /** `always`, `on-failure` and `no` are what other process managers call the three types. */
@@ -33,37 +40,43 @@ const restart = z
           : word,
   );
 
-const backoff = z.strictObject({
-  minMs: ms.default(processDefaults.backoff.minMs),
-  maxMs: ms.default(processDefaults.backoff.maxMs),
-  factor: z.number().min(1).default(processDefaults.backoff.factor),
-  jitter: z.number().min(0).max(1).default(processDefaults.backoff.jitter),
-});
-const giveUp = z.strictObject({
-  restarts: z.number().int().min(0).default(processDefaults.giveUp.restarts),
-  periodMs: ms.default(processDefaults.giveUp.periodMs),
-});
+const factorRule = { error: 'it must be a number, 1 or more' };
+const jitterRule = { error: 'it must be a number from 0 to 1' };
+const backoff = (defaults: ChildPolicy['backoff']) =>
+  z
+    .strictObject({
+      minMs: ms.default(defaults.minMs),
+      maxMs: ms.default(defaults.maxMs),
+      factor: z.number(factorRule).min(1, factorRule).default(defaults.factor),
+      jitter: z.number(jitterRule).min(0, jitterRule).max(1, jitterRule).default(defaults.jitter),
+    })
+    .default(defaults);
+const giveUp = (defaults: ChildPolicy['giveUp']) =>
+  z
+    .strictObject({
+      restarts: count.default(defaults.restarts),
+      periodMs: ms.default(defaults.periodMs),
+    })
+    .default(defaults);
 
-const policy = {
-  restart: restart.default('permanent'),
-  shutdown: z.union([ms, z.literal('kill'), z.literal('infinity')], {
-    error: 'it must be milliseconds, "kill" or "infinity"',
-  }),
+/** The rules of a child, with the defaults of its kind. */
+const policyWith = (defaults: typeof processDefaults | typeof supervisorDefaults) => ({
+  restart: restart.default(defaults.restart),
+  shutdown: z
+    .union([ms, z.literal('kill'), z.literal('infinity')], {
+      error: `it must be milliseconds up to ${msMax}, "kill" or "infinity"`,
+    })
+    .default(defaults.shutdown),
   dependsOn: z.record(name, state).default({}),
-  startTimeoutMs: ms,
-  backoff,
-  stableMs: ms,
-  giveUp,
-};
+  startTimeoutMs: ms.default(defaults.startTimeoutMs),
+  backoff: backoff(defaults.backoff),
+  stableMs: ms.default(defaults.stableMs),
+  giveUp: giveUp(defaults.giveUp),
+});
 
 const processKeys = {
-  ...policy,
-  shutdown: policy.shutdown.default(processDefaults.shutdown),
-  startTimeoutMs: ms.default(processDefaults.startTimeoutMs),
-  backoff: backoff.default(processDefaults.backoff),
-  stableMs: ms.default(processDefaults.stableMs),
-  giveUp: giveUp.default(processDefaults.giveUp),
-  file: z.string().min(1),
+  ...policyWith(processDefaults),
+  file: z.string().min(1, { error: 'it must name a file' }),
   args: z.array(z.string()).default([]),
   env: z.record(z.string(), z.string()).default({}),
   cwd: z.string().optional(),
@@ -75,20 +88,15 @@ const execSchema = z.strictObject({ kind: z.literal('exec'), ...processKeys });
 const supervision = {
   strategy: z.enum(['one-for-one', 'one-for-all', 'rest-for-one']).default(supervisorDefaults.strategy),
   intensity: z
-    .union([z.number().int().min(0), z.literal('infinity')], {
-      error: 'it must be a whole number or "infinity"',
+    .union([count, z.literal('infinity')], {
+      error: 'it must be a whole number, 0 or more, or "infinity"',
     })
     .default(supervisorDefaults.intensity),
   periodMs: ms.default(supervisorDefaults.periodMs),
 };
 const supervisorSchema = z.strictObject({
   kind: z.literal('supervisor'),
-  ...policy,
-  shutdown: policy.shutdown.default(supervisorDefaults.shutdown),
-  startTimeoutMs: ms.default(supervisorDefaults.startTimeoutMs),
-  backoff: backoff.default(supervisorDefaults.backoff),
-  stableMs: ms.default(supervisorDefaults.stableMs),
-  giveUp: giveUp.default(supervisorDefaults.giveUp),
+  ...policyWith(supervisorDefaults),
   ...supervision,
   get children() {
     return children;
@@ -129,7 +137,7 @@ export type ExecOptions = Options<z.input<typeof execSchema>>;
  * @throws {IpcError} ERR_TOPOLOGY_INVALID with one line for each mistake: the key path, what is wrong, what is allowed.
  */
 export function checkTopology(exported: unknown, file: string): Topology {
-  const parsed = topologySchema.safeParse(exported, { reportInput: true });
+  const parsed = parse(exported, file);
   if (!parsed.success)
     throw invalid(
       file,
@@ -145,6 +153,15 @@ export function checkTopology(exported: unknown, file: string): Topology {
   checkGates(topology, 'children', mistakes);
   if (mistakes.length > 0) throw invalid(file, mistakes);
   return topology;
+}
+
+function parse(exported: unknown, file: string) {
+  try {
+    return topologySchema.safeParse(exported, { reportInput: true });
+  } catch (error) {
+    // A getter that throws, or a tree without end.
+    throw invalid(file, [`the exported value can't be read: ${messageOf(error)}`]);
+  }
 }
 
 type Parsed =
@@ -163,9 +180,9 @@ function completeChildren(parsed: Record<string, Parsed>, folder: string, path: 
       };
     else {
       const cwd = resolve(folder, spec.cwd ?? '.');
-      if (!usable(cwd, constants.X_OK)) mistakes.push(`${at}.cwd: there is no folder ${cwd}`);
+      if (!isFolder(cwd)) mistakes.push(`${at}.cwd: there is no folder ${cwd}`);
       const file = fileOf(spec, folder);
-      if (spec.kind === 'node' && !usable(file, constants.R_OK))
+      if (spec.kind === 'node' && !isReadableFile(file))
         mistakes.push(`${at}.file: there is no readable file ${file}`);
       complete[id] =
         spec.kind === 'node' ? { ...spec, file, cwd, app: spec.app ?? id } : { ...spec, file, cwd };
@@ -175,15 +192,19 @@ function completeChildren(parsed: Record<string, Parsed>, folder: string, path: 
 }
 
 function fileOf(spec: { kind: string; file: string }, folder: string): string {
-  if (spec.file.startsWith('file:')) return fileURLToPath(spec.file);
+  if (/^file:\/\/\//.test(spec.file) && URL.canParse(spec.file)) return fileURLToPath(spec.file);
   const isPath = spec.kind === 'node' || isAbsolute(spec.file) || spec.file.startsWith('.');
   return isPath ? resolve(folder, spec.file) : spec.file;
 }
 
-function usable(path: string, mode: number): boolean {
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+function isReadableFile(path: string): boolean {
   try {
-    accessSync(path, mode);
-    return true;
+    accessSync(path, constants.R_OK);
+    return statSync(path).isFile();
   } catch {
     return false;
   }
@@ -194,7 +215,7 @@ function checkGates(spec: SupervisorSpec, path: string, mistakes: string[]): voi
   for (const [id, child] of Object.entries(spec.children)) {
     for (const [parent, wanted] of Object.entries(child.dependsOn)) {
       const at = `${path}.${id}.dependsOn.${parent}`;
-      const other = spec.children[parent];
+      const other = Object.hasOwn(spec.children, parent) ? spec.children[parent] : undefined;
       if (parent === id) mistakes.push(`${at}: a child can't depend on itself`);
       else if (!other)
         mistakes.push(`${at}: no sibling has that name${hint(parent, ids)}; there are ${ids.join(', ')}`);
@@ -202,19 +223,24 @@ function checkGates(spec: SupervisorSpec, path: string, mistakes: string[]): voi
         mistakes.push(
           `${at}: ${parent} never completes, since its restart type is permanent; make it transient or temporary`,
         );
-      else if (
-        other.kind === 'exec' &&
-        !(hostConditions as readonly string[]).includes(wanted) &&
-        wanted !== 'operative'
-      )
+      else if (!isReported(other, wanted))
         mistakes.push(
-          `${at}: ${parent} is a plain program and reports no state ${wanted}; use started, ready or completed`,
+          other.kind === 'exec'
+            ? `${at}: ${parent} is a plain program and reports no state ${wanted}; use started, ready or completed`
+            : `${at}: ${parent} is a supervisor and reports no state ${wanted}; use operative, degraded, started, ready or completed`,
         );
     }
     if (child.kind === 'supervisor') checkGates(child, `${path}.${id}.children`, mistakes);
   }
   const circle = circleIn(spec);
   if (circle) mistakes.push(`${path}: children depend on each other in a circle: ${circle.join(' -> ')}`);
+}
+
+/** Whether a child of that kind can ever be in that state. */
+function isReported({ kind }: ChildSpec, wanted: string): boolean {
+  const known: readonly string[] =
+    kind === 'exec' ? ['operative'] : kind === 'supervisor' ? ['operative', 'degraded'] : [wanted];
+  return known.includes(wanted) || (hostConditions as readonly string[]).includes(wanted);
 }
 
 function invalid(file: string, mistakes: string[]): IpcError {
@@ -241,7 +267,7 @@ function wordingOf(issue: z.core.$ZodIssue, above: PropertyKey[]): string {
         .join('\n  ');
     }
     case 'invalid_value':
-      return `${where}: ${show(issue.input)} is not allowed${hint(String(issue.input), issue.values.map(String))}; allowed: ${issue.values.join(', ')}`;
+      return `${where}: ${show(issue.input)} is not allowed${typeof issue.input === 'string' ? hint(issue.input, issue.values.map(String)) : ''}; allowed: ${issue.values.join(', ')}`;
     case 'invalid_union':
       if ('discriminator' in issue)
         return `${where}: ${show(issue.input)} is no child; make it with node(), exec() or supervisor()`;
@@ -250,36 +276,47 @@ function wordingOf(issue: z.core.$ZodIssue, above: PropertyKey[]): string {
       return `${where}: ${issue.issues.map(({ message }) => message).join('; ')}`;
     case 'invalid_type':
       return issue.input === undefined
-        ? `${where}: is missing; it must be of type ${issue.expected}`
-        : `${where}: must be of type ${issue.expected}, not ${show(issue.input)}`;
+        ? `${where}: is missing; it must be ${article(issue.expected)}`
+        : `${where}: must be ${article(issue.expected)}, not ${show(issue.input)}`;
     default:
       return `${where}: ${issue.message}${issue.input === undefined ? '' : `, not ${show(issue.input)}`}`;
   }
 }
 
+/** A type as people say it. */
+function article(type: string): string {
+  if (type === 'record' || type === 'object') return 'an object';
+  if (type === 'array') return 'an array';
+  return type === 'int' ? 'a whole number' : `a ${type}`;
+}
+
 function show(value: unknown): string {
-  const text =
-    typeof value === 'string'
-      ? JSON.stringify(value)
-      : typeof value === 'function'
-        ? 'a function'
-        : JSON.stringify(value);
-  if (text === undefined) return String(value);
+  if (typeof value === 'function') return 'a function';
+  const text = textOf(value);
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 
-const keysOf: Record<string, string[]> = {
-  topology: Object.keys(topologySchema.shape),
-  backoff: Object.keys(backoff.shape),
-  giveUp: Object.keys(giveUp.shape),
-  node: Object.keys(nodeSchema.shape),
-  exec: Object.keys(execSchema.shape),
-  supervisor: Object.keys(supervisorSchema.shape),
-};
+function textOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    // A circle, a bigint, or something that throws.
+    return inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY });
+  }
+}
+
+const keysOf = new Map<unknown, string[]>([
+  ['topology', Object.keys(topologySchema.shape)],
+  ['backoff', Object.keys(processDefaults.backoff)],
+  ['giveUp', Object.keys(processDefaults.giveUp)],
+  ['node', Object.keys(nodeSchema.shape)],
+  ['exec', Object.keys(execSchema.shape)],
+  ['supervisor', Object.keys(supervisorSchema.shape)],
+]);
 
 /** The keys that may stand where an unknown one was found. */
 function knownKeys(path: PropertyKey[], found: unknown): string[] {
-  const kind = (found as { kind?: string } | undefined)?.kind;
-  const known = keysOf[kind ?? String(path.at(-1) ?? 'topology')] ?? keysOf.topology!;
+  const kind = (found as { kind?: unknown } | undefined)?.kind;
+  const known = keysOf.get(kind) ?? keysOf.get(path.at(-1)) ?? keysOf.get('topology')!;
   return known.filter((key) => key !== 'kind');
 }

@@ -162,10 +162,10 @@ export function differenceOf(server: UniverseExtract, client: UniverseExtract): 
   if (server.universe !== client.universe)
     return `the server is in universe ${server.universe}, the client in ${client.universe}`;
   for (const name of Object.keys(server.channels))
-    if (!(name in client.channels)) return `the client does not know channel ${name}`;
+    if (!Object.hasOwn(client.channels, name)) return `the client does not know channel ${name}`;
   for (const [name, theirs] of Object.entries(client.channels)) {
-    const mine = server.channels[name];
-    if (!mine) return `the server does not know channel ${name}`;
+    if (!Object.hasOwn(server.channels, name)) return `the server does not know channel ${name}`;
+    const mine = server.channels[name]!;
     for (const key of channelOptionKeys)
       if (mine[key] !== theirs[key])
         return `channel ${name} has ${key} ${mine[key]} at the server and ${theirs[key]} at the client`;

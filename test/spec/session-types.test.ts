@@ -1,0 +1,268 @@
+// What does not compile here must not compile for users: the type check of this file is the test, and what runs of it only
+// says that the claims are there.
+
+import {
+  type Channel,
+  channel,
+  defineUniverse,
+  type Session,
+  type SessionEvent,
+  sessionOf,
+  sessionSetup,
+} from 'actor-ipc';
+import { assert } from 'chai';
+import { assertEvent, assign, fromCallback } from 'xstate';
+
+interface Order {
+  id: number;
+  side: 'buy' | 'sell';
+}
+interface Trade {
+  price: number;
+}
+
+const apps = defineUniverse('floor', {
+  market: {
+    allow: ['trader'],
+    channels: {
+      orders: channel<{
+        up: Order;
+        down: Trade;
+        requests: { cancel: [number, boolean]; book: [string, Trade[]] };
+      }>(),
+      prices: channel<{ down: Trade }>(),
+      raw: channel<{ up: Uint8Array; down: Uint8Array }>({ codec: 'bytes' }),
+    },
+  },
+  trader: {},
+});
+const { market } = apps;
+type Market = typeof market;
+type AtClient = Session<Market, 'client'>;
+type AtServer = Session<Market, 'server'>;
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+
+/** Never called: what it does needs a session that lives. */
+function compiles(_use: (...parts: never[]) => unknown): void {
+  assert.isFunction(_use);
+}
+
+describe('defineUniverse(), as a type', () => {
+  it('allows only apps of the universe', () =>
+    compiles(() =>
+      defineUniverse('floor', {
+        // @ts-expect-error no app has that name
+        market: { allow: ['tradr'] },
+        trader: {},
+      }),
+    ));
+
+  it('has the apps that were described, and no others', () =>
+    compiles(() => {
+      // @ts-expect-error no app has that name
+      apps.stranger;
+    }));
+
+  it('takes only what channel() makes for a channel', () =>
+    compiles(() =>
+      defineUniverse('floor', {
+        // @ts-expect-error options alone make no channel
+        market: { channels: { prices: { codec: 'json' } } },
+      }),
+    ));
+});
+
+describe('channel(), as a type', () => {
+  it('takes only options that there are', () =>
+    compiles(() => {
+      // @ts-expect-error there is no such codec
+      channel({ codec: 'json' });
+      // @ts-expect-error there is no such option
+      channel({ capacity: 1024 });
+    }));
+
+  it('has requests that are pairs', () =>
+    compiles(() => {
+      // @ts-expect-error a request without a reply
+      channel<{ requests: { cancel: number } }>();
+    }));
+});
+
+describe('Channel, as a type', () => {
+  it('carries up what the client sends and down what the server sends', () => {
+    const client: Same<
+      AtClient['channels']['orders'],
+      Channel<Order, Trade, { cancel: [number, boolean]; book: [string, Trade[]] }>
+    > = true;
+    const server: Same<
+      AtServer['channels']['orders'],
+      Channel<Trade, Order, { cancel: [number, boolean]; book: [string, Trade[]] }>
+    > = true;
+    assert.isTrue(client && server);
+  });
+
+  it('sends only what its side may', () =>
+    compiles((client: AtClient, server: AtServer) => {
+      client.channels.orders.trySend({ id: 1, side: 'buy' });
+      server.channels.orders.trySend({ price: 1 });
+      // @ts-expect-error trades go down
+      client.channels.orders.trySend({ price: 1 });
+      // @ts-expect-error orders go up
+      server.channels.orders.trySend({ id: 1, side: 'buy' });
+      // @ts-expect-error nothing goes up on this channel
+      client.channels.prices.trySend({ price: 1 });
+    }));
+
+  it('sends only whole messages of its type', () =>
+    compiles(async (client: AtClient) => {
+      // @ts-expect-error a side is missing
+      client.channels.orders.trySend({ id: 1 });
+      // @ts-expect-error no such side
+      await client.channels.orders.send({ id: 1, side: 'hold' });
+      // @ts-expect-error a channel of bytes
+      client.channels.raw.trySend('text');
+    }));
+
+  it('receives what the other side sends', () =>
+    compiles(async (client: AtClient, server: AtServer) => {
+      const trade: Trade = await client.channels.prices.receive();
+      const order: Order | undefined = server.channels.orders.tryReceive();
+      for await (const each of client.channels.prices) trade.price = each.price;
+      client.channels.orders.onBatch((messages) => messages.map(({ price }) => price));
+      // @ts-expect-error trades have no side
+      client.channels.prices.onBatch((messages) => messages.map(({ side }) => side));
+      // @ts-expect-error orders do not come down
+      const wrong: Order = await client.channels.prices.receive();
+      const nothingComesUp: Same<Awaited<ReturnType<typeof server.channels.prices.receive>>, never> = true;
+      return [trade, order, wrong, nothingComesUp];
+    }));
+
+  it('has the channels of its app, and no others', () =>
+    compiles((client: AtClient) => {
+      // @ts-expect-error there is no such channel
+      client.channels.news;
+    }));
+
+  it('asks either way what there is to ask, and gets the reply of it', () =>
+    compiles(async (client: AtClient, server: AtServer) => {
+      const cancelled: boolean = await client.channels.orders.request('cancel', 1);
+      const book: Trade[] = await server.channels.orders.request('book', 'ibm');
+      // @ts-expect-error there is no such request
+      await client.channels.orders.request('buy', 1);
+      // @ts-expect-error cancel takes a number
+      await client.channels.orders.request('cancel', 'all');
+      // @ts-expect-error cancel is answered by a boolean
+      const wrong: number = await client.channels.orders.request('cancel', 1);
+      // @ts-expect-error nothing can be asked on this channel
+      await client.channels.prices.request('cancel', 1);
+      return [cancelled, book, wrong];
+    }));
+
+  it('answers with what the request asks for', () =>
+    compiles((server: AtServer) => {
+      server.channels.orders.onRequest('cancel', (id) => id > 1);
+      server.channels.orders.onRequest('book', async (name) => [{ price: name.length }]);
+      // @ts-expect-error cancel is answered by a boolean
+      server.channels.orders.onRequest('cancel', () => 'yes');
+      // @ts-expect-error cancel asks with a number
+      server.channels.orders.onRequest('cancel', (id: string) => id === '');
+      // @ts-expect-error no request is answered by text
+      server.channels.orders.reply({ requestId: 1 }, 'yes');
+    }));
+});
+
+describe('SessionEvent, as a type', () => {
+  it('has the messages that a side receives, with their types', () => {
+    type AtClient = SessionEvent<Market, 'client'>;
+    type AtServer = SessionEvent<Market, 'server'>;
+    const prices: Same<Extract<AtClient, { type: 'message.prices' }>['message'], Trade> = true;
+    const orders: Same<Extract<AtServer, { type: 'message.orders'; request?: undefined }>['message'], Order> =
+      true;
+    const cancel: Same<Extract<AtServer, { request: 'cancel' }>['message'], number> = true;
+    assert.isTrue(prices && orders && cancel);
+  });
+
+  it('has no messages that never come to a side', () => {
+    const none: Same<Extract<SessionEvent<Market, 'server'>, { type: 'message.prices' }>, never> = true;
+    assert.isTrue(none);
+  });
+
+  it('names only channels of the app', () => {
+    type Closed = Extract<SessionEvent<Market, 'client'>, { type: 'channel.closed' }>;
+    const names: Same<Closed['channel'], 'orders' | 'prices' | 'raw'> = true;
+    assert.isTrue(names);
+  });
+});
+
+describe('sessionSetup(), as a type', () => {
+  it('gives actions the events of the side', () =>
+    compiles(() => {
+      sessionSetup(market, 'client', {
+        types: { context: {} as { last: number } },
+        actions: {
+          keep: assign(({ event }) => {
+            assertEvent(event, 'message.prices');
+            return { last: event.message.price };
+          }),
+          wrong: ({ event }) => {
+            // @ts-expect-error nothing comes up to a client
+            assertEvent(event, 'message.nothing');
+          },
+          misread: ({ event }) => {
+            assertEvent(event, 'message.prices');
+            // @ts-expect-error a trade has no side
+            event.message.side;
+          },
+        },
+      });
+    }));
+
+  it('refuses a machine that waits for what never comes to its side', () =>
+    compiles(() => {
+      const atServer = sessionSetup(market, 'server');
+      atServer.createMachine({ on: { 'message.orders': {}, 'session.hosed': {}, 'channel.closed': {} } });
+      // @ts-expect-error prices go down
+      atServer.createMachine({ on: { 'message.prices': {} } });
+      // @ts-expect-error there is no such channel
+      atServer.createMachine({ on: { 'message.news': {} } });
+    }));
+
+  it('refuses a machine that names what was not set up', () =>
+    compiles(() => {
+      const prepared = sessionSetup(market, 'server', { actions: { keep: () => {} } });
+      prepared.createMachine({ entry: 'keep' });
+      // @ts-expect-error there is no such action
+      prepared.createMachine({ entry: 'keeep' });
+    }));
+
+  it('gives invoked actors the session of the side', () =>
+    compiles(() =>
+      sessionSetup(market, 'client', {
+        actors: {
+          trades: fromCallback(({ input }) => {
+            input.session.channels.orders.trySend({ id: 1, side: 'sell' });
+            // @ts-expect-error trades go down
+            input.session.channels.orders.trySend({ price: 1 });
+            // @ts-expect-error there is no such channel
+            input.session.channels.news;
+          }),
+        },
+      }),
+    ));
+});
+
+describe('sessionOf(), as a type', () => {
+  it('knows the side from the machine that asks', () =>
+    compiles(() => {
+      sessionSetup(market, 'server', {
+        actions: {
+          answer: ({ self }) => {
+            sessionOf(market, self).channels.orders.trySend({ price: 1 });
+            // @ts-expect-error orders go up
+            sessionOf(market, self).channels.orders.trySend({ id: 1, side: 'buy' });
+          },
+        },
+      });
+    }));
+});

@@ -1,0 +1,275 @@
+import { assert } from 'chai';
+import fc from 'fast-check';
+import { IpcError } from '../../src/errors.ts';
+import {
+  type AppInput,
+  type ChannelOptions,
+  channel,
+  channelDefaults,
+  defineUniverse,
+  differenceOf,
+  extractOf,
+  type UniverseExtract,
+} from '../../src/spec/universe.ts';
+
+/** Fails unless `make` is refused as a description that makes no universe. @returns the message. */
+function refusalOf(make: () => unknown): string {
+  try {
+    make();
+  } catch (error) {
+    assert.instanceOf(error, IpcError);
+    assert.equal((error as IpcError).code, 'ERR_UNIVERSE_INVALID');
+    return (error as IpcError).message;
+  }
+  return assert.fail('it was accepted');
+}
+
+describe('channel()', () => {
+  const largest = channelDefaults.capacityBytes / 2 - 8;
+
+  it('fills in every default', () =>
+    assert.deepEqual(channel(), {
+      codec: 'msgpack',
+      capacityBytes: 262_144,
+      maxMessageBytes: largest,
+      overflow: 'block',
+    }));
+
+  it('takes what it is given', () => {
+    const options: ChannelOptions = {
+      codec: 'bytes',
+      capacityBytes: 1024,
+      maxMessageBytes: 100,
+      overflow: 'drop-newest',
+    };
+    assert.deepEqual(channel(options), options);
+  });
+
+  it('takes exactly the powers of two from 1024 to 2^30 for a capacity', () => {
+    const powers = Array.from({ length: 21 }, (_, i) => 2 ** (i + 10));
+    for (const capacityBytes of powers) assert.equal(channel({ capacityBytes }).capacityBytes, capacityBytes);
+    const others = fc.oneof(
+      fc.integer({ min: -1, max: 2 ** 31 }),
+      fc.constantFrom(...powers).chain((power) => fc.constantFrom(power - 1, power + 1)),
+      fc.double(),
+    );
+    fc.assert(
+      fc.property(
+        others.filter((each) => !powers.includes(each)),
+        (capacityBytes) => {
+          assert.include(
+            refusalOf(() => channel({ capacityBytes })),
+            `capacityBytes is ${capacityBytes}; it must be a power of two from 1024 to 2^30`,
+          );
+        },
+      ),
+    );
+  });
+
+  it('takes messages of up to half of the ring without a header', () => {
+    assert.equal(channel({ capacityBytes: 1024, maxMessageBytes: 504 }).maxMessageBytes, 504);
+    assert.equal(channel({ maxMessageBytes: 1 }).maxMessageBytes, 1);
+    for (const maxMessageBytes of [0, -1, 505, 1.5, Number.NaN, Number.POSITIVE_INFINITY])
+      assert.include(
+        refusalOf(() => channel({ capacityBytes: 1024, maxMessageBytes })),
+        `maxMessageBytes is ${maxMessageBytes}; a ring of 1024 bytes allows 1 to 504`,
+      );
+  });
+
+  it('refuses a codec that there is not', () =>
+    assert.include(
+      refusalOf(() => channel({ codec: 'json' as never })),
+      'universe channel(): codec is json; it must be "msgpack" or "bytes"',
+    ));
+
+  it('refuses a policy for full rings that there is not', () =>
+    assert.include(
+      refusalOf(() => channel({ overflow: 'drop' as never })),
+      'overflow is drop; it must be "block" or "drop-newest"',
+    ));
+
+  it('refuses an unknown option, and says which was meant', () => {
+    assert.include(
+      refusalOf(() => channel({ capacityByte: 1024 } as never)),
+      'unknown key capacityByte (did you mean capacityBytes?); allowed: codec, capacityBytes, maxMessageBytes, overflow',
+    );
+    assert.include(
+      refusalOf(() => channel({ colour: 'red' } as never)),
+      'unknown key colour; allowed:',
+    );
+  });
+});
+
+describe('defineUniverse()', () => {
+  const prices = channel<{ down: number }>();
+
+  it('gives each app all that there is to know about it', () => {
+    const { market, trader } = defineUniverse('floor', {
+      market: { allow: ['trader'], channels: { prices }, uid: 70 },
+      trader: { gid: 71 },
+    });
+    const apps = { market: { uid: 70, gid: undefined }, trader: { uid: undefined, gid: 71 } };
+    assert.deepEqual(market, {
+      name: 'market',
+      universe: 'floor',
+      allow: ['trader'],
+      channels: { prices },
+      uid: 70,
+      gid: undefined,
+      apps,
+    });
+    assert.deepEqual(trader, {
+      name: 'trader',
+      universe: 'floor',
+      allow: [],
+      channels: {},
+      uid: undefined,
+      gid: 71,
+      apps,
+    });
+  });
+
+  it('gives frozen apps', () => {
+    const universe = defineUniverse('floor', { market: {} });
+    assert.isFrozen(universe);
+    assert.isFrozen(universe.market);
+  });
+
+  it('lets an app serve in one pair and be client in another', () => {
+    const apps = defineUniverse('floor', { a: { allow: ['b'] }, b: { allow: ['a'] } });
+    assert.deepEqual([apps.a.allow, apps.b.allow], [['b'], ['a']]);
+  });
+
+  const nameRule = 'a name starts with a letter and has at most 64 letters, digits, "_" or "-"';
+  const refusals: [title: string, universe: string, apps: Record<string, unknown>, message: string][] = [
+    ['a universe whose name is none', '1st', {}, `universe 1st: ${nameRule}`],
+    [
+      'an app whose name is none',
+      'floor',
+      { 'the market': {} },
+      `universe floor: app the market: ${nameRule}`,
+    ],
+    ['an app with a name that is too long', 'floor', { ['a'.repeat(65)]: {} }, nameRule],
+    [
+      'an unknown key of an app',
+      'floor',
+      { market: { alow: [] } },
+      'app market: unknown key alow (did you mean allow?); allowed: allow, channels, uid, gid',
+    ],
+    [
+      'an app that is allowed and does not exist',
+      'floor',
+      { market: { allow: ['tradr'] }, trader: {} },
+      'app market: allow names tradr, which is no app of this universe (did you mean trader?)',
+    ],
+    [
+      'an app that is allowed and like no other',
+      'floor',
+      { market: { allow: ['zzzzzz'] } },
+      'app market: allow names zzzzzz, which is no app of this universe',
+    ],
+    [
+      'a channel whose name is none',
+      'floor',
+      { market: { channels: { 'last prices': prices } } },
+      `app market: channel last prices: ${nameRule}`,
+    ],
+    [
+      'a channel that was not made by channel()',
+      'floor',
+      { market: { channels: { prices: {} } } },
+      'app market: channel prices must be made by channel()',
+    ],
+    [
+      'a channel that is nothing',
+      'floor',
+      { market: { channels: { prices: undefined } } },
+      'app market: channel prices must be made by channel()',
+    ],
+  ];
+  for (const [title, universe, apps, message] of refusals)
+    it(`refuses ${title}`, () =>
+      assert.include(
+        refusalOf(() => defineUniverse(universe, apps as Record<string, AppInput>)),
+        message,
+      ));
+});
+
+describe('extractOf()', () => {
+  it('holds what both sides must agree on, and nothing else', () => {
+    const { market } = defineUniverse('floor', {
+      market: { uid: 70, channels: { prices: channel({ codec: 'bytes', capacityBytes: 1024 }) } },
+    });
+    assert.deepEqual(extractOf(market), {
+      universe: 'floor',
+      channels: {
+        prices: { codec: 'bytes', capacityBytes: 1024, maxMessageBytes: 504, overflow: 'block' },
+      },
+    });
+  });
+});
+
+describe('differenceOf()', () => {
+  const options: ChannelOptions = { ...channel({ capacityBytes: 1024 }) };
+  const server: UniverseExtract = { universe: 'floor', channels: { orders: options, prices: options } };
+  const client = (change: Partial<UniverseExtract>): UniverseExtract => ({ ...server, ...change });
+
+  it('is nothing if both sides agree', () => assert.isUndefined(differenceOf(server, client({}))));
+
+  it('is nothing if they only list their channels in another order', () =>
+    assert.isUndefined(differenceOf(server, client({ channels: { prices: options, orders: options } }))));
+
+  const rows: [title: string, client: UniverseExtract, difference: string][] = [
+    ['the universe', client({ universe: 'cellar' }), 'the server is in universe floor, the client in cellar'],
+    [
+      'a channel that the client does not know',
+      client({ channels: { orders: options } }),
+      'the client does not know channel prices',
+    ],
+    [
+      'a channel that the server does not know',
+      client({ channels: { ...server.channels, news: options } }),
+      'the server does not know channel news',
+    ],
+    ...(
+      [
+        ['codec', 'bytes', 'msgpack'],
+        ['capacityBytes', 2048, 1024],
+        ['maxMessageBytes', 7, 504],
+        ['overflow', 'drop-newest', 'block'],
+      ] as const
+    ).map(([key, theirs, mine]): [string, UniverseExtract, string] => [
+      `the ${key} of a channel`,
+      client({ channels: { ...server.channels, prices: { ...options, [key]: theirs } } }),
+      `channel prices has ${key} ${mine} at the server and ${theirs} at the client`,
+    ]),
+  ];
+  for (const [title, theirs, difference] of rows)
+    it(`names ${title}`, () => assert.equal(differenceOf(server, theirs), difference));
+
+  it('misses no channel because of its name', () => {
+    for (const name of ['constructor', 'toString']) {
+      const odd = { universe: 'floor', channels: { [name]: options } };
+      const none = { universe: 'floor', channels: {} };
+      assert.equal(differenceOf(odd, none), `the client does not know channel ${name}`);
+      assert.equal(differenceOf(none, odd), `the server does not know channel ${name}`);
+    }
+  });
+
+  it('is found from either side, or from none', () => {
+    const extract = fc.record({
+      universe: fc.constantFrom('floor', 'cellar'),
+      channels: fc.dictionary(
+        fc.constantFrom('orders', 'prices', 'news'),
+        fc.constantFrom(options, { ...options, codec: 'bytes' as const }),
+      ),
+    });
+    fc.assert(
+      fc.property(extract, extract, (one, other) => {
+        const differs = differenceOf(one, other) !== undefined;
+        assert.equal(differenceOf(other, one) !== undefined, differs);
+        assert.isUndefined(differenceOf(one, one));
+      }),
+    );
+  });
+});

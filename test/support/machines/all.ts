@@ -1,0 +1,110 @@
+// All machines of src/machines with what a walk through each of them needs, for tests that hold all to the same rules.
+import type { AnyStateMachine, EventObject } from 'xstate';
+import { appSessionMachine } from '../../../src/machines/app-session.ts';
+import { channelMachine } from '../../../src/machines/channel.ts';
+import { incomingSessionMachine } from '../../../src/machines/incoming-session.ts';
+import {
+  clientProcessMachine,
+  type ServerProcessContext,
+  serverProcessMachine,
+} from '../../../src/machines/process.ts';
+import { type SessionContext, sessionMachine } from '../../../src/machines/session.ts';
+import { type SessionServerContext, sessionServerMachine } from '../../../src/machines/session-server.ts';
+import {
+  type SupervisorContext,
+  type SupervisorEvent,
+  supervisorMachine,
+} from '../../../src/machines/supervisor.ts';
+import { type UnitContext, type UnitPhase, unitMachine } from '../../../src/machines/unit.ts';
+import * as samples from './samples.ts';
+
+export interface Walk {
+  readonly machine: AnyStateMachine;
+  /** Which inputs lead to different places. */
+  readonly inputs: readonly object[];
+  readonly events: readonly EventObject[];
+  /** What of the context decides where it goes: states that agree in it are one place. */
+  readonly place?: (context: never) => unknown;
+}
+
+const policies = [samples.policy, { ...samples.policy, shutdown: 'kill' }];
+
+const unitChanges = (['starting', 'up', 'completed', 'exited', 'failed'] as UnitPhase[]).flatMap((phase) =>
+  ['a', 'b'].map(
+    (id): SupervisorEvent => ({
+      type: 'unit.changed',
+      id,
+      phase,
+      epoch: 1,
+      pid: 7,
+      state: null,
+      note: null,
+    }),
+  ),
+);
+
+export const walks: readonly Walk[] = [
+  {
+    machine: unitMachine,
+    inputs: policies.flatMap((policy) =>
+      [true, false].map((canAsk) => ({ ...samples.unitInput, policy, canAsk })),
+    ),
+    // Everything happens in the first two epochs.
+    events: [
+      ...samples.unitEvents,
+      ...samples.unitEvents.map((event) => ('epoch' in event ? { ...event, epoch: 2 } : event)),
+      { type: 'verdict.restart', delayMs: 100 } as EventObject,
+    ],
+    place: ({ requested }: UnitContext) => requested,
+  },
+  {
+    machine: supervisorMachine,
+    inputs: [
+      samples.supervisorInput,
+      { ...samples.supervisorInput, strategy: 'one-for-all' },
+      { ...samples.supervisorInput, endsWhenIdle: true },
+    ],
+    events: [...samples.supervisorEvents, ...unitChanges],
+    place: ({ booted, units }: SupervisorContext) => [booted, units.a!.phase, units.b!.phase],
+  },
+  {
+    machine: serverProcessMachine,
+    inputs: [samples.serverProcessInput],
+    events: samples.serverProcessEvents,
+    place: ({ sessions }: ServerProcessContext) => Math.sign(sessions),
+  },
+  {
+    machine: clientProcessMachine,
+    inputs: [
+      samples.clientProcessInput,
+      {
+        ...samples.clientProcessInput,
+        reconnect: { ...samples.clientProcessInput.reconnect, giveUpAfterMs: 0 },
+      },
+    ],
+    events: samples.clientProcessEvents,
+  },
+  {
+    machine: sessionServerMachine,
+    inputs: [samples.sessionServerInput],
+    events: samples.sessionServerEvents,
+    place: ({ pending }: SessionServerContext) => Math.sign(pending),
+  },
+  {
+    machine: incomingSessionMachine,
+    inputs: [samples.incomingSessionInput],
+    events: samples.incomingSessionEvents,
+  },
+  {
+    machine: sessionMachine,
+    inputs: [samples.clientSessionInput, samples.serverSessionInput],
+    events: [...samples.sessionEvents, { type: 'channel.ended', name: 'orders' } as EventObject],
+    place: ({ openChannels }: SessionContext) => openChannels,
+  },
+  {
+    machine: appSessionMachine,
+    inputs: [samples.appSessionInput],
+    events: samples.appSessionEvents,
+  },
+  { machine: channelMachine, inputs: [samples.channelInput], events: samples.channelEvents },
+];
