@@ -142,8 +142,10 @@ void DoorbellObject::Deliver(uint64_t now_ns) {
   delivered_at_ns_ = now_ns;
   const Napi::HandleScope scope(Env());
   [[maybe_unused]] const Napi::Object alive = Value();  // The callback may close this doorbell.
+  again_ = false;  // The callback, and what it wakes, may ask for another call.
   const Napi::Value again = reactor_->Call(callback_, {});
-  again_ = !again.IsEmpty() && again.IsBoolean() && again.As<Napi::Boolean>().Value() && hot_;
+  if (!again.IsEmpty() && again.IsBoolean() && again.As<Napi::Boolean>().Value()) again_ = true;
+  if (!hot_) again_ = false;
   if (hot_) quiet_at_ns_ = std::max(quiet_at_ns_, Reactor::NowNs() + WindowNs());
 }
 

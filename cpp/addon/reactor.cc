@@ -206,8 +206,12 @@ void Reactor::Guard(const std::function<void()>& body) {
   try {
     body();
   } catch (const Napi::Error& error) {
-    const Napi::HandleScope scope(env_);
-    napi_fatal_exception(env_, error.Value());
+    // A worker that is being terminated refuses even to look at the error.
+    try {
+      const Napi::HandleScope scope(env_);
+      napi_fatal_exception(env_, error.Value());
+    } catch (const Napi::Error&) {
+    }
   }
 }
 

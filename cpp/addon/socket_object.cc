@@ -78,7 +78,8 @@ void SocketObject::Listen(const Napi::CallbackInfo& info) {
   on_end_ = Napi::Persistent(Callback(info, 1));
   on_room_ = Napi::Persistent(Callback(info, 2));
   poll_ = std::make_unique<Poll>(reactor_, socket_.get(), [this](int events) { OnReady(events); });
-  if (!poll_->Start(kUvReadable)) throw Napi::Error::New(info.Env(), "the event loop can't watch the socket");
+  if (!poll_->Start(want_room_ ? kUvReadable | kUvWritable : kUvReadable))
+    throw Napi::Error::New(info.Env(), "the event loop can't watch the socket");
   Ref();
 }
 

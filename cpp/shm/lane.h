@@ -103,6 +103,8 @@ class LaneReader {
 
   /// The next record, valid until Release. Errors: kAgain (none now), kBadLayout (the writer's memory makes no sense).
   Status Read(Record* record) {
+    // A writer that has made no sense once is not believed again, even if it mends its memory.
+    if (broken_) return Broken();
     for (;;) {
       if (head_ == tail_ && !Available()) return broken_ ? Broken() : Status::Of(Code::kAgain, "ring empty");
       const uint32_t at = head_ & (capacity_ - 1);

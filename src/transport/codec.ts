@@ -80,6 +80,8 @@ class MsgpackDecoder implements Decoder {
   } as ConstructorParameters<typeof Packr>[0]);
 
   decode(ring: Uint8Array, at: number, length: number): unknown {
+    // msgpackr takes an end of 0 for none.
+    if (length === 0) throw new RangeError('a message of no bytes is no msgpack');
     if (length > this.#scratch.length)
       this.#scratch = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(length)));
     this.#scratch.set(ring.subarray(at, at + length));
@@ -96,7 +98,8 @@ class MsgpackDecoder implements Decoder {
       names.length <= fieldsMax &&
       names.every((name) => typeof name === 'string');
     if (!valid) return false;
-    known.push(names);
+    // A shape that a message defines for itself is forgotten with it; without this, it would stay.
+    known.push(Object.assign(names, { isShared: true }));
     known.sharedLength = known.length;
     return true;
   }

@@ -141,13 +141,14 @@ function readRecords(segment: NativeSegment, timeOriginMs: number, max: number):
     Atomics.load(words, tails.names),
   );
   const records = new Int32Array(segment.buffer, recordsOffset, recordsSize >> 2);
-  const last = Atomics.load(words, tails.records);
+  const last = Atomics.load(words, tails.records) >>> 0;
   const kept = recordsSize / recordBytes - 1;
   const found: FlightRecord[] = [];
   for (let sequence = Math.max(1, last - Math.min(kept, max) + 1); sequence <= last; sequence++) {
     const at = (sequence * recordWords) & ((recordsSize >> 2) - 1);
     const copy = records.slice(at, at + recordWords);
-    if (copy[word.sequence] !== sequence || Atomics.load(records, at + word.sequence) !== sequence) continue;
+    const stored = sequence | 0;
+    if (copy[word.sequence] !== stored || Atomics.load(records, at + word.sequence) !== stored) continue;
     const nameOf = (index: number) => names[copy[index]!] ?? names[unnamed] ?? '';
     const us = (copy[word.timeLow]! >>> 0) + copy[word.timeHigh]! * 2 ** 32;
     found.push({

@@ -16,6 +16,7 @@ export interface PacketObserver {
 
 export class PacketSocket {
   readonly #socket: NativeSocket;
+  /** Descriptors in it are our own copies. */
   #outbox: { bytes: Uint8Array; fds: number[] }[] = [];
   #observer: PacketObserver | undefined;
   #closed = false;
@@ -63,30 +64,31 @@ export class PacketSocket {
    * @throws {IpcError} ERR_PROTOCOL if the peer has let too many frames pile up; ERR_SYSTEM for a frame that is too large.
    */
   send(frame: Frame, fds: number[] = []): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#lingering) return;
     const bytes = encodeFrame(frame);
+    if (bytes.length > native().layout.packetBytesMax)
+      throw IpcError.of('ERR_SYSTEM', 'sending a frame', `${bytes.length} bytes are too many for a packet`);
     if (this.#outbox.length >= outboxMax)
       throw IpcError.of('ERR_PROTOCOL', 'the peer', `it left ${outboxMax} frames unread`);
-    if (this.#outbox.length > 0 || !this.#trySend(bytes, fds)) this.#outbox.push({ bytes, fds });
+    if (this.#outbox.length === 0 && this.#trySend(bytes, fds)) return;
+    this.#outbox.push({ bytes, fds: fds.map((fd) => native().dupFd(fd)) });
   }
 
   /** Closes once the kernel has taken what was sent. Nothing is received any more. */
   close(): void {
-    if (this.#closed) return;
-    if (this.#outbox.length > 0 && !this.#lingering) {
-      this.#lingering = true;
-      this.#observer = undefined;
-      return;
-    }
-    this.#closed = true;
-    this.#outbox = [];
-    this.#socket.close();
+    if (this.#closed || this.#lingering) return;
+    this.#observer = undefined;
+    if (this.#outbox.length > 0) this.#lingering = true;
+    else this.destroy();
   }
 
   /** Closes now, whatever waits. */
   destroy(): void {
-    this.#outbox = [];
-    this.close();
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#observer = undefined;
+    for (const { fds } of this.#outbox.splice(0)) closeAll(fds);
+    this.#socket.close();
   }
 
   #trySend(bytes: Uint8Array, fds: number[]): boolean {
@@ -104,8 +106,8 @@ export class PacketSocket {
 
   #onRoom(): void {
     for (let next = this.#outbox[0]; next && this.#trySend(next.bytes, next.fds); next = this.#outbox[0])
-      this.#outbox.shift();
-    if (this.#lingering && this.#outbox.length === 0) this.close();
+      closeAll(this.#outbox.shift()!.fds);
+    if (this.#lingering && this.#outbox.length === 0) this.destroy();
   }
 
   #onPacket(bytes: Buffer, fds: number[], sender: Credentials): void {
@@ -124,6 +126,8 @@ export class PacketSocket {
     try {
       this.#observer.frame(frame, fds, sender);
     } catch (error) {
+      // What it has not taken out of the list.
+      closeAll(fds);
       this.#end('BAD_PACKET', messageOf(error));
     }
   }

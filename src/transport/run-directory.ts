@@ -42,7 +42,7 @@ export function controlSocketPath(directory: string): string {
 
 /** A lock that the kernel frees when its holder ends, however that happens. */
 export class FileLock {
-  readonly #fd: number;
+  #fd: number;
 
   private constructor(fd: number) {
     this.#fd = fd;
@@ -59,7 +59,9 @@ export class FileLock {
   }
 
   release(): void {
+    if (this.#fd < 0) return;
     native().closeFd(this.#fd);
+    this.#fd = -1;
   }
 }
 
