@@ -1,0 +1,81 @@
+// Groups: what is measured, as data. A group is a table, a row of it is one transport; each row of each group is done by a
+// fresh pair of processes.
+import type { Durations, Job } from './job.ts';
+
+export interface Row {
+  readonly name: string;
+  readonly job: Omit<Job, keyof Durations>;
+}
+
+export interface Group {
+  /** What `--only` is matched with, beside the mode. */
+  readonly name: string;
+  readonly title: string;
+  readonly rows: readonly Row[];
+  /** How much longer than others it is measured: who is silent in between has fewer round trips in the same time. */
+  readonly patience?: number;
+}
+
+/** The row that is compared, and those it is compared with. */
+export const subject = 'actor-ipc';
+export const peers = ['fork json', 'fork advanced'] as const;
+
+/**
+ * Silence before each question in which the responder falls asleep: longer than the turn of the event loop in which a
+ * doorbell stays awake. The driver falls asleep while the responder wakes.
+ */
+const asleepPauseUs = 30;
+/** Silence between round trips that come now and then; long enough for the cores to sleep too. */
+const sporadicPauseUs = 2_000;
+
+const busy = { measures: ['round-trip', 'one-way'], pauseUs: 0, spinUs: undefined } as const;
+const parked = { measures: ['round-trip'], pauseUs: asleepPauseUs, spinUs: 0, payload: 16 } as const;
+const sporadic = { ...parked, pauseUs: sporadicPauseUs, spinUs: undefined } as const;
+
+type Load = Omit<Job, keyof Durations | 'transport'>;
+
+const atomics = (load: Load): Row => ({ name: 'limit: Atomics', job: { transport: 'atomics', ...load } });
+const doorbell = (load: Load): Row => ({ name: 'limit: eventfd', job: { transport: 'doorbell', ...load } });
+const session = (load: Load): Row => ({ name: subject, job: { transport: 'session', ...load } });
+const awaited = (load: Load): Row => ({
+  name: 'actor-ipc, await',
+  job: { transport: 'session-await', ...load },
+});
+const forks = (load: Load): Row[] => [
+  { name: peers[0], job: { transport: 'fork-json', ...load } },
+  { name: peers[1], job: { transport: 'fork-advanced', ...load } },
+];
+
+const kib = 1024;
+const bytes = (payload: number): Load => ({ ...busy, payload });
+const object: Load = { ...busy, payload: 'object' };
+
+export const groups: readonly Group[] = [
+  {
+    name: '16B',
+    title: '16 B',
+    rows: [atomics(bytes(16)), session(bytes(16)), awaited(bytes(16)), ...forks(bytes(16))],
+  },
+  {
+    name: '4KiB',
+    title: '4 KiB',
+    rows: [atomics(bytes(4 * kib)), session(bytes(4 * kib)), ...forks(bytes(4 * kib))],
+  },
+  {
+    name: '1MiB',
+    title: '1 MiB',
+    rows: [atomics(bytes(kib * kib)), session(bytes(kib * kib)), ...forks(bytes(kib * kib))],
+  },
+  { name: 'object', title: 'object of 20 fields', rows: [session(object), ...forks(object)] },
+  {
+    name: 'parked',
+    title: '16 B, both asleep (spinUs: 0)',
+    rows: [doorbell(parked), session(parked), ...forks(parked)],
+  },
+  {
+    name: 'sporadic',
+    title: `16 B, ${sporadicPauseUs / 1_000} ms apart`,
+    rows: [doorbell(sporadic), session(sporadic), ...forks(sporadic)],
+    patience: 2,
+  },
+];

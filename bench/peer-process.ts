@@ -1,0 +1,111 @@
+// Peer process: a process of a pair as the one who started it sees it.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { pinned } from './cpus.ts';
+import type { Transport } from './job.ts';
+import { readyLine, type Work } from './peer.ts';
+
+const programs: Record<Transport, string> = {
+  session: 'session-peer.ts',
+  'session-await': 'session-peer.ts',
+  'fork-json': 'fork-peer.ts',
+  'fork-advanced': 'fork-peer.ts',
+  atomics: 'atomics-peer.ts',
+  doorbell: 'doorbell-peer.ts',
+};
+
+/** What a process that has done its work may take to end in order. */
+const endTimeoutMs = 5_000;
+/** Of what a process says on standard error, the end tells most. */
+const complaintCharactersMax = 4_000;
+
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+export class PeerProcess {
+  /** The first line that the process prints. Rejects if it ends before. */
+  readonly line: Promise<string>;
+  /** Rejects if the process ends before it was released; never resolves. */
+  readonly crashed: Promise<never>;
+  readonly #child: ChildProcess;
+  readonly #exited: Promise<void>;
+  readonly #role: string;
+  #ending = false;
+
+  constructor(work: Work) {
+    const { role, job, placement, directory } = work;
+    const program = fileURLToPath(new URL(programs[job.transport], import.meta.url));
+    const cpu = role === 'driver' ? placement.driverCpu : placement.responderCpu;
+    const command = [process.execPath, ...process.execArgv, program, JSON.stringify(work)];
+    const [file, ...rest] = pinned(cpu, command);
+    const child = spawn(file!, rest, {
+      env: { ...process.env, ACTOR_IPC_RUN_DIR: directory },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    running.add(child);
+    this.#child = child;
+    this.#role = role;
+    let complaint = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      complaint = (complaint + text).slice(-complaintCharactersMax);
+    });
+    // A process that has ended no longer reads; its exit tells more.
+    child.stdin.on('error', () => {});
+    this.#exited = new Promise((resolve) => {
+      const gone = () => {
+        running.delete(child);
+        resolve();
+      };
+      child.once('error', gone).once('close', gone);
+    });
+    this.crashed = new Promise((_, reject) => {
+      child.once('error', reject);
+      child.once('close', (code, signal) => {
+        if (!this.#ending)
+          reject(new Error(`the ${role} ended (${signal ?? `exit code ${code}`})\n${complaint}`.trim()));
+      });
+    });
+    this.line = Promise.race([firstLine(child), this.crashed]);
+    // Whoever waits for one of them may no longer do so when it fails.
+    this.crashed.catch(() => {});
+    this.line.catch(() => {});
+  }
+
+  begin(): void {
+    this.#child.stdin!.write(`${readyLine}\n`);
+  }
+
+  /** From now on the process may end when it likes. */
+  release(): void {
+    this.#ending = true;
+  }
+
+  /** Waits for the end of a process that ends by itself. */
+  async ended(): Promise<void> {
+    this.release();
+    const timer = setTimeout(() => this.kill(), endTimeoutMs);
+    await this.#exited;
+    clearTimeout(timer);
+    if (this.#child.signalCode === 'SIGKILL') throw new Error(`the ${this.#role} did not end by itself`);
+  }
+
+  /** Ends the process now. */
+  async kill(): Promise<void> {
+    this.release();
+    this.#child.kill('SIGKILL');
+    await this.#exited;
+  }
+}
+
+function firstLine(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    let text = '';
+    child.stdout!.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+      const end = text.indexOf('\n');
+      if (end >= 0) resolve(text.slice(0, end));
+    });
+  });
+}

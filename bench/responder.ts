@@ -1,0 +1,26 @@
+// Responder: the end of a pair that answers and takes.
+import type { Job } from './job.ts';
+import { payloadOf } from './payload.ts';
+import type { Port } from './port.ts';
+
+/**
+ * Echoes in a round-trip measure, takes in a one-way measure and in the warm-up before it. An end mark comes before the
+ * first and after each; it is answered.
+ */
+export function respond(port: Port, job: Job): void {
+  const payload = payloadOf(job);
+  const echoes = job.measures.flatMap((measure) => (measure === 'round-trip' ? [true] : [false, false]));
+  let at = -1;
+  let n = 0;
+  port.listen((message) => {
+    if (payload.isEnd(message)) {
+      at++;
+      n = 0;
+      return port.send(payload.end);
+    }
+    payload.check(message, n);
+    const answer = echoes[at] ? port.send(payload.write(n)) : undefined;
+    n++;
+    return answer;
+  });
+}

@@ -1,0 +1,112 @@
+// Session peer: one process of a pair that talks over a channel of actor-ipc, as a program of its users would.
+import {
+  type Channel,
+  channel,
+  connect,
+  defineUniverse,
+  serve,
+  sessionSetup,
+  type WithSession,
+} from 'actor-ipc';
+import { fromCallback, fromPromise } from 'xstate';
+import { drive } from './driver.ts';
+import type { Figures, Job } from './job.ts';
+import { type Message, ringBytesOf } from './payload.ts';
+import { endWithStarter, sayReady, tell, untilReady, workOf } from './peer.ts';
+import type { Port } from './port.ts';
+import { respond } from './responder.ts';
+
+const { role, job } = workOf(process.argv);
+
+const bench = defineUniverse('bench', {
+  responder: {
+    allow: ['driver'],
+    channels: {
+      data: channel<{ up: Message; down: Message }>({
+        codec: job.payload === 'object' ? 'msgpack' : 'bytes',
+        capacityBytes: ringBytesOf(job.payload),
+      }),
+    },
+  },
+  driver: {},
+});
+
+const limits = job.spinUs === undefined ? {} : { spinUs: job.spinUs };
+
+endWithStarter();
+if (role === 'responder') {
+  await serve(bench.responder, responding(), limits);
+  sayReady();
+} else {
+  await untilReady();
+  const driver = await connect(
+    bench.driver,
+    bench.responder,
+    driving((figures) => {
+      tell(figures);
+      void driver.stop().then(() => process.exit());
+    }),
+    limits,
+  );
+}
+
+function responding() {
+  return sessionSetup(bench.responder, 'server', {
+    actors: {
+      responder: fromCallback(({ input }) => respond(portOf(input.session.channels.data, job), job)),
+    },
+  }).createMachine({ invoke: { src: 'responder' } });
+}
+
+function driving(onDone: (figures: Figures) => void) {
+  return sessionSetup(bench.responder, 'client', {
+    actors: {
+      driver: fromPromise<Figures, WithSession<typeof bench.responder, 'client'>>(({ input }) =>
+        drive(portOf(input.session.channels.data, job), job),
+      ),
+    },
+  }).createMachine({
+    initial: 'driving',
+    states: {
+      driving: {
+        invoke: {
+          src: 'driver',
+          onDone: { target: 'done', actions: ({ event }) => onDone(event.output) },
+          onError: { target: 'done', actions: ({ event }) => fail(event.error) },
+        },
+        on: { 'session.hosed': { actions: ({ event }) => fail(event.error) } },
+      },
+      done: {},
+    },
+  });
+}
+
+/** The runtime would log an error of this machine and open the next session; a measure has but one. */
+function fail(error: unknown): never {
+  console.error(error);
+  process.exit(1);
+}
+
+function portOf(data: Channel<Message, Message>, { transport }: Job): Port {
+  return transport === 'session-await' ? awaitingPort(data) : batchPort(data);
+}
+
+function batchPort(data: Channel<Message, Message>): Port {
+  return {
+    send: (message) => (data.trySend(message) ? undefined : data.send(message)),
+    listen(handler) {
+      data.onBatch((messages) => {
+        for (const message of messages) handler(message);
+      });
+    },
+  };
+}
+
+function awaitingPort(data: Channel<Message, Message>): Port {
+  return {
+    send: (message) => data.send(message),
+    async listen(handler) {
+      for await (const message of data) await handler(message);
+    },
+  };
+}
