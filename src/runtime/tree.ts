@@ -52,7 +52,7 @@ export class Tree {
   readonly #sockets: AppSockets;
   readonly #control: ControlServer;
   readonly #supervisor: Hosted<typeof supervisorMachine>;
-  readonly #recorder = new FlightRecorder();
+  readonly #recorder: FlightRecorder;
   /** Processes that run as each app. */
   readonly #processes = new Map<string, Set<number>>();
   readonly #pids = new Map<Address, number>();
@@ -81,6 +81,7 @@ export class Tree {
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
+    this.#recorder = new FlightRecorder();
     this.host = new Host({ log: options.log, recorder: this.#recorder });
     this.#sockets = new AppSockets(
       directory,

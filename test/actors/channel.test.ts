@@ -1,6 +1,6 @@
 // The table of answers: what each call of a channel says when there is room or none, something or nothing, and after the end.
 import { assert } from 'chai';
-import { until } from '../cli/command.ts';
+import { waitUntil } from '../support/wait-until.ts';
 import { Court } from './pair.ts';
 
 async function failureOf(call: Promise<unknown>): Promise<{ code?: string; message: string }> {
@@ -35,7 +35,7 @@ describe('a channel', () => {
       atServer.channels.balls.onBatch((batch) => {
         taken += batch.length;
       });
-      await until('all of them', () => taken >= sent);
+      await waitUntil('all of them', () => taken >= sent);
       await balls.flush();
       assert.equal(taken, sent);
       assert.isTrue(balls.trySend({ n: 2 }));

@@ -3,68 +3,11 @@
 import { readdirSync } from 'node:fs';
 import { assert } from 'chai';
 import { channel, defineUniverse } from '../../src/index.ts';
-import { extractOf } from '../../src/spec/universe.ts';
-import { decodeFrame, encodeFrame, type Frame } from '../../src/transport/frame.ts';
-import { Link } from '../../src/transport/link.ts';
 import { type NativeSocket, native } from '../../src/transport/native.ts';
 import { appSocketPath } from '../../src/transport/run-directory.ts';
-import { until } from '../cli/command.ts';
+import { waitUntil } from '../support/wait-until.ts';
 import { type ClientSession, Court, holder, type ServerSession, tennis } from './pair.ts';
-
-/** A client that speaks the protocol by hand, and wrongly where a test wants it. */
-class RawClient {
-  readonly frames: Frame[] = [];
-  end: string | undefined;
-  readonly #socket: NativeSocket;
-  readonly #link = new Link(Object.values(tennis.wall.channels).map(({ capacityBytes }) => capacityBytes));
-
-  constructor(court: Court) {
-    this.#socket = new (native().Socket)(appSocketPath(court.folder, 'tennis', 'wall'));
-    this.#socket.listen(
-      (bytes, fds) => {
-        for (const fd of fds) native().closeFd(fd);
-        this.frames.push(decodeFrame(bytes));
-      },
-      (end) => {
-        this.end = end;
-      },
-      () => {},
-    );
-  }
-
-  hello(change: object = {}): Frame {
-    return {
-      t: 'hello',
-      versions: [1, 1],
-      layoutHash: native().layout.hash,
-      client: 'player',
-      server: 'wall',
-      universe: extractOf(tennis.wall),
-      pid: process.pid,
-      startTicks: native().startTicks(process.pid),
-      segmentBytes: this.#link.offer.bytes,
-      metadata: null,
-      ...change,
-    };
-  }
-
-  get fds(): number[] {
-    return this.#link.offer.fds;
-  }
-
-  send(frame: Frame, fds: number[] = []): void {
-    this.#socket.send(encodeFrame(frame), fds);
-  }
-
-  sendBytes(bytes: Uint8Array, fds: number[] = []): void {
-    this.#socket.send(bytes, fds);
-  }
-
-  close(): void {
-    this.#socket.close();
-    this.#link.close();
-  }
-}
+import { RawClient } from './raw-client.ts';
 
 describe('a log-in', () => {
   let court: Court;
@@ -103,7 +46,7 @@ describe('a log-in', () => {
       }),
       { reconnect: { minMs: 20, maxMs: 100 } },
     );
-    await until('an honest session', () => opened && served.length > before);
+    await waitUntil('an honest session', () => opened && served.length > before);
     await part.stop();
   }
 
@@ -147,7 +90,7 @@ describe('a log-in', () => {
     it(`with ${what} is told ${code}`, async () => {
       const client = rawClient();
       client.send(client.hello(change), client.fds);
-      await until('the answer', () => client.end !== undefined);
+      await waitUntil('the answer', () => client.end !== undefined);
       assert.lengthOf(client.frames, 1);
       assert.deepInclude(client.frames[0], { t: 'rejected', code });
       assert.match(String(client.frames[0]!.message), words);
@@ -187,16 +130,19 @@ describe('a log-in', () => {
       const before = readdirSync('/proc/self/fd').length;
       const client = rawClient();
       send(client);
-      await until('the end of the connection', () => client.end !== undefined);
+      await waitUntil('the end of the connection', () => client.end !== undefined);
       assert.isEmpty(served);
       client.close();
       await stillServes();
-      await until('all descriptors to be closed', () => readdirSync('/proc/self/fd').length <= before + 8);
+      await waitUntil(
+        'all descriptors to be closed',
+        () => readdirSync('/proc/self/fd').length <= before + 8,
+      );
     });
 
   it('that never begins is told ERR_LOGIN_TIMEOUT', async () => {
     const client = rawClient();
-    await until('the answer', () => client.end !== undefined);
+    await waitUntil('the answer', () => client.end !== undefined);
     assert.deepInclude(client.frames[0], { t: 'rejected', code: 'ERR_LOGIN_TIMEOUT' });
     await stillServes();
   });
@@ -204,7 +150,7 @@ describe('a log-in', () => {
   it('that stops after hello is told ERR_LOGIN_TIMEOUT', async () => {
     const client = rawClient();
     client.send(client.hello(), client.fds);
-    await until('the answer', () => client.end !== undefined);
+    await waitUntil('the answer', () => client.end !== undefined);
     assert.deepEqual(
       client.frames.map(({ t }) => t),
       ['accepted', 'rejected'],
@@ -215,11 +161,11 @@ describe('a log-in', () => {
 
   it('beyond the bounded number under way is told ERR_SERVER_BUSY', async () => {
     const clients = Array.from({ length: 6 }, () => rawClient());
-    await until(
+    await waitUntil(
       'the answers',
       () => clients.filter(({ frames }) => frames[0]?.code === 'ERR_SERVER_BUSY').length === 2,
     );
-    await until('the others', () => clients.every(({ end }) => end !== undefined));
+    await waitUntil('the others', () => clients.every(({ end }) => end !== undefined));
     await stillServes();
   });
 
@@ -244,7 +190,7 @@ describe('a log-in', () => {
       tennis.wall,
       holder(() => {}),
     );
-    await until('the reason', () =>
+    await waitUntil('the reason', () =>
       other.messages.some(({ message }) => /no session with wall yet: .*none has been started/.test(message)),
     );
     await part.stop();
@@ -299,7 +245,7 @@ describe('a log-in', () => {
       changed.wall,
       holder(() => {}),
     );
-    await until('the reason', () =>
+    await waitUntil('the reason', () =>
       court.messages.some(({ message }) =>
         /channel bytes has capacityBytes 65536 at the server and 262144 at the client/.test(message),
       ),

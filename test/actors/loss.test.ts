@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
-import { until } from '../cli/command.ts';
+import { waitUntil } from '../support/wait-until.ts';
 import { Court, holder, type ServerSession, tennis } from './pair.ts';
 
 const player = fileURLToPath(new URL('../fixtures/actors/player.ts', import.meta.url));
@@ -43,7 +43,7 @@ describe('a session whose peer is killed', () => {
       ),
     );
     const child = start('idle');
-    await until('the session', () => session !== undefined);
+    await waitUntil('the session', () => session !== undefined);
     const { balls, sums } = session!.channels;
     const failures = [balls.receive(), sums.request('add', [1, 2]), balls.flush()].map((call) =>
       call.then(
@@ -52,7 +52,7 @@ describe('a session whose peer is killed', () => {
       ),
     );
     child.kill('SIGKILL');
-    await until('the end', () => ends.length > 0);
+    await waitUntil('the end', () => ends.length > 0);
     assert.throws(() => balls.trySend({ n: 1 }), /channel balls is hosed/);
     assert.throws(() => balls.tryReceive(), /channel balls is hosed/);
     assert.isFalse(balls.open);
@@ -86,9 +86,9 @@ describe('a session whose peer is killed', () => {
       );
       const child = start('burst');
       // At another place each time, while both are busy.
-      await until('the first messages', () => taken.length > round * 5_000);
+      await waitUntil('the first messages', () => taken.length > round * 5_000);
       child.kill('SIGKILL');
-      await until('the end', () => ended);
+      await waitUntil('the end', () => ended);
       assert.isTrue(
         taken.every((n, index) => n === index),
         `round ${round}: a gap or a repetition among ${taken.length}`,
@@ -112,11 +112,11 @@ describe('a session whose peer is killed', () => {
       ),
       { reconnect: { minMs: 20, maxMs: 50 } },
     );
-    await until('the first session', () => tokens.length === 1);
+    await waitUntil('the first session', () => tokens.length === 1);
     first.kill('SIGKILL');
-    await until('the loss', () => reasons.length === 1);
+    await waitUntil('the loss', () => reasons.length === 1);
     start('serve');
-    await until('the second session', () => tokens.length === 2);
+    await waitUntil('the second session', () => tokens.length === 2);
     assert.equal(reasons[0], 'peer.closed');
     assert.notEqual(tokens[0], tokens[1]);
   });

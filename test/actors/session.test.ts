@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { assert } from 'chai';
-import { until } from '../cli/command.ts';
+import { waitUntil } from '../support/wait-until.ts';
 import { Court, holder, type ServerSession, tennis } from './pair.ts';
 
 describe('a session', () => {
@@ -36,7 +36,7 @@ describe('a session', () => {
   it('ends for both when one side closes it, and says who did', async () => {
     const { atClient, ends } = await court.play({ connect: { reconnect: { minMs: 60_000, maxMs: 60_000 } } });
     atClient.close('enough for today');
-    await until('both ends', () => ends.server.length === 1 && ends.client.length === 1);
+    await waitUntil('both ends', () => ends.server.length === 1 && ends.client.length === 1);
     assert.deepInclude(ends.client[0], { type: 'session.closed', reason: 'enough for today' });
     assert.deepInclude(ends.server[0], { type: 'session.hosed', reason: 'peer.goodbye' });
   });
@@ -47,7 +47,7 @@ describe('a session', () => {
     const taken: number[] = [];
     atServer.channels.balls.onBatch((balls) => taken.push(...balls.map(({ n }) => n)));
     atClient.close();
-    await until('the end', () => ends.server.length > 0);
+    await waitUntil('the end', () => ends.server.length > 0);
     assert.deepEqual(
       taken,
       Array.from({ length: 50 }, (_, n) => n),
@@ -59,18 +59,18 @@ describe('a session', () => {
     for (let n = 0; n < 7; n++) atServer.channels.balls.trySend({ n });
     atServer.channels.bytes.trySend(new Uint8Array(3));
     atClient.close();
-    await until('the end', () => ends.server.length > 0);
+    await waitUntil('the end', () => ends.server.length > 0);
     assert.deepInclude(ends.server[0]!.unread, { balls: 7, bytes: 1, sums: 0 });
   });
 
   it('is opened again when its server comes back, by a fresh machine', async () => {
     const { serving, ends, client } = await court.play();
     await serving.stop();
-    await until('the loss', () => ends.client.length === 1);
+    await waitUntil('the loss', () => ends.client.length === 1);
     const numbers: string[] = [];
     const onServer = holder<ServerSession>(({ token }) => numbers.push(token));
     await court.runtime().serve(tennis.wall, onServer);
-    await until('the next session', () => numbers.length === 1);
+    await waitUntil('the next session', () => numbers.length === 1);
     await client.stop();
   });
 

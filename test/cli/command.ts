@@ -5,12 +5,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { waitUntil } from '../support/wait-until.ts';
 
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-/** Nothing that these tests wait for takes anywhere near as long. */
-const watchdogMs = 15_000;
-const lookEveryMs = 20;
-
 export interface CommandResult {
   readonly code: number | null;
   readonly signal: string | null;
@@ -46,7 +43,7 @@ export class Command {
   /** Waits until the output from `from` on matches. @returns the match. */
   async sees(pattern: RegExp, from = 0): Promise<RegExpExecArray> {
     let found: RegExpExecArray | null = null;
-    await until(`output that matches ${pattern}`, () => {
+    await waitUntil(`output that matches ${pattern}`, () => {
       found = pattern.exec(this.output.slice(from));
       if (!found && this.process.exitCode !== null)
         throw new Error(`it ended without ${pattern}:\n${this.output}`);
@@ -65,15 +62,6 @@ export class Command {
 /** Runs a command to its end. */
 export function command(args: string[], env?: NodeJS.ProcessEnv): Promise<CommandResult> {
   return new Command(args, env).ended;
-}
-
-/** Waits for a condition under a watchdog. */
-export async function until(what: string, condition: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + watchdogMs;
-  while (!condition()) {
-    if (performance.now() > deadlineMs) throw new Error(`waited in vain for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
-  }
 }
 
 /** A folder for one test: a run directory and a workspace in it. */

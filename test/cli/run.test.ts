@@ -2,7 +2,8 @@
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from 'chai';
-import { Command, type CommandResult, command, fixture, processesWith, scratch, until } from './command.ts';
+import { waitUntil } from '../support/wait-until.ts';
+import { Command, type CommandResult, command, fixture, processesWith, scratch } from './command.ts';
 
 interface Refusal {
   readonly what: string;
@@ -69,7 +70,8 @@ describe('actor-ipc run', function () {
     return run;
   }
 
-  const nothingLeft = () => until('no process of the tree', () => processesWith(place.folder).length === 0);
+  const nothingLeft = () =>
+    waitUntil('no process of the tree', () => processesWith(place.folder).length === 0);
 
   afterEach(async () => {
     for (const run of running) {
@@ -109,7 +111,7 @@ describe('actor-ipc run', function () {
   it('takes every descendant with it when it is killed, also those that left their group', async () => {
     const run = start('escapee.topology.ts');
     await run.sees(/escapee \| escaped/);
-    await until('all of them to be there', () => processesWith(place.folder).length >= 8);
+    await waitUntil('all of them to be there', () => processesWith(place.folder).length >= 8);
     run.signal('SIGKILL');
     await run.ended;
     await nothingLeft();

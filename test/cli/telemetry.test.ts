@@ -2,7 +2,8 @@
 import { readdirSync } from 'node:fs';
 import { assert } from 'chai';
 import type { TreeStatus } from '../../src/runtime/status.ts';
-import { Command, command, processesWith, scratch, telemetry, until } from './command.ts';
+import { waitUntil } from '../support/wait-until.ts';
+import { Command, command, processesWith, scratch, telemetry } from './command.ts';
 
 const units = ['aggregator', 'probe', 'client', 'alerts'];
 
@@ -84,7 +85,7 @@ describe('the telemetry example', function () {
       rest.indexOf('session of client with aggregator closed'),
       rest.indexOf('session of probe with'),
     );
-    await until('no process of the tree', () => processesWith(place.folder).length === 0);
+    await waitUntil('no process of the tree', () => processesWith(place.folder).length === 0);
     assert.deepEqual(readdirSync('/dev/shm'), shmBefore);
     assert.deepEqual(readdirSync(place.env.ACTOR_IPC_RUN_DIR!), []);
   });

@@ -8,7 +8,8 @@ import { openWorkspace } from '../../src/runtime/place.ts';
 import { Tree } from '../../src/runtime/tree.ts';
 import { node } from '../../src/spec/topology.ts';
 import { checkTopology } from '../../src/spec/topology-check.ts';
-import { scratch, until } from '../cli/command.ts';
+import { scratch } from '../cli/command.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 const player = fileURLToPath(new URL('../fixtures/actors/player.ts', import.meta.url));
 
@@ -58,13 +59,13 @@ describe('a tree', function () {
     tree.status().units.every(({ phase, state }) => phase === 'up' && state === 'operative');
 
   it('shows a late watcher the actors of all processes, with their charts', async () => {
-    await until('the tree to be up', operative);
+    await waitUntil('the tree to be up', operative);
     unwatch = tree.watch((unit, epoch, record) => seen.push({ unit, epoch, record }));
     const actors = (of: string | null) =>
       seen.flatMap(({ unit, record }) =>
         unit === of && record.k === 'actor' ? [record.actor as string] : [],
       );
-    await until('their actors', () => actors('wall').length > 0 && actors('player').length > 0);
+    await waitUntil('their actors', () => actors('wall').length > 0 && actors('player').length > 0);
     assert.includeMembers(actors(null), ['supervisor', 'court/wall', 'court/player']);
     assert.includeMembers(actors('wall'), [
       'wall',
@@ -89,14 +90,14 @@ describe('a tree', function () {
           ({ unit, record }) =>
             unit === of && record.k === 'transition' && record.actor === actor && record.value === value,
         );
-    await until('the session to be hosed', transition('wall', 'wall/session#1', 'hosed'));
-    await until('the report', () =>
+    await waitUntil('the session to be hosed', transition('wall', 'wall/session#1', 'hosed'));
+    await waitUntil('the report', () =>
       seen.slice(from).some(({ unit, record }) => unit === null && record.k === 'report'),
     );
-    await until('the next process', () =>
+    await waitUntil('the next process', () =>
       seen.slice(from).some(({ unit, epoch }) => unit === 'player' && epoch === 2),
     );
-    await until('the next session', transition('wall', 'wall/session#2', 'open'));
+    await waitUntil('the next session', transition('wall', 'wall/session#2', 'open'));
   });
 
   it('keeps what a killed process did last, with its exit', () => {
@@ -110,7 +111,7 @@ describe('a tree', function () {
     unwatch();
     const count = seen.length;
     process.kill(tree.status().units[1]!.pid!, 'SIGKILL');
-    await until('the next start', () => tree.status().units[1]!.starts === 3 && operative());
+    await waitUntil('the next start', () => tree.status().units[1]!.starts === 3 && operative());
     assert.lengthOf(seen, count);
   });
 });

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** How often the condition is looked at. Not a time that anything is expected to take. */
-const lookMs = 2;
+const lookMs = 5;
 
 /**
  * Waits until `condition` answers anything but undefined or false, and answers that.
@@ -11,13 +11,13 @@ const lookMs = 2;
 export async function waitUntil<T>(
   what: string,
   condition: () => T | undefined | false,
-  watchdogMs = 10_000,
+  watchdogMs = 15_000,
 ): Promise<T> {
   const givenUpAt = performance.now() + watchdogMs;
   for (;;) {
     const answer = condition();
     if (answer !== undefined && answer !== false) return answer;
-    if (performance.now() > givenUpAt) throw new Error(`never: ${what}`);
+    if (performance.now() > givenUpAt) throw new Error(`waited in vain: ${what}`);
     await pause(lookMs);
   }
 }

@@ -1,0 +1,174 @@
+// A peer that was let in and then breaks the rules: its session ends with the reason, and the server goes on.
+import { assert } from 'chai';
+import { packPlain } from '../../src/transport/codec.ts';
+import { recordKind } from '../../src/transport/record.ts';
+import { isOpen, openDescriptors } from '../support/descriptors.ts';
+import { waitUntil } from '../support/wait-until.ts';
+import { type ClientSession, Court, holder, type ServerSession, tennis } from './pair.ts';
+import { RawClient } from './raw-client.ts';
+
+interface End {
+  type: string;
+  reason?: string;
+  error?: { code: string; message: string; cause?: unknown };
+}
+
+const frames: [what: string, send: (client: RawClient) => void, why: RegExp][] = [
+  ['a frame of an unknown type', (client) => client.send({ t: 'abracadabra' }), /unknown type abracadabra/],
+  ['a second log-in', (client) => client.send(client.hello(), client.fds), /unknown type hello/],
+  ['bytes that are no frame', (client) => client.sendBytes(Buffer.from([0xc1, 1, 2])), /./],
+  ['a goodbye without a reason', (client) => client.send({ t: 'goodbye' }), /reason/],
+];
+
+const message = packPlain({ n: 1 });
+
+function record(kind: number, payload: Uint8Array = message) {
+  return (client: RawClient) => {
+    const lane = client.lane('balls');
+    lane.write(kind, 0, payload, payload.length);
+    lane.publish();
+    client.ring();
+  };
+}
+
+/** Something honest first, then something that `spoil` makes of the memory. */
+function memory(spoil: (words: Int32Array, tailAt: number) => void) {
+  return (client: RawClient) => {
+    record(recordKind.message)(client);
+    spoil(client.words, client.tailAt);
+    client.ring();
+  };
+}
+
+const rings: [what: string, corrupt: (client: RawClient) => void, why: RegExp][] = [
+  ['a record of an unknown kind', record(99), /channel balls: a record of unknown kind 99/],
+  ['a message that is none of its codec', record(recordKind.message, Uint8Array.of(0xd4, 5, 0)), /channel balls: /],
+  ['a message that is cut off', record(recordKind.message, message.subarray(0, 2)), /channel balls: /],
+  [
+    'a message of no bytes',
+    record(recordKind.message, new Uint8Array(0)),
+    /channel balls: a message of no bytes/,
+  ],
+  [
+    'a shape of objects out of order',
+    record(recordKind.structure, packPlain([7, ['a']])),
+    /a shape of objects/,
+  ],
+  [
+    'a request without its number',
+    record(recordKind.request, new Uint8Array(2)),
+    /a record without its number/,
+  ],
+  [
+    'a record after the end',
+    (client) => {
+      record(recordKind.end, new Uint8Array(0))(client);
+      const lane = client.lane('balls');
+      lane.write(recordKind.message, 0, message, message.length);
+      client.words[client.tailAt] = client.words[client.tailAt]! + 16;
+      client.ring();
+    },
+    /channel balls: /,
+  ],
+  [
+    'a tail outside its ring',
+    memory((words, tailAt) => Atomics.store(words, tailAt, 1 << 20)),
+    /channel balls: the tail is outside the ring/,
+  ],
+  [
+    'a tail that goes back',
+    memory((words, tailAt) => Atomics.store(words, tailAt, -8)),
+    /channel balls: the tail is outside the ring/,
+  ],
+  [
+    'a tail that promises records which are not there',
+    memory((words, tailAt) => Atomics.store(words, tailAt, 1024)),
+    /channel balls: a record is missing or comes twice/,
+  ],
+];
+
+describe('a corrupt peer', () => {
+  let court: Court;
+  let served: ServerSession[];
+  let ends: End[];
+  let client: RawClient;
+
+  beforeEach(async () => {
+    court = new Court();
+    served = [];
+    ends = [];
+    await court.runtime().serve(
+      tennis.wall,
+      holder<ServerSession>(
+        (session) => {
+          session.channels.balls.onBatch(() => {});
+          served.push(session);
+        },
+        (end) => ends.push(end as End),
+      ),
+    );
+    client = new RawClient(court);
+    await client.logIn();
+    await waitUntil('the session', () => served.length === 1);
+  });
+  afterEach(async () => {
+    client.close();
+    await court.close();
+  });
+
+  async function hosed(why: RegExp): Promise<void> {
+    await waitUntil('the end of the session', () => ends.length > 0);
+    const [end] = ends as [End];
+    assert.deepInclude(end, { type: 'session.hosed', reason: 'protocol' });
+    assert.match(end.error!.message, why);
+    await waitUntil('the connection to be closed', () => client.end !== undefined);
+  }
+
+  /** The server is as it was: an honest client gets in and is answered. */
+  async function stillServes(): Promise<void> {
+    let session: ClientSession | undefined;
+    court.runtime().connect(
+      tennis.player,
+      tennis.wall,
+      holder<ClientSession>((opened) => {
+        session = opened;
+      }),
+    );
+    await waitUntil('an honest session', () => session !== undefined && served.length === 2);
+    served[1]!.channels.balls.trySend({ n: 7 });
+    assert.deepEqual(await session!.channels.balls.receive(), { n: 7 });
+    assert.lengthOf(ends, 1);
+  }
+
+  for (const [what, send, why] of frames)
+    it(`that sends ${what} loses its session, and only this one`, async () => {
+      send(client);
+      await hosed(why);
+      await stillServes();
+    });
+
+  for (const [what, corrupt, why] of rings)
+    it(`that writes ${what} loses its session, and only this one`, async () => {
+      corrupt(client);
+      await hosed(why);
+      await stillServes();
+    });
+
+  it('is not believed again after it has mended its memory', async () => {
+    const { words, tailAt } = client;
+    Atomics.store(words, tailAt, 1 << 20);
+    client.ring();
+    await hosed(/the tail is outside the ring/);
+    Atomics.store(words, tailAt, 0);
+    assert.throws(() => served[0]!.channels.balls.tryReceive(), /channel balls is hosed/);
+  });
+
+  it('can not leave descriptors with its frames', async () => {
+    const before = openDescriptors();
+    const given = client.fds;
+    client.send({ t: 'abracadabra' }, given);
+    await hosed(/unknown type/);
+    assert.isTrue(given.every(isOpen), 'those of the sender are its own');
+    await waitUntil('its descriptors to be closed', () => openDescriptors().size <= before.size);
+  });
+});
