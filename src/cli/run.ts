@@ -46,8 +46,8 @@ async function run(
     write,
   });
   const onLine = unitPrinter({ units: Object.keys(topology.children), json, color, write });
-  const tree = new Tree(topology, { workspace: place, log, onLine });
   log.info({ file, workspace: place.folder }, `${topology.name} from ${file}; logs in ${place.folder}`);
+  const tree = new Tree(topology, { workspace: place, log, onLine });
 
   // Who reads our output has gone, as in "run | head": there is nobody left to run for.
   process.stdout.on('error', () => tree.stop());
