@@ -42,7 +42,11 @@ function memory(spoil: (words: Int32Array, tailAt: number) => void) {
 
 const rings: [what: string, corrupt: (client: RawClient) => void, why: RegExp][] = [
   ['a record of an unknown kind', record(99), /channel balls: a record of unknown kind 99/],
-  ['a message that is none of its codec', record(recordKind.message, Uint8Array.of(0xd4, 5, 0)), /channel balls: /],
+  [
+    'a message that is none of its codec',
+    record(recordKind.message, Uint8Array.of(0xd4, 5, 0)),
+    /channel balls: /,
+  ],
   ['a message that is cut off', record(recordKind.message, message.subarray(0, 2)), /channel balls: /],
   [
     'a message of no bytes',
