@@ -305,7 +305,8 @@ function passOn(
   const { peer } = session;
   const facts = { app: own, peer: peer.app, pid: peer.pid };
   if (report.type === 'session.hosed')
-    host.log.warn(
+    // A goodbye is how an orderly end looks from the other side.
+    host.log[report.reason === 'peer.goodbye' ? 'info' : 'warn'](
       { ...facts, reason: report.reason },
       `session of ${own} with ${peer.app} hosed: ${report.reason}: ${report.why}`,
     );

@@ -1,7 +1,7 @@
 // Loader: reads topology files, TypeScript ones also where Node can't, and says with which arguments a child can do the
 // same.
 import { fork } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { extname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { IpcError, messageOf } from '../errors.ts';
@@ -13,14 +13,19 @@ const typescript = new Set(['.ts', '.mts', '.cts', '.tsx']);
 /** What `run` takes in a folder when no file is named. */
 const defaultNames = ['topology.ts', 'topology.mts', 'topology.js', 'topology.mjs'];
 
-/** The topology file that is meant. @throws {IpcError} ERR_TOPOLOGY_INVALID if there is none. */
+/** The topology file that is meant; a folder stands for the one in it. @throws {IpcError} ERR_TOPOLOGY_INVALID if there is none. */
 export function findTopology(named: string | undefined, folder: string): string {
   if (named !== undefined) {
     const file = resolve(folder, named);
-    if (!existsSync(file))
+    const stat = statSync(file, { throwIfNoEntry: false });
+    if (!stat)
       throw IpcError.of('ERR_TOPOLOGY_INVALID', file, 'there is no such file; name the topology file to run');
-    return file;
+    return stat.isDirectory() ? findIn(file) : file;
   }
+  return findIn(folder);
+}
+
+function findIn(folder: string): string {
   const found = defaultNames.map((name) => join(folder, name)).find((file) => existsSync(file));
   if (found) return found;
   throw IpcError.of(

@@ -1,18 +1,28 @@
 // Place: where the programs of a user meet, and where those of one tree do.
-import { mkdirSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { IpcError, messageOf } from '../errors.ts';
 import { treeDirectory } from '../transport/run-directory.ts';
+import { makeFolder } from '../workspace/folder.ts';
 import { Workspace } from '../workspace/workspace.ts';
 
 /** `$ACTOR_IPC_RUN_DIR`, else below `$XDG_RUNTIME_DIR`, else a folder of this user in the system's temporary one. */
 export function defaultRunDirectory(env: NodeJS.ProcessEnv): string {
   if (env.ACTOR_IPC_RUN_DIR) {
-    mkdirSync(env.ACTOR_IPC_RUN_DIR, { recursive: true, mode: 0o700 });
+    makeRunDirectory(env.ACTOR_IPC_RUN_DIR);
     return env.ACTOR_IPC_RUN_DIR;
   }
   if (env.XDG_RUNTIME_DIR) return join(env.XDG_RUNTIME_DIR, 'actor-ipc');
   return join(tmpdir(), `actor-ipc-${process.getuid!()}`);
+}
+
+function makeRunDirectory(path: string): void {
+  try {
+    makeFolder(path);
+  } catch (error) {
+    throw IpcError.from(error, 'ERR_RUN_DIRECTORY', path, messageOf(error));
+  }
 }
 
 /** The folder in which the tree of a workspace has its sockets. */

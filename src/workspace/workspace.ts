@@ -2,7 +2,6 @@
 // an earlier one may have left.
 import {
   appendFileSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -12,6 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { IpcError, messageOf } from '../errors.ts';
+import { makeFolder } from './folder.ts';
 
 /** What is known of the process of a unit, enough never to mistake another one for it. */
 export interface ProcessRecord {
@@ -34,8 +34,7 @@ export class Workspace {
   constructor(folder: string) {
     this.folder = folder;
     try {
-      for (const part of ['out', 'err', 'pid'])
-        mkdirSync(join(folder, part), { recursive: true, mode: 0o700 });
+      for (const part of ['out', 'err', 'pid']) makeFolder(join(folder, part));
       writeFileSync(join(folder, '.gitignore'), '*\n');
     } catch (error) {
       throw IpcError.from(error, 'ERR_SYSTEM', `preparing the workspace ${folder}`, messageOf(error));

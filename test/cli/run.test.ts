@@ -1,9 +1,17 @@
 // `run` and its neighbours where things are not as they should be: wrong input, deaf children, killed supervisors.
 import { copyFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { assert } from 'chai';
 import { waitUntil } from '../support/wait-until.ts';
-import { Command, type CommandResult, command, fixture, processesWith, scratch } from './command.ts';
+import {
+  Command,
+  type CommandResult,
+  command,
+  fixture,
+  processesWith,
+  scratch,
+  telemetry,
+} from './command.ts';
 
 interface Refusal {
   readonly what: string;
@@ -201,7 +209,24 @@ describe('actor-ipc', () => {
       0,
       /starts in this order: steady, stormy, waiting/,
     ],
-    ['finds no topology in an empty folder', ['check', place.folder], 2, /could not be loaded/],
+    [
+      'finds no topology in an empty folder',
+      ['check', place.folder],
+      2,
+      /there is no topology here \(topology\.ts, /,
+    ],
+    [
+      'finds the topology of a folder',
+      ['check', dirname(telemetry)],
+      0,
+      /starts in this order: aggregator, probe, client, alerts/,
+    ],
+    [
+      'says which workspace can not be made',
+      ['run', fixture('job.topology.ts'), '--workspace', '/proc/none'],
+      2,
+      /preparing the workspace \/proc\/none failed: ENOENT/,
+    ],
   ];
   for (const [claim, args, code, says] of rows)
     it(claim, async () => {
