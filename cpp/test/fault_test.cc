@@ -55,89 +55,87 @@ volatile uint8_t* ReadOnly() {
 
 }  // namespace
 
-TEST_SUITE_BEGIN("fault");
-
-TEST_CASE("a write into named memory is told with the smallest range that holds it, and kills as before") {
-  const End end = EndOf([] {
-    InstallLastWord();
-    volatile uint8_t* memory = ReadOnly();
-    const FaultName whole(const_cast<uint8_t*>(memory), 4 * PageBytes(), "the session with app wall");
-    const FaultName part(const_cast<uint8_t*>(memory) + 128, 256, "channel balls of the session with app wall");
-    memory[135] = 1;
-  });
-  CHECK(Has(end.words, " wrote to byte 7 of channel balls of the session with app wall, memory that belongs to the peer"));
-  CHECK(Has(end.words, "it dies by SIGSEGV\n"));
-  CHECK(end.how != 0);
-  if (kDiesBySignal) CHECK(end.how == -SIGSEGV);
-}
-
-TEST_CASE("a read that fails is told as such") {
-  const End end = EndOf([] {
-    InstallLastWord();
-    volatile uint8_t* memory = ReadOnly();
-    const FaultName name(const_cast<uint8_t*>(memory), 4 * PageBytes(), "the session with app wall");
-    ::mprotect(const_cast<uint8_t*>(memory), PageBytes(), PROT_NONE);
-    [[maybe_unused]] const uint8_t byte = memory[3];
-  });
-  CHECK(Has(end.words, " failed to read byte 3 of the session with app wall; it dies by SIGSEGV\n"));
-}
-
-TEST_CASE("a fault elsewhere, or in a range that was forgotten, is not spoken of") {
-  const End end = EndOf([] {
-    InstallLastWord();
-    volatile uint8_t* memory = ReadOnly();
-    { const FaultName name(const_cast<uint8_t*>(memory), 4 * PageBytes(), "the session with app wall"); }
-    memory[0] = 1;
-  });
-  CHECK(!Has(end.words, "actor-ipc"));
-  CHECK(end.how != 0);
-  if (kDiesBySignal) CHECK(end.how == -SIGSEGV);
-}
-
-TEST_CASE("a signal that somebody sends kills as before, without a word") {
-  if (!kDiesBySignal) return;
-  for (const int signal : {SIGSEGV, SIGBUS}) {
-    const End end = EndOf([=] {
+TEST_SUITE("fault") {
+  TEST_CASE("a write into named memory is told with the smallest range that holds it, and kills as before") {
+    const End end = EndOf([] {
       InstallLastWord();
-      ::raise(signal);
+      volatile uint8_t* memory = ReadOnly();
+      const FaultName whole(const_cast<uint8_t*>(memory), 4 * PageBytes(), "the session with app wall");
+      const FaultName part(const_cast<uint8_t*>(memory) + 128, 256, "channel balls of the session with app wall");
+      memory[135] = 1;
     });
-    CHECK(end.words.empty());
-    CHECK(end.how == -signal);
+    CHECK(Has(end.words, " wrote to byte 7 of channel balls of the session with app wall, memory that belongs to the peer"));
+    CHECK(Has(end.words, "it dies by SIGSEGV\n"));
+    CHECK(end.how != 0);
+    if (kDiesBySignal) CHECK(end.how == -SIGSEGV);
+  }
+
+  TEST_CASE("a read that fails is told as such") {
+    const End end = EndOf([] {
+      InstallLastWord();
+      volatile uint8_t* memory = ReadOnly();
+      const FaultName name(const_cast<uint8_t*>(memory), 4 * PageBytes(), "the session with app wall");
+      ::mprotect(const_cast<uint8_t*>(memory), PageBytes(), PROT_NONE);
+      [[maybe_unused]] const uint8_t byte = memory[3];
+    });
+    CHECK(Has(end.words, " failed to read byte 3 of the session with app wall; it dies by SIGSEGV\n"));
+  }
+
+  TEST_CASE("a fault elsewhere, or in a range that was forgotten, is not spoken of") {
+    const End end = EndOf([] {
+      InstallLastWord();
+      volatile uint8_t* memory = ReadOnly();
+      { const FaultName name(const_cast<uint8_t*>(memory), 4 * PageBytes(), "the session with app wall"); }
+      memory[0] = 1;
+    });
+    CHECK(!Has(end.words, "actor-ipc"));
+    CHECK(end.how != 0);
+    if (kDiesBySignal) CHECK(end.how == -SIGSEGV);
+  }
+
+  TEST_CASE("a signal that somebody sends kills as before, without a word") {
+    if (!kDiesBySignal) return;
+    for (const int signal : {SIGSEGV, SIGBUS}) {
+      const End end = EndOf([=] {
+        InstallLastWord();
+        ::raise(signal);
+      });
+      CHECK(end.words.empty());
+      CHECK(end.how == -signal);
+    }
+  }
+
+  TEST_CASE("a handler that was there before gets the fault, after the last word") {
+    const End end = EndOf([] {
+      struct sigaction before {};
+      before.sa_sigaction = [](int, siginfo_t*, void*) {
+        [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, "before", 6);
+        ::_exit(7);
+      };
+      before.sa_flags = SA_SIGINFO;
+      ::sigaction(SIGSEGV, &before, nullptr);
+      InstallLastWord();
+      InstallLastWord();  // Must not make itself the one before.
+      volatile uint8_t* memory = ReadOnly();
+      const FaultName name(const_cast<uint8_t*>(memory), 4 * PageBytes(), "the session with app wall");
+      memory[0] = 1;
+    });
+    CHECK(end.how == 7);
+    const size_t told = end.words.find("wrote to byte 0");
+    CHECK(told != std::string::npos);
+    CHECK(end.words.find("before") > told);
+  }
+
+  TEST_CASE("names beyond the table's room are left out, and room that was given back is used again") {
+    static uint8_t memory[16];
+    for (int round = 0; round < 2; round++) {
+      std::vector<FaultName> names;
+      for (size_t i = 0; i < kFaultRangesMax + 10; i++) names.emplace_back(memory, sizeof memory, "a name");
+      CHECK(names.size() == kFaultRangesMax + 10);
+    }
+    const std::string longer(2 * kFaultNameMax, 'x');
+    const FaultName cut(memory, sizeof memory, longer.c_str());
   }
 }
-
-TEST_CASE("a handler that was there before gets the fault, after the last word") {
-  const End end = EndOf([] {
-    struct sigaction before {};
-    before.sa_sigaction = [](int, siginfo_t*, void*) {
-      [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, "before", 6);
-      ::_exit(7);
-    };
-    before.sa_flags = SA_SIGINFO;
-    ::sigaction(SIGSEGV, &before, nullptr);
-    InstallLastWord();
-    InstallLastWord();  // Must not make itself the one before.
-    volatile uint8_t* memory = ReadOnly();
-    const FaultName name(const_cast<uint8_t*>(memory), 4 * PageBytes(), "the session with app wall");
-    memory[0] = 1;
-  });
-  CHECK(end.how == 7);
-  const size_t told = end.words.find("wrote to byte 0");
-  CHECK(told != std::string::npos);
-  CHECK(end.words.find("before") > told);
-}
-
-TEST_CASE("names beyond the table's room are left out, and room that was given back is used again") {
-  static uint8_t memory[16];
-  for (int round = 0; round < 2; round++) {
-    std::vector<FaultName> names;
-    for (size_t i = 0; i < kFaultRangesMax + 10; i++) names.emplace_back(memory, sizeof memory, "a name");
-    CHECK(names.size() == kFaultRangesMax + 10);
-  }
-  const std::string longer(2 * kFaultNameMax, 'x');
-  const FaultName cut(memory, sizeof memory, longer.c_str());
-}
-
-TEST_SUITE_END();
 
 }  // namespace actor_ipc
