@@ -87,6 +87,11 @@ std::vector<uint32_t> Uint32List(const Napi::CallbackInfo& info, size_t index) {
   return list;
 }
 
+void CheckTag(Napi::Env env, const Napi::Value& value, const napi_type_tag& tag, const char* wanted) {
+  if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&tag))
+    throw Napi::TypeError::New(env, std::string("this must be a ") + wanted);
+}
+
 Fd TakeFd(const Napi::CallbackInfo& info, size_t index) { return Fd(Int32(info, index)); }
 
 }  // namespace actor_ipc

@@ -27,6 +27,9 @@ uint64_t Whole(const Napi::CallbackInfo& info, size_t index);
 std::string Text(const Napi::CallbackInfo& info, size_t index);
 Napi::Function Callback(const Napi::CallbackInfo& info, size_t index);
 std::vector<uint32_t> Uint32List(const Napi::CallbackInfo& info, size_t index);
+/// Throws a TypeError unless `value` is an object of ours with that tag. Node-API checks whom a method is called on, but not
+/// whom a getter is read of nor what an argument is: unchecked, one wrapped object would be taken for another.
+void CheckTag(Napi::Env env, const Napi::Value& value, const napi_type_tag& tag, const char* wanted);
 /// Takes over a descriptor that JavaScript owned as a number.
 Fd TakeFd(const Napi::CallbackInfo& info, size_t index);
 

@@ -13,6 +13,7 @@ namespace actor_ipc {
 
 namespace {
 
+constexpr napi_type_tag kTypeTag = {0xf2a74de452e6b438, 0x6513270e269e0d37};
 /// A parked round trip takes some 50 us, so a mean below this says that the peer answers as soon as it can.
 constexpr uint64_t kBusyGapNs = 100'000;
 /// One pause counts at most this much, so that a burst after a long silence is recognised within ten messages.
@@ -36,14 +37,18 @@ void DoorbellObject::Register(Napi::Env env, Napi::Object exports) {
 
 DoorbellObject::DoorbellObject(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<DoorbellObject>(info), reactor_(Reactor::Of(info.Env())), mean_gap_ns_(kGapMaxNs) {
-  own_ = SegmentObject::Unwrap(info[0].As<Napi::Object>())->mapping();
+  own_ = SegmentObject::From(info, 0)->mapping();
   if (own_ == nullptr || !own_->writable()) throw Napi::TypeError::New(info.Env(), "argument 0 must be an own segment");
   park_ = ParkOf(own_->base());
   spin_ns_ = uint64_t{Uint32(info, 1)} * 1000;
   Check(info.Env(), CreateEvent(&bell_));
+  info.This().As<Napi::Object>().TypeTag(&kTypeTag);
 }
 
-Napi::Value DoorbellObject::GetFd(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), bell_.get()); }
+Napi::Value DoorbellObject::GetFd(const Napi::CallbackInfo& info) {
+  CheckTag(info.Env(), info.This(), kTypeTag, "Doorbell");
+  return Napi::Number::New(info.Env(), bell_.get());
+}
 
 /// adoptPeer(fd): takes the peer's bell. Throws BAD_PACKET if it is no eventfd.
 void DoorbellObject::AdoptPeer(const Napi::CallbackInfo& info) {
@@ -60,7 +65,7 @@ void DoorbellObject::Ring(const Napi::CallbackInfo& info) {
 
 /// watch(segment, byteOffset, seen): calls back when that word differs from `seen` or from its value at the last call.
 Napi::Value DoorbellObject::WatchWord(const Napi::CallbackInfo& info) {
-  const std::shared_ptr<Mapping>& mapping = SegmentObject::Unwrap(info[0].As<Napi::Object>())->mapping();
+  const std::shared_ptr<Mapping>& mapping = SegmentObject::From(info, 0)->mapping();
   const uint32_t offset = Uint32(info, 1);
   if (mapping == nullptr || offset % sizeof(Word) != 0 || uint64_t{offset} + sizeof(Word) > mapping->bytes())
     throw Napi::RangeError::New(info.Env(), "the word is not within the segment");
@@ -82,11 +87,14 @@ void DoorbellObject::Unwatch(const Napi::CallbackInfo& info) {
 /// listen(callback): arms the doorbell. The callback answers true if it left something undone and wants to be called
 /// again after the event loop has had a turn.
 void DoorbellObject::Listen(const Napi::CallbackInfo& info) {
-  callback_ = Napi::Persistent(Callback(info, 0));
-  poll_ = std::make_unique<Poll>(reactor_, bell_.get(), [this](int) { OnBell(); });
+  const Napi::Function callback = Callback(info, 0);
+  if (poll_ != nullptr) throw Napi::Error::New(info.Env(), "the doorbell is listened to already");
+  auto poll = std::make_unique<Poll>(reactor_, bell_.get(), [this](int) { OnBell(); });
   // The session's socket keeps the process running, not its bell.
-  poll_->Hold(false);
-  if (!poll_->Start(kUvReadable)) throw Napi::Error::New(info.Env(), "the event loop can't watch the doorbell");
+  poll->Hold(false);
+  if (!poll->Start(kUvReadable)) throw Napi::Error::New(info.Env(), "the event loop can't watch the doorbell");
+  callback_ = Napi::Persistent(callback);
+  poll_ = std::move(poll);
   Ref();
   BecomeHot(Reactor::NowNs());
 }

@@ -13,6 +13,7 @@
 #include "addon/socket_object.h"
 #include "addon/uv_loop.h"
 #include "os/event.h"
+#include "os/fault.h"
 #include "os/memory.h"
 #include "os/process.h"
 #include "os/run_directory.h"
@@ -118,6 +119,14 @@ Napi::Value Boot(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), id);
 }
 
+/// closeWindow(buffer): detaches a window of a segment, so that views of it turn empty.
+void CloseWindow(const Napi::CallbackInfo& info) {
+  if (!info[0].IsArrayBuffer()) throw Napi::TypeError::New(info.Env(), "argument 0 must be a window");
+  napi_detach_arraybuffer(info.Env(), info[0]);
+}
+
+void NameFaults(const Napi::CallbackInfo&) { InstallLastWord(); }
+
 Napi::Object Register(Napi::Env env, Napi::Object exports) {
   if (!CheckUvTypes()) throw Napi::Error::New(env, "this Node.js has an event loop that the addon does not know");
   exports.Set("layout", Layout(env));
@@ -129,6 +138,8 @@ Napi::Object Register(Napi::Env env, Napi::Object exports) {
   exports.Set("lockFile", Napi::Function::New<Lock>(env, "lockFile"));
   exports.Set("startTicks", Napi::Function::New<TicksOf>(env, "startTicks"));
   exports.Set("bootId", Napi::Function::New<Boot>(env, "bootId"));
+  exports.Set("closeWindow", Napi::Function::New<CloseWindow>(env, "closeWindow"));
+  exports.Set("installLastWord", Napi::Function::New<NameFaults>(env, "installLastWord"));
   SegmentObject::Register(env, exports);
   DoorbellObject::Register(env, exports);
   SocketObject::Register(env, exports);

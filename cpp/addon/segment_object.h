@@ -1,13 +1,18 @@
 // Segment for JavaScript: one mapping, one ArrayBuffer over it.
 //
-// Lifetime: the memory stays mapped as long as the Segment is open or a doorbell watches a word in it. close() detaches
-// the ArrayBuffer, so that every view of it turns empty instead of dangling, and gives the mapping up.
+// Lifetime: the memory stays mapped as long as the Segment is open, a doorbell watches a word in it or a window on it has
+// not been closed. close() detaches the ArrayBuffer, so that every view of it turns empty instead of dangling, and gives
+// the mapping up.
+// Never tell V8 that a mapping costs nothing by subtracting its size: it adds an external buffer's size when the buffer is
+// made, takes it off when the buffer goes, and aborts the process if the sum turns negative.
 #pragma once
 
 #include <napi.h>
 
 #include <memory>
+#include <vector>
 
+#include "os/fault.h"
 #include "os/fd.h"
 #include "os/memory.h"
 
@@ -19,6 +24,10 @@ class SegmentObject : public Napi::ObjectWrap<SegmentObject> {
   /// new Segment(kind, capacities, firstPosition) creates; new Segment(kind, fd, bytes, bytesMax) attaches and takes fd.
   explicit SegmentObject(const Napi::CallbackInfo& info);
 
+  /// The Segment that was given as an argument. Throws a TypeError for anything else: unwrapped, another object of this
+  /// addon would be taken for one.
+  static SegmentObject* From(const Napi::CallbackInfo& info, size_t index);
+
   const std::shared_ptr<Mapping>& mapping() const { return mapping_; }
 
  private:
@@ -27,11 +36,21 @@ class SegmentObject : public Napi::ObjectWrap<SegmentObject> {
   Napi::Value GetFd(const Napi::CallbackInfo& info);
   Napi::Value GetBytes(const Napi::CallbackInfo& info);
   Napi::Value GetRings(const Napi::CallbackInfo& info);
+  Napi::Value Window(const Napi::CallbackInfo& info);
+  void Name(const Napi::CallbackInfo& info);
   void CloseFile(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
+  /// A mapping and what the last word calls it; the names go first.
+  struct Named {
+    Mapping mapping;
+    std::vector<FaultName> names;
+  };
+
   Fd file_;
   std::shared_ptr<Mapping> mapping_;
+  /// What mapping_ points into; null once it is closed.
+  Named* named_ = nullptr;
   /// Owned by the ArrayBuffer's finalizer, which may run long after close(); emptied by close().
   std::shared_ptr<Mapping>* held_by_buffer_ = nullptr;
   Napi::ObjectReference buffer_;

@@ -10,6 +10,8 @@ namespace actor_ipc {
 
 namespace {
 
+constexpr napi_type_tag kListenerTag = {0xe8e25d940ed90475, 0x36f675cc81e74ef5};
+constexpr napi_type_tag kSocketTag = {0x1818e811892f902b, 0x9531985d5d9dc9f8};
 /// Packets or connections taken in one turn of the loop, so that a flood on one socket starves nobody.
 constexpr int kTurnMax = 32;
 
@@ -47,9 +49,13 @@ SocketObject::SocketObject(const Napi::CallbackInfo& info)
     socket_ = TakeFd(info, 0);
     Check(info.Env(), AdoptPacket(socket_.get()));
   }
+  info.This().As<Napi::Object>().TypeTag(&kSocketTag);
 }
 
-Napi::Value SocketObject::GetFd(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), socket_.get()); }
+Napi::Value SocketObject::GetFd(const Napi::CallbackInfo& info) {
+  CheckTag(info.Env(), info.This(), kSocketTag, "Socket");
+  return Napi::Number::New(info.Env(), socket_.get());
+}
 
 /// peer(): the process that connected (or, at the connecting end, that listens) as the kernel vouches for it.
 Napi::Value SocketObject::Peer(const Napi::CallbackInfo& info) {
@@ -74,12 +80,17 @@ Napi::Value SocketObject::Send(const Napi::CallbackInfo& info) {
 
 /// listen(onPacket(bytes, fds, sender), onEnd(code), onRoom()).
 void SocketObject::Listen(const Napi::CallbackInfo& info) {
-  on_packet_ = Napi::Persistent(Callback(info, 0));
-  on_end_ = Napi::Persistent(Callback(info, 1));
-  on_room_ = Napi::Persistent(Callback(info, 2));
-  poll_ = std::make_unique<Poll>(reactor_, socket_.get(), [this](int events) { OnReady(events); });
-  if (!poll_->Start(want_room_ ? kUvReadable | kUvWritable : kUvReadable))
+  const Napi::Function on_packet = Callback(info, 0);
+  const Napi::Function on_end = Callback(info, 1);
+  const Napi::Function on_room = Callback(info, 2);
+  if (poll_ != nullptr) throw Napi::Error::New(info.Env(), "the socket is listened to already");
+  auto poll = std::make_unique<Poll>(reactor_, socket_.get(), [this](int events) { OnReady(events); });
+  if (!poll->Start(want_room_ ? kUvReadable | kUvWritable : kUvReadable))
     throw Napi::Error::New(info.Env(), "the event loop can't watch the socket");
+  on_packet_ = Napi::Persistent(on_packet);
+  on_end_ = Napi::Persistent(on_end);
+  on_room_ = Napi::Persistent(on_room);
+  poll_ = std::move(poll);
   Ref();
 }
 
@@ -154,17 +165,22 @@ ListenerObject::ListenerObject(const Napi::CallbackInfo& info)
     listener_ = TakeFd(info, 0);
     Check(info.Env(), AdoptPacket(listener_.get()));
   }
+  info.This().As<Napi::Object>().TypeTag(&kListenerTag);
 }
 
 Napi::Value ListenerObject::GetFd(const Napi::CallbackInfo& info) {
+  CheckTag(info.Env(), info.This(), kListenerTag, "Listener");
   return Napi::Number::New(info.Env(), listener_.get());
 }
 
 /// listen(onConnection(fd)): a negative fd is an errno, negated, after which the listener no longer watches.
 void ListenerObject::Listen(const Napi::CallbackInfo& info) {
-  on_connection_ = Napi::Persistent(Callback(info, 0));
-  poll_ = std::make_unique<Poll>(reactor_, listener_.get(), [this](int) { OnReady(); });
-  if (!poll_->Start(kUvReadable)) throw Napi::Error::New(info.Env(), "the event loop can't watch the listener");
+  const Napi::Function on_connection = Callback(info, 0);
+  if (poll_ != nullptr) throw Napi::Error::New(info.Env(), "the listener is listened to already");
+  auto poll = std::make_unique<Poll>(reactor_, listener_.get(), [this](int) { OnReady(); });
+  if (!poll->Start(kUvReadable)) throw Napi::Error::New(info.Env(), "the event loop can't watch the listener");
+  on_connection_ = Napi::Persistent(on_connection);
+  poll_ = std::move(poll);
   Ref();
 }
 

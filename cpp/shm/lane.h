@@ -17,6 +17,7 @@
 #include <cstring>
 
 #include "os/status.h"
+#include "shm/crash_point.h"
 #include "shm/layout.h"
 
 namespace actor_ipc {
@@ -43,12 +44,15 @@ class LaneWriter {
     if (total > to_end) {
       Put(at, to_end - static_cast<uint32_t>(sizeof(RecordHeader)), RecordMark(kWrapKind, 0, 0));
       tail_ += to_end;
+      CRASH_POINT("lane.write: wrap written");
     }
     const uint32_t start = tail_ & (capacity_ - 1);
     sequence_ = (sequence_ + 1) & 0xffff;
     Put(start, bytes, RecordMark(kind, flags, sequence_));
+    CRASH_POINT("lane.write: header written");
     if (bytes > 0) memcpy(ring_ + start + sizeof(RecordHeader), payload, bytes);
     tail_ += total;
+    CRASH_POINT("lane.write: payload written");
     return Status::Ok();
   }
 
@@ -56,7 +60,9 @@ class LaneWriter {
   void Publish() {
     // SYNC record-visible: pairs with the load in LaneReader::Available. Sequentially consistent because the load of the
     // reader's park word that follows must not overtake it (SYNC park-or-ring in shm/park.h).
+    CRASH_POINT("lane.publish: before the store");
     tail_line_->tail.store(tail_, std::memory_order_seq_cst);
+    CRASH_POINT("lane.publish: after the store");
   }
 
   /// Bytes that are written but not yet taken by the reader, as far as we know.
@@ -67,6 +73,7 @@ class LaneWriter {
     if (capacity_ - (tail_ - head_) >= needed) return true;
     // SYNC room-visible: pairs with the store in LaneReader::Release.
     const uint32_t head = head_line_->head.load(std::memory_order_seq_cst);
+    CRASH_POINT("lane.write: head loaded");
     // A head that runs ahead of the tail or back is a lie; trusting it could only overwrite what the liar has not read.
     if (tail_ - head > capacity_) return false;
     head_ = head;
@@ -111,6 +118,7 @@ class LaneReader {
       // Read once into a local: the writer may change it under our eyes.
       RecordHeader header;
       memcpy(&header, ring_ + at, sizeof header);
+      CRASH_POINT("lane.read: header read");
       const uint32_t left = tail_ - head_;
       if (header.bytes > left || RecordBytes(header.bytes) > left || at + RecordBytes(header.bytes) > capacity_)
         return Break();
@@ -124,6 +132,7 @@ class LaneReader {
       if (header.mark >> 16 != sequence_) return Break();
       *record = Record{kind, header.mark >> 8 & 0xff, ring_ + at + sizeof header, header.bytes};
       head_ += RecordBytes(header.bytes);
+      CRASH_POINT("lane.read: record taken");
       return Status::Ok();
     }
   }
@@ -132,7 +141,9 @@ class LaneReader {
   void Release() {
     // SYNC room-visible: pairs with the load in LaneWriter::HasRoom. The load of the writer's WANT word that follows must
     // not overtake it.
+    CRASH_POINT("lane.release: before the store");
     head_line_->head.store(head_, std::memory_order_seq_cst);
+    CRASH_POINT("lane.release: after the store");
   }
 
   bool WriterWantsRoom() const { return tail_line_->want.load(std::memory_order_seq_cst) != 0; }
@@ -141,6 +152,7 @@ class LaneReader {
   bool Available() {
     // SYNC record-visible: pairs with the store in LaneWriter::Publish.
     const uint32_t tail = tail_line_->tail.load(std::memory_order_seq_cst);
+    CRASH_POINT("lane.read: tail loaded");
     if (tail - head_ > capacity_ || tail % kRecordAlign != 0) {
       broken_ = true;
       return false;

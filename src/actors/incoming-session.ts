@@ -173,7 +173,8 @@ function mapMemory(live: Live, hello: Hello): void {
   const [segmentFd, bellFd] = live.fds.splice(0) as [number, number];
   try {
     live.link = new Link(laneCapacities(policy.app), limits.spinUs);
-    live.link.attach(hello.segmentBytes, segmentFd, bellFd);
+    const channels = Object.keys(policy.app.channels);
+    live.link.attach(hello.segmentBytes, segmentFd, bellFd, { app: hello.client, channels });
     live.hosted!.post({ type: 'memory.mapped' });
   } catch (error) {
     fail(live, error instanceof IpcError ? error : IpcError.from(error, 'ERR_MEMORY', messageOf(error)));

@@ -296,7 +296,10 @@ function onAccepted(
     closeAll([segmentFd, bellFd]);
     throw error;
   }
-  live.link!.attach(accepted.segmentBytes, segmentFd, bellFd);
+  live.link!.attach(accepted.segmentBytes, segmentFd, bellFd, {
+    app: server.name,
+    channels: Object.keys(server.channels),
+  });
   live.token = accepted.token;
   live.peer = {
     app: server.name,

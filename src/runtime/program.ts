@@ -10,7 +10,7 @@ import { type Address, addressOf, isStatePath } from '../names.ts';
 import type { AppSpec } from '../spec/universe.ts';
 import { FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
-import { requireKernel } from '../transport/native.ts';
+import { native, requireKernel } from '../transport/native.ts';
 import { appSocketPath, type Claim, claimApp, ensureRunDirectory } from '../transport/run-directory.ts';
 import { Host } from './host.ts';
 import { createLog } from './log.ts';
@@ -67,6 +67,8 @@ export class Runtime {
   constructor({ log, runDirectory, root, recorder }: RuntimeOptions = {}) {
     requireKernel();
     checkMemoryOrder();
+    // A handler of signals is a matter of the whole process: taken only where a supervisor started it, or on request.
+    if (root || process.env.ACTOR_IPC_CHECKED === '1') native().installLastWord();
     this.runDirectory = runDirectory ?? defaultRunDirectory(process.env);
     this.#root = root;
     this.#recorder = recorder ?? new FlightRecorder();

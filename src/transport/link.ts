@@ -21,6 +21,12 @@ export interface LinkMember {
   poll(): boolean;
 }
 
+/** Whom a peer's segment is named by. */
+export interface SegmentOwner {
+  readonly app: string;
+  readonly channels: readonly string[];
+}
+
 export class Link {
   readonly #own: NativeSegment;
   readonly #doorbell: NativeDoorbell;
@@ -51,9 +57,10 @@ export class Link {
 
   /**
    * Maps the peer's segment and takes its bell; both descriptors are ours from now on, also if this throws.
+   * @param owner whose memory it is, and the channels of its lanes in order: for the last word of a process that writes there.
    * @throws {IpcError} ERR_MEMORY.
    */
-  attach(bytes: number, segmentFd: number, bellFd: number): void {
+  attach(bytes: number, segmentFd: number, bellFd: number, owner?: SegmentOwner): void {
     let bellTaken = false;
     try {
       this.#peer = new (native().Segment)(segmentKind.session, segmentFd, bytes, peerSegmentBytesMax);
@@ -65,6 +72,13 @@ export class Link {
       throw IpcError.from(error, 'ERR_MEMORY', messageOf(error));
     }
     this.#peer.closeFile();
+    if (owner) {
+      const whole = `the session with app ${owner.app}`;
+      this.#peer.name(
+        whole,
+        owner.channels.map((channel) => `channel ${channel} of ${whole}`),
+      );
+    }
     this.#peerWords = new Int32Array(this.#peer.buffer);
   }
 

@@ -171,6 +171,15 @@ describe('actor-ipc run', function () {
     assert.match(output, /more than 1 restarts within 60000 ms, the last of stormy/);
   });
 
+  it('shows the last word of a child that has written into the memory of its peer', async () => {
+    const { output } = await start('writes-to-peer.topology.ts').ended;
+    assert.match(
+      output,
+      /scribbler.*wrote to byte 7 of channel balls of the session with app wall, memory that/,
+    );
+    assert.match(output, /SIGSEGV/);
+  });
+
   it('ends by itself with code 0 when all its jobs are done, in the order of their gates', async () => {
     const { code, output } = await start('job.topology.ts').ended;
     assert.equal(code, 0, output);

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { assert } from 'chai';
@@ -207,6 +207,125 @@ describe('a native Segment', () => {
     for (const position of [-1, 1.5, Number.NaN, 2 ** 32])
       assert.throws(() => new Segment(segmentKind.session, [1024], position), TypeError);
   });
+});
+
+/** Mappings of shared memory in this process. */
+function mappings(): number {
+  return readFileSync('/proc/self/maps', 'utf8').split('memfd:actor-ipc').length - 1;
+}
+
+describe('a window of a Segment', () => {
+  const { Segment, closeWindow } = native();
+
+  it('shows its range of the memory, and has a buffer of its own', () => {
+    const segment = new Segment(segmentKind.session, [1024], 0);
+    const [offset] = segment.rings as [number];
+    const whole = new Uint8Array(segment.buffer);
+    const windows = [segment.window(offset, 16), segment.window(offset, 16), segment.window(offset + 8, 8)];
+    whole.set([1, 2, 3, 4, 5, 6, 7, 8, 9], offset);
+    assert.deepEqual(
+      windows.map((window) => new Uint8Array(window)[0]),
+      [1, 1, 9],
+    );
+    assert.deepEqual(
+      windows.map((window) => window.byteLength),
+      [16, 16, 8],
+    );
+    for (const window of windows) closeWindow(window);
+    segment.close();
+  });
+
+  it('turns its views empty when it is closed, and closes twice', () => {
+    const segment = new Segment(segmentKind.session, [1024], 0);
+    const window = segment.window(0, 128);
+    const view = new Int32Array(window);
+    assert.notEqual(view[0], 0);
+    closeWindow(window);
+    closeWindow(window);
+    assert.isUndefined(view[0]);
+    assert.equal(view.length, 0);
+    assert.throws(() => Atomics.load(view, 0));
+    assert.throws(() => new Uint8Array(window), TypeError);
+    assert.throws(() => view.slice(), TypeError);
+    segment.close();
+  });
+
+  it('of no bytes is an ordinary empty buffer', () => {
+    const segment = new Segment(segmentKind.session, [1024], 0);
+    const window = segment.window(segment.bytes, 0);
+    assert.equal(window.byteLength, 0);
+    closeWindow(window);
+    segment.close();
+  });
+
+  it('is within its segment, and not of a closed one', () => {
+    const segment = new Segment(segmentKind.session, [1024], 0);
+    for (const [offset, bytes] of [
+      [segment.bytes, 1],
+      [1, segment.bytes],
+      [2 ** 52, 1],
+      [8, 2 ** 53 - 1],
+    ] as const)
+      assert.throws(() => segment.window(offset, bytes), RangeError);
+    for (const wrong of [-1, 0.5, Number.NaN]) assert.throws(() => segment.window(wrong, 1), TypeError);
+    segment.close();
+    assert.throws(() => segment.window(0, 1), /closed/);
+    assert.throws(() => closeWindow({} as ArrayBuffer), TypeError);
+  });
+
+  it('keeps the memory mapped after its segment was closed, until it is closed itself', async () => {
+    const before = mappings();
+    const segment = new Segment(segmentKind.session, [1024], 0);
+    const window = segment.window(0, 128);
+    const view = new Uint8Array(window);
+    segment.close();
+    assert.notEqual(view[0], 0);
+    assert.equal(mappings(), before + 1);
+    closeWindow(window);
+    await waitUntil('the memory to be unmapped', () => mappings() === before);
+  });
+
+  it('costs nothing when many come and go', async () => {
+    const before = mappings();
+    const segment = new Segment(segmentKind.session, [1024], 0);
+    for (let i = 0; i < 20_000; i++) closeWindow(segment.window((i % 16) * 64, 64));
+    segment.close();
+    await waitUntil('the memory to be unmapped', () => mappings() === before);
+  });
+});
+
+describe('a Segment whose buffer was taken from it', () => {
+  it('closes, and leaves the memory to the one who took it', () => {
+    const { Segment, closeWindow } = native();
+    const detached = new Segment(segmentKind.session, [1024], 0);
+    closeWindow(detached.buffer);
+    detached.close();
+    const { transfer } = ArrayBuffer.prototype as { transfer?: () => ArrayBuffer };
+    // Node.js 20 has no transfer.
+    if (!transfer) return;
+    const moved = new Segment(segmentKind.session, [1024], 0);
+    const taken = transfer.call(moved.buffer);
+    moved.close();
+    assert.notEqual(new Uint8Array(taken)[0], 0);
+  });
+});
+
+describe('the addon, used in every wrong way', () => {
+  const calls = 10_000;
+
+  for (const seed of [1, 2, 3, 4])
+    it(`throws and never ends the process, in ${calls} calls at random (seed ${seed})`, async () => {
+      using folder = temporaryFolder();
+      const args = [addonPath, String(seed), String(calls), folder.path];
+      using program = startFixture('transport/misuse.mjs', args);
+      const { code, signal, stdout, stderr } = await program.end;
+      assert.deepEqual({ code, signal }, { code: 0, signal: null }, stderr);
+      const result = JSON.parse(stdout) as { calls: number; thrown: number };
+      assert.equal(result.calls, calls);
+      // Neither everything nor nothing is refused, or the calls would meet no state worth having.
+      assert.isAbove(result.thrown, calls / 10);
+      assert.isBelow(result.thrown, (calls * 9) / 10);
+    });
 });
 
 describe('a native Doorbell', () => {
