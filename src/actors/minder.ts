@@ -47,7 +47,7 @@ export class Minder {
     const [ours, theirs] = native().socketPair();
     this.#socket = new (native().Socket)(ours);
     // A session of its own, so that the Ctrl-C of a terminal reaches the supervisor alone, which stops all in order.
-    this.#process = spawn(minderPath, ['3', unit, '--', file, ...args], {
+    this.#process = spawn(minderPath(), ['3', unit, '--', file, ...args], {
       cwd,
       env,
       detached: true,

@@ -1,4 +1,5 @@
 // Loads the native addon and declares everything it offers. The rest of the program sees only this module of it.
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { IpcError, messageOf } from '../errors.ts';
@@ -128,12 +129,10 @@ interface Native {
   readonly Process: new (pid: number, startTicks: number) => NativeProcess;
 }
 
-/** Where the build puts the addon and the minder, seen from this file in src/ and in dist/. */
-const buildFolder = new URL('../../build/Release/', import.meta.url);
+/** The package, seen from this file in src/ and in dist/. */
+const root = new URL('../../', import.meta.url);
 
-export const minderPath = fileURLToPath(new URL('actor-ipc-minder', buildFolder));
-
-let loaded: Native | undefined;
+let loaded: { readonly native: Native; readonly folder: URL } | undefined;
 
 /**
  * The addon, loaded at the first call.
@@ -141,16 +140,42 @@ let loaded: Native | undefined;
  */
 export function native(): Native {
   loaded ??= load();
-  return loaded;
+  return loaded.native;
 }
 
-function load(): Native {
-  const path = fileURLToPath(new URL('actor_ipc.node', buildFolder));
+/**
+ * The minder that was built together with the addon.
+ * @throws {IpcError} `ERR_ADDON_MISSING`.
+ */
+export function minderPath(): string {
+  loaded ??= load();
+  return fileURLToPath(new URL('actor-ipc-minder', loaded.folder));
+}
+
+function load(): { native: Native; folder: URL } {
+  const folder = nativeFolder();
+  const path = fileURLToPath(new URL(addonName, folder));
   try {
-    return createRequire(import.meta.url)(path) as Native;
+    return { native: createRequire(import.meta.url)(path) as Native, folder };
   } catch (error) {
     throw IpcError.from(error, 'ERR_ADDON_MISSING', path, messageOf(error).split('\n')[0]!);
   }
+}
+
+const addonName = 'actor_ipc.node';
+
+/** A build from source goes before what came with the package: somebody made it because that did not fit. */
+function nativeFolder(): URL {
+  const built = new URL('build/Release/', root);
+  if (existsSync(new URL(addonName, built))) return built;
+  const prebuilt = new URL(`prebuilds/${prebuildName()}/`, root);
+  return existsSync(new URL(addonName, prebuilt)) ? prebuilt : built;
+}
+
+/** As scripts/prebuild-name.mjs, which runs where this file does not exist yet. */
+function prebuildName(): string {
+  const libc = readFileSync('/proc/self/maps', 'latin1').includes('/ld-musl-') ? 'musl' : 'glibc';
+  return `${process.platform}-${process.arch}-${libc}`;
 }
 
 /**

@@ -17,6 +17,11 @@ import { fixtureCommand, type ProgramOptions, startFixture, startProgram } from 
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
+/** A module without types, since it runs before anything is installed. */
+const { prebuildName } = (await import(new URL('../../scripts/prebuild-name.mjs', import.meta.url).href)) as {
+  prebuildName(): string;
+};
+
 const addonPath = fileURLToPath(new URL('../../build/Release/actor_ipc.node', import.meta.url));
 
 /** What a call of the addon throws. */
@@ -128,12 +133,27 @@ describe('native()', () => {
     assert.equal(elsewhere.native().layout.hash, native().layout.hash);
   });
 
+  it('takes a prebuild with its minder where nothing has been built, and a build before it', async () => {
+    using folder = temporaryFolder();
+    const elsewhere = await copied(folder.path);
+    const prebuild = join(folder.path, 'prebuilds', prebuildName());
+    cpSync(addonPath, join(prebuild, 'actor_ipc.node'), { recursive: true });
+    assert.equal(elsewhere.native().layout.hash, native().layout.hash);
+    assert.equal(elsewhere.minderPath(), join(prebuild, 'actor-ipc-minder'));
+
+    using other = temporaryFolder();
+    const build = join(other.path, 'build/Release');
+    cpSync(prebuild, join(other.path, 'prebuilds', prebuildName()), { recursive: true });
+    cpSync(addonPath, join(build, 'actor_ipc.node'), { recursive: true });
+    assert.equal((await copied(other.path)).minderPath(), join(build, 'actor-ipc-minder'));
+  });
+
   it('loads the addon once', () => {
     assert.strictEqual(native(), native());
   });
 
   it('puts the minder beside the addon', () => {
-    assert.equal(minderPath, join(addonPath, '../actor-ipc-minder'));
+    assert.equal(minderPath(), join(addonPath, '../actor-ipc-minder'));
   });
 });
 
