@@ -60,7 +60,7 @@ export class Runtime {
   readonly runDirectory: string;
   readonly #root: RootLink | undefined;
   readonly #recorder: FlightRecorder;
-  readonly #parts: Participation[] = [];
+  readonly #parts = new Set<Participation>();
   #stopping: Promise<void> | undefined;
 
   /** @throws {IpcError} ERR_ADDON_MISSING, ERR_KERNEL_UNSUPPORTED, ERR_RUN_DIRECTORY. */
@@ -89,8 +89,8 @@ export class Runtime {
     this.#refuseIfStopping(`app ${app.name}`);
     const machines = machinesByClient(app, machine);
     let hosted: Hosted<typeof serverProcessMachine> | undefined;
+    const part = new Part(() => hosted?.post({ type: 'stop' }));
     await new Promise<void>((resolve, reject) => {
-      const part = new Part(() => hosted?.post({ type: 'stop' }));
       hosted = startServerProcess(this.host, {
         address: this.#addressFor(app.name),
         app,
@@ -106,13 +106,15 @@ export class Runtime {
           resolve();
         },
         onEnd: (error) => {
-          part.settle(error);
+          this.#settle(part, error);
           if (error) reject(IpcError.received(error));
+          // Stopped before it could serve.
+          else resolve();
         },
       });
-      this.#parts.push(part);
+      this.#parts.add(part);
     });
-    return this.#parts.at(-1)!;
+    return part;
   }
 
   /**
@@ -139,9 +141,9 @@ export class Runtime {
       stopTimeoutMs,
       socketPath: appSocketPath(this.runDirectory, server.universe, server.name),
       onOpen: () => this.#reportDefault(),
-      onEnd: (error) => part.settle(error),
+      onEnd: (error) => this.#settle(part, error),
     });
-    this.#parts.push(part);
+    this.#parts.add(part);
     this.#root?.reportReady();
     return part;
   }
@@ -160,6 +162,11 @@ export class Runtime {
       this.#recorder.close();
     })();
     return this.#stopping;
+  }
+
+  #settle(part: Part, error: ErrorData | null): void {
+    this.#parts.delete(part);
+    part.settle(error);
   }
 
   #refuseIfStopping(what: string): void {

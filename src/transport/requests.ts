@@ -74,12 +74,11 @@ export class Requests {
         return this.#receiveRequest(id, value);
       case recordKind.reply:
         return this.#answered(id, (call) => call.resolve(value));
-      case recordKind.failure:
-        return this.#answered(id, (call) =>
-          call.reject(
-            IpcError.of('ERR_REQUEST_FAILED', call.name, String((value as { message?: unknown })?.message)),
-          ),
-        );
+      case recordKind.failure: {
+        const why = (value as { message?: unknown } | null | undefined)?.message;
+        if (typeof why !== 'string') throw new Error('a failure without its reason');
+        return this.#answered(id, (call) => call.reject(IpcError.of('ERR_REQUEST_FAILED', call.name, why)));
+      }
       case recordKind.cancel:
         this.#owed.delete(id);
     }

@@ -158,6 +158,24 @@ describe('a corrupt peer', () => {
       await stillServes();
     });
 
+  it('that answers a request with a failure of no words leaves nobody waiting', async () => {
+    // String() would throw at this one, in the middle of the answer.
+    const failure = packPlain({ message: { toString: 1, valueOf: 1 } });
+    const asked = served[0]!.channels.sums.request('add', [1, 2], { timeoutMs: 60_000 });
+    let error: { code?: string } | undefined;
+    asked.catch((refused) => {
+      error = refused;
+    });
+    const lane = client.lane('sums');
+    lane.writeNumbered(recordKind.failure, 0, 1, failure, failure.length);
+    lane.publish();
+    client.ring();
+    await waitUntil('the end of the request', () => error !== undefined);
+    assert.equal(error!.code, 'ERR_CHANNEL_HOSED');
+    await hosed(/channel sums: a failure without its reason/);
+    await stillServes();
+  });
+
   it('is not believed again after it has mended its memory', async () => {
     const { words, tailAt } = client;
     Atomics.store(words, tailAt, 1 << 20);
