@@ -74,7 +74,7 @@ export class ChannelEnd implements Channel, LinkMember {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<unknown, undefined> {
-    // By hand: a generator takes three turns of the microtask queue for each message, this one.
+    // By hand: a generator adds turns of the microtask queue to each message.
     return { next: () => this.#receiver.receive().then(iterated, endOfIteration) };
   }
 
