@@ -28,12 +28,17 @@ const asleepPauseUs = 30;
 /** Silence between round trips that come now and then; long enough for the cores to sleep too. */
 const sporadicPauseUs = 2_000;
 
-const busy = { measures: ['round-trip', 'one-way'], pauseUs: 0, spinUs: undefined } as const;
-const parked = { measures: ['round-trip'], pauseUs: asleepPauseUs, spinUs: 0, payload: 16 } as const;
+const busy = { measures: ['round-trip', 'one-way'], pauseUs: 0, spinUs: undefined, crowd: 0 } as const;
+const parked = { ...busy, measures: ['round-trip'], pauseUs: asleepPauseUs, spinUs: 0, payload: 16 } as const;
 const sporadic = { ...parked, pauseUs: sporadicPauseUs, spinUs: undefined } as const;
+
+const roundTrips = { ...busy, measures: ['round-trip'] } as const;
+/** Sessions that are open and silent beside the one that is measured. */
+const crowd = 999;
 
 type Load = Omit<Job, keyof Durations | 'transport'>;
 
+const cpp = (load: Load): Row => ({ name: 'limit: C++', job: { transport: 'cpp', ...load } });
 const atomics = (load: Load): Row => ({ name: 'limit: Atomics', job: { transport: 'atomics', ...load } });
 const doorbell = (load: Load): Row => ({ name: 'limit: eventfd', job: { transport: 'doorbell', ...load } });
 const session = (load: Load): Row => ({ name: subject, job: { transport: 'session', ...load } });
@@ -54,28 +59,45 @@ export const groups: readonly Group[] = [
   {
     name: '16B',
     title: '16 B',
-    rows: [atomics(bytes(16)), session(bytes(16)), awaited(bytes(16)), ...forks(bytes(16))],
+    rows: [cpp(bytes(16)), atomics(bytes(16)), session(bytes(16)), awaited(bytes(16)), ...forks(bytes(16))],
   },
   {
     name: '4KiB',
     title: '4 KiB',
-    rows: [atomics(bytes(4 * kib)), session(bytes(4 * kib)), ...forks(bytes(4 * kib))],
+    rows: [cpp(bytes(4 * kib)), atomics(bytes(4 * kib)), session(bytes(4 * kib)), ...forks(bytes(4 * kib))],
   },
   {
     name: '1MiB',
     title: '1 MiB',
-    rows: [atomics(bytes(kib * kib)), session(bytes(kib * kib)), ...forks(bytes(kib * kib))],
+    rows: [
+      { name: 'limit: memcpy', job: { transport: 'cpp-copy', ...roundTrips, payload: kib * kib } },
+      cpp(bytes(kib * kib)),
+      atomics(bytes(kib * kib)),
+      session(bytes(kib * kib)),
+      ...forks(bytes(kib * kib)),
+    ],
   },
   { name: 'object', title: 'object of 20 fields', rows: [session(object), ...forks(object)] },
   {
     name: 'parked',
     title: '16 B, both asleep (spinUs: 0)',
-    rows: [doorbell(parked), session(parked), ...forks(parked)],
+    rows: [cpp(parked), doorbell(parked), session(parked), ...forks(parked)],
   },
   {
     name: 'sporadic',
     title: `16 B, ${sporadicPauseUs / 1_000} ms apart`,
-    rows: [doorbell(sporadic), session(sporadic), ...forks(sporadic)],
+    rows: [cpp(sporadic), doorbell(sporadic), session(sporadic), ...forks(sporadic)],
     patience: 2,
+  },
+  {
+    name: 'sessions',
+    title: `16 B, alone and beside ${crowd} idle sessions`,
+    rows: [
+      { name: subject, job: { transport: 'crowd', ...roundTrips, payload: 16 } },
+      {
+        name: `beside ${crowd} idle`,
+        job: { transport: 'crowd', ...roundTrips, payload: 16, crowd },
+      },
+    ],
   },
 ];

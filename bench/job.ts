@@ -1,7 +1,16 @@
 // Job: what one pair of processes does. Made by main, handed to both processes as JSON on their command line.
 
 /** How the two processes of a pair reach each other. */
-export type Transport = 'session' | 'session-await' | 'fork-json' | 'fork-advanced' | 'atomics' | 'doorbell';
+export type Transport =
+  | 'session'
+  | 'session-await'
+  | 'crowd'
+  | 'fork-json'
+  | 'fork-advanced'
+  | 'atomics'
+  | 'doorbell'
+  | 'cpp'
+  | 'cpp-copy';
 
 export type Measure = 'round-trip' | 'one-way';
 
@@ -21,6 +30,8 @@ export interface Job extends Durations {
   readonly pauseUs: number;
   /** The session's option; undefined: its default. */
   readonly spinUs: number | undefined;
+  /** Sessions beside the one that is measured, all idle. */
+  readonly crowd: number;
 }
 
 /** The driver asks, sends and measures; the responder answers and takes. */
@@ -43,6 +54,8 @@ export const metrics = {
   max: 'us',
   messages: 'messages/s',
   megabytes: 'MB/s',
+  open: 'ms',
+  memory: 'KB',
 } as const;
 export type Metric = keyof typeof metrics;
 export const metricNames = Object.keys(metrics) as Metric[];

@@ -1,11 +1,15 @@
 // Peer process: a process of a pair as the one who started it sees it.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cppTarget } from '../test/support/cpp-target.ts';
 import { pinned } from './cpus.ts';
 import type { Transport } from './job.ts';
+import { ringBytesOf } from './payload.ts';
 import { readyLine, type Work } from './peer.ts';
 
-const programs: Record<Transport, string> = {
+const programs: Record<Exclude<Transport, 'cpp' | 'cpp-copy'>, string> = {
+  crowd: 'crowd-peer.ts',
   session: 'session-peer.ts',
   'session-await': 'session-peer.ts',
   'fork-json': 'fork-peer.ts',
@@ -35,11 +39,9 @@ export class PeerProcess {
   #ending = false;
 
   constructor(work: Work) {
-    const { role, job, placement, directory } = work;
-    const program = fileURLToPath(new URL(programs[job.transport], import.meta.url));
+    const { role, placement, directory } = work;
     const cpu = role === 'driver' ? placement.driverCpu : placement.responderCpu;
-    const command = [process.execPath, ...process.execArgv, program, JSON.stringify(work)];
-    const [file, ...rest] = pinned(cpu, command);
+    const [file, ...rest] = pinned(cpu, commandOf(work));
     const child = spawn(file!, rest, {
       env: { ...process.env, ACTOR_IPC_RUN_DIR: directory },
       stdio: ['pipe', 'pipe', 'pipe'],
@@ -97,6 +99,30 @@ export class PeerProcess {
     this.#child.kill('SIGKILL');
     await this.#exited;
   }
+}
+
+function commandOf(work: Work): string[] {
+  const { transport } = work.job;
+  if (transport === 'cpp' || transport === 'cpp-copy') return limitCommand(work);
+  const program = fileURLToPath(new URL(programs[transport], import.meta.url));
+  return [process.execPath, ...process.execArgv, program, JSON.stringify(work)];
+}
+
+let limitProgram: string | undefined;
+
+/** cpp/bench/limit.cc says what it takes. */
+function limitCommand({ role, job, directory }: Work): string[] {
+  limitProgram ??= cppTarget('actor_ipc_limit', 'actor_ipc_limit', 'cpp/bench');
+  const { transport, payload, pauseUs, warmUpMs, measureMs } = job;
+  const numbers = [payload, ringBytesOf(payload), pauseUs, warmUpMs, measureMs];
+  return [
+    limitProgram,
+    role,
+    join(directory, 'limit.sock'),
+    pauseUs === 0 ? 'spin' : 'sleep',
+    ...numbers.map(String),
+    ...(transport === 'cpp-copy' ? ['copy'] : job.measures),
+  ];
 }
 
 function firstLine(child: ChildProcess): Promise<string> {

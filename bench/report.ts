@@ -19,6 +19,9 @@ export function machineLines({ packageVersion, date, cpu, cpus, kernel, node, v8
 
 /** What the names in the tables mean. */
 export const legend = [
+  'limit: memcpy    one C++ process copies what a round trip copies: in and out, twice',
+  'limit: C++       two C++ processes on the same lanes, spinning or asleep; messages',
+  '                 are copied in and out; one way, small ones go in batches',
   'limit: Atomics   two processes spin on shared memory and do nothing else',
   'limit: eventfd   two event loops wake each other, the message in shared memory',
   'actor-ipc        a channel of a session with trySend and onBatch',
@@ -41,7 +44,8 @@ export function groupTable(
   const figuresOf = (name: string) => mediansOf(rows, group.name, mode, name);
   const subjectFigures = figuresOf(subject);
   const lines = group.rows.map(({ name }) => figuresLine(name, figuresOf(name)));
-  const ratios = peers.map((peer) => ({
+  const present = peers.filter((peer) => group.rows.some(({ name }) => name === peer));
+  const ratios = present.map((peer) => ({
     name: `faster than ${peer.replace('fork ', '')}`,
     cells: cellsOf(speedups(subjectFigures, figuresOf(peer)), (value) => `${ratio(value)}x`),
     style: pc.cyan,

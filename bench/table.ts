@@ -17,6 +17,7 @@ interface Column {
 
 const roundTrip = 'round trip, us';
 const oneWay = 'one way';
+const session = 'each session';
 const nameWidthDefault = 20;
 const columns: Record<Metric, Column> = {
   p50: { head: 'p50', over: roundTrip, width: 9 },
@@ -25,6 +26,8 @@ const columns: Record<Metric, Column> = {
   max: { head: 'max', over: roundTrip, width: 9 },
   messages: { head: 'messages/s', over: oneWay, width: 13 },
   megabytes: { head: 'MB/s', over: oneWay, width: 9 },
+  open: { head: 'open, ms', over: session, width: 11 },
+  memory: { head: 'KB', over: session, width: 9 },
 };
 
 export function tableOf(title: string, lines: readonly Line[], nameWidth = nameWidthDefault): string {
@@ -35,7 +38,9 @@ export function tableOf(title: string, lines: readonly Line[], nameWidth = nameW
   const heads = Object.fromEntries(shown.map((metric) => [metric, columns[metric].head]));
   return [
     pc.bold(title),
-    pc.dim(' '.repeat(nameWidth) + [roundTrip, oneWay].map((over) => overLine(over, shown)).join('')),
+    pc.dim(
+      ' '.repeat(nameWidth) + [roundTrip, oneWay, session].map((over) => overLine(over, shown)).join(''),
+    ),
     pc.dim(lineOf('', heads)),
     ...lines.map(({ name, cells, style = plain }) => style(lineOf(name, cells).trimEnd())),
   ].join('\n');

@@ -3,6 +3,7 @@
 // An encoder leaves its result in `buffer` from `start` on, valid until it encodes again: the channel copies it into the
 // ring at once. A decoder is given bytes in the writer's memory, which the writer may still change, so what it returns
 // never points into them.
+import { markAsUntransferable } from 'node:worker_threads';
 import { Packr } from 'msgpackr';
 
 export interface Encoder {
@@ -118,8 +119,37 @@ class BytesEncoder implements Encoder {
   }
 }
 
+/** V8 keeps arrays of up to this many bytes on its own heap, where nothing is cheaper. */
+const heapBytesMax = 64;
+/** Memory of its own costs a longer message more than its copy does; up to this many bytes it shares some with others. */
+const slabMessageBytesMax = 8 * 1024;
+/** A message that is kept keeps this much. Larger: fewer allocations; this is where they stop to matter. */
+const slabBytes = 64 * 1024;
+
+/** One for all channels: a thousand sessions have one slab. Not transferable, which would take it from all its messages. */
+let slab: ArrayBufferLike | undefined;
+let slabUsed = 0;
+
+function memoryFor(length: number): Uint8Array {
+  // Not zeroed first, as `new Uint8Array(length)` is: it is written in full.
+  if (length > slabMessageBytesMax) return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
+  if (slab === undefined || slabUsed + length > slabBytes) {
+    slab = Buffer.allocUnsafeSlow(slabBytes).buffer;
+    slabUsed = 0;
+    markAsUntransferable(slab);
+  }
+  const memory = new Uint8Array(slab, slabUsed, length);
+  slabUsed += (length + 7) & ~7;
+  return memory;
+}
+
 const bytesDecoder: Decoder = {
-  decode: (ring, at, length) => ring.slice(at, at + length),
+  decode(ring, at, length) {
+    if (length <= heapBytesMax) return ring.slice(at, at + length);
+    const message = memoryFor(length);
+    message.set(ring.subarray(at, at + length));
+    return message;
+  },
   learn: () => false,
 };
 

@@ -17,7 +17,12 @@ export function waiting<T>(
   options: WaitOptions | undefined,
   begin: (call: Call<T>) => () => void,
 ): Promise<T> {
-  const { timeoutMs = Number.POSITIVE_INFINITY, signal } = options ?? {};
+  // Most waits have no limit: two closures less each.
+  if (options === undefined)
+    return new Promise((resolve, reject) => {
+      begin({ resolve, reject });
+    });
+  const { timeoutMs = Number.POSITIVE_INFINITY, signal } = options;
   if (signal?.aborted) return Promise.reject(signal.reason);
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;

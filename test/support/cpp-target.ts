@@ -1,4 +1,4 @@
-// Programs of cpp/test/, built when a test wants them.
+// Programs of cpp/test/ and cpp/bench/, built when a test or the benchmark wants them.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,11 +10,11 @@ const folder = join(root, 'build-plain');
 /** For the hook that calls cppTarget: a first build takes seconds on a fast machine. */
 export const cppBuildTimeoutMs = 300_000;
 
-/** Builds a target of cpp/test/ with the preset `plain`, unless it is up to date, and answers where `file` of it is. */
-export function cppTarget(target: string, file: string = target): string {
+/** Builds a target with the preset `plain`, unless it is up to date, and answers where `file` of it is. */
+export function cppTarget(target: string, file: string = target, source: string = 'cpp/test'): string {
   if (!existsSync(join(folder, 'CMakeCache.txt'))) run('--preset', 'plain');
   run('--build', '--preset', 'plain', '--target', target, '--parallel', '2');
-  return join(folder, 'cpp/test', file);
+  return join(folder, source, file);
 }
 
 function run(...args: string[]): void {

@@ -347,6 +347,29 @@ describe('the codec bytes', () => {
     assertSame(found, Uint8Array.of(1, 2, 3));
   });
 
+  it('keeps messages apart that share memory', () => {
+    const random = new Random(11);
+    const direction = new Direction('bytes');
+    const sent = Array.from({ length: 500 }, (_, i) => new Uint8Array(random.below(10_000)).fill(i));
+    const found = sent.map((bytes) => direction.carry(bytes) as Uint8Array);
+    for (const [i, bytes] of found.entries())
+      assert.isTrue(isDeepStrictEqual(bytes, sent[i]), `message ${i}`);
+    // Writing to one is writing to that one alone.
+    for (const [i, bytes] of found.entries()) bytes.fill(255 - (i & 0xff));
+    for (const [i, bytes] of found.entries()) assert.isTrue(bytes.every((byte) => byte === 255 - (i & 0xff)));
+  });
+
+  it('lets nobody take the memory of a message from its neighbours', () => {
+    const direction = new Direction('bytes');
+    const [one, other] = [direction.carry(new Uint8Array(100)), direction.carry(new Uint8Array(100).fill(7))];
+    const memory = (one as Uint8Array).buffer as ArrayBuffer;
+    try {
+      // Node 20 copies what may not be transferred, later releases refuse.
+      structuredClone(memory, { transfer: [memory] });
+    } catch {}
+    assert.deepEqual([...(other as Uint8Array)], new Array(100).fill(7));
+  });
+
   it('encodes without a copy', () => {
     const { encoder } = new Direction('bytes');
     const bytes = Uint8Array.of(1, 2, 3);
