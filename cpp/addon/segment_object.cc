@@ -13,14 +13,17 @@ void SegmentObject::Register(Napi::Env env, Napi::Object exports) {
                                       InstanceAccessor<&SegmentObject::GetFd>("fd"),
                                       InstanceAccessor<&SegmentObject::GetBytes>("bytes"),
                                       InstanceAccessor<&SegmentObject::GetRings>("rings"),
+                                      InstanceMethod<&SegmentObject::GiveBack>("giveBack"),
                                       InstanceMethod<&SegmentObject::CloseFile>("closeFile"),
                                       InstanceMethod<&SegmentObject::Close>("close")}));
 }
 
 SegmentObject::SegmentObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SegmentObject>(info) {
-  const auto kind = static_cast<SegmentKind>(Uint32(info, 0));
   Mapping mapping;
-  if (info[1].IsArray()) {
+  if (info.Length() == 1) {
+    Check(info.Env(), CreateArenaSegment(Whole(info, 0), &file_, &mapping));
+  } else if (info[1].IsArray()) {
+    const auto kind = static_cast<SegmentKind>(Uint32(info, 0));
     const std::vector<uint32_t> capacities = Uint32List(info, 1);
     Check(info.Env(), CreateSegment(kind, capacities, Uint32(info, 2), &file_, &mapping));
     for (uint32_t lane = 0; lane < capacities.size(); lane++) {
@@ -28,6 +31,7 @@ SegmentObject::SegmentObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
       rings_.insert(rings_.end(), {tail->offset, tail->capacity});
     }
   } else {
+    const auto kind = static_cast<SegmentKind>(Uint32(info, 0));
     file_ = TakeFd(info, 1);
     std::vector<RingPlace> places;
     Check(info.Env(), AttachSegment(file_.get(), Whole(info, 2), Whole(info, 3), kind, &mapping, &places));
@@ -66,6 +70,13 @@ Napi::Value SegmentObject::GetRings(const Napi::CallbackInfo& info) {
   Napi::Array list = Napi::Array::New(info.Env(), rings_.size());
   for (uint32_t i = 0; i < rings_.size(); i++) list.Set(i, Napi::Number::New(info.Env(), rings_[i]));
   return list;
+}
+
+void SegmentObject::GiveBack(const Napi::CallbackInfo& info) {
+  const uint64_t offset = Whole(info, 0);
+  const uint64_t bytes = Whole(info, 1);
+  if (mapping_ == nullptr) return;
+  Check(info.Env(), GivePagesBack(*mapping_, offset, bytes));
 }
 
 void SegmentObject::CloseFile(const Napi::CallbackInfo&) { file_.Reset(); }

@@ -16,7 +16,8 @@ namespace actor_ipc {
 class SegmentObject : public Napi::ObjectWrap<SegmentObject> {
  public:
   static void Register(Napi::Env env, Napi::Object exports);
-  /// new Segment(kind, capacities, firstPosition) creates; new Segment(kind, fd, bytes, bytesMax) attaches and takes fd.
+  /// new Segment(kind, capacities, firstPosition) creates; new Segment(kind, fd, bytes, bytesMax) attaches and takes fd;
+  /// new Segment(bytes) creates one of an arena, whose fd can only be read.
   explicit SegmentObject(const Napi::CallbackInfo& info);
 
   const std::shared_ptr<Mapping>& mapping() const { return mapping_; }
@@ -27,6 +28,8 @@ class SegmentObject : public Napi::ObjectWrap<SegmentObject> {
   Napi::Value GetFd(const Napi::CallbackInfo& info);
   Napi::Value GetBytes(const Napi::CallbackInfo& info);
   Napi::Value GetRings(const Napi::CallbackInfo& info);
+  /// giveBack(offset, bytes): the whole pages in there go back to the system.
+  void GiveBack(const Napi::CallbackInfo& info);
   void CloseFile(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
