@@ -5,6 +5,7 @@ import type { Handle } from '../spec/memory.ts';
 import type { WaitOptions } from '../spec/session.ts';
 import type { ChannelOptions } from '../spec/universe.ts';
 import type { Arena, Block } from './arena.ts';
+import { referenceBytes } from './block-reference.ts';
 import { codecs, type Encoder, packPlain } from './codec.ts';
 import type { LaneWriter } from './lane.ts';
 import type { Link } from './link.ts';
@@ -246,6 +247,7 @@ export class Sender implements Lender {
   #putBlock(payload: Uint8Array): boolean {
     const memory = this.#memory!;
     const { arena } = memory;
+    if (!this.#writer.hasRoom(referenceBytes)) return false;
     let block = this.loans < this.#options.maxLoans ? arena.allocate(payload.length) : undefined;
     if (!block) {
       memory.poll();
@@ -255,24 +257,22 @@ export class Sender implements Lender {
       if (!block) throw arena.full(payload.length);
     }
     this.loans++;
-    if (this.#commit(memory, block, payload.length, payload)) return true;
+    // Before anything else: a new segment goes out as a frame, and encoding that writes over the encoder's bytes.
+    arena.view(block, 0, payload.length).set(payload);
+    if (this.#putLoan(block, payload.length)) return true;
     this.giveBack(block);
     return false;
   }
 
+  /** Publishes a block as a message; it is the peer's from then on. */
   #putLoan(block: Block, bytes: number): boolean {
-    return this.#commit(this.#memory!, block, bytes, undefined);
-  }
-
-  /** Publishes a block as a message. A payload is copied only once it is sure that the record has room. */
-  #commit(memory: SessionMemory, block: Block, bytes: number, payload: Uint8Array | undefined): boolean {
+    const memory = this.#memory!;
     if (this.#structuresTold < this.#encoder.structures.length && !this.#tellStructures()) return false;
     const record = memory.lend(this, memory.arena, block, 0, bytes);
     if (!this.#writer.write(recordKind.block, 0, record, record.length)) {
       memory.undoLend();
       return false;
     }
-    if (payload) memory.arena.view(block, 0, bytes).set(payload);
     this.sent++;
     this.#writer.publish();
     this.#link.notify();
