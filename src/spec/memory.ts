@@ -90,7 +90,7 @@ export interface Arena {
    */
   construct<T, Input>(
     codec: InPlaceCodec<T, Input>,
-    value: Input,
+    value: NoInfer<Input>,
     options?: { bytes?: number },
   ): SharedValue<T>;
   stats(): ArenaStats;

@@ -2,7 +2,9 @@
 import type { InPlaceCodec } from '../spec/memory.ts';
 
 /** Plain bytes: given as they are, or by a function that fills memory of a given size. */
-export type BytesInput = Uint8Array | { readonly bytes: number; readonly fill: (memory: Uint8Array) => void };
+export type BytesInput =
+  | Uint8Array
+  | { readonly bytes: number; readonly write: (memory: Uint8Array) => void };
 
 /** Values that are bytes: images, columns of numbers, whatever brings its own format. They begin at a multiple of 64. */
 export const rawBytes: InPlaceCodec<Uint8Array, BytesInput> = {
@@ -17,7 +19,7 @@ export const rawBytes: InPlaceCodec<Uint8Array, BytesInput> = {
     }
     const part = memory.subarray(0, value.bytes);
     if (part.byteLength < value.bytes) throw new RangeError(`${value.bytes} bytes need more room`);
-    value.fill(part);
+    value.write(part);
     return part;
   },
   read: (bytes) => bytes,

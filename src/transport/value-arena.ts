@@ -74,7 +74,7 @@ export class ValueArena implements PublicArena {
 
   construct<T, Input>(
     codec: InPlaceCodec<T, Input>,
-    value: Input,
+    value: NoInfer<Input>,
     options: { bytes?: number } = {},
   ): SharedValue<T> {
     const { arena } = this;

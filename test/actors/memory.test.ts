@@ -91,7 +91,7 @@ describe('the memory of a session', () => {
       // Fills the arena with loans that nobody will release but us.
       const kept = atServer.arena.construct(rawBytes, {
         bytes: arenaBytes - 1.5 * MiB,
-        fill: () => {},
+        write: () => {},
       });
       assert.equal(
         codeOf(() => pages.trySend(new Uint8Array(2 * MiB))),
@@ -237,7 +237,7 @@ describe('the memory of a session', () => {
       );
       loans[0]!.release();
       for (let { largest } = atServer.arena.stats(); largest >= 2 * MiB; { largest } = atServer.arena.stats())
-        atServer.arena.construct(rawBytes, { bytes: largest, fill: () => {} });
+        atServer.arena.construct(rawBytes, { bytes: largest, write: () => {} });
       assert.equal(
         codeOf(() => pages.loan(2 * MiB)),
         'ERR_ARENA_FULL',

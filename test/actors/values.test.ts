@@ -82,7 +82,7 @@ describe('a value in an arena', () => {
     };
     assert.throws(() => atServer.arena.construct(columns, fail), /no data/);
     assert.throws(
-      () => atServer.arena.construct(rawBytes, { bytes: 100, fill: () => {} }, { bytes: 10 }),
+      () => atServer.arena.construct(rawBytes, { bytes: 100, write: () => {} }, { bytes: 10 }),
       /100 bytes need more room/,
     );
     assert.equal(
