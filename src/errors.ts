@@ -135,6 +135,12 @@ const codes = {
     false,
     (channel: string, why: string) => `a message on channel ${channel} can't be encoded: ${why}`,
   ),
+  ERR_CHANNEL_CODEC: row(
+    'call',
+    false,
+    (channel: string, what: string) =>
+      `channel ${channel} has a codec that makes values; to ${what}, give it the codec "bytes"`,
+  ),
   ERR_REQUEST_UNKNOWN: row('call', false, (why: string) => `no request to reply to: ${why}`),
   ERR_REQUEST_FAILED: row(
     'call',
@@ -142,6 +148,45 @@ const codes = {
     (name: string, why: string) => `the peer answered request ${name} with a failure: ${why}`,
   ),
   ERR_TIMEOUT: row('call', true, (what: string, ms: number) => `${what} took longer than ${ms} ms`),
+
+  // Shared memory.
+  ERR_NO_ARENA: row(
+    'call',
+    false,
+    (what: string, option: string) => `${what} needs an arena; give the app ${option} in its universe`,
+  ),
+  ERR_ARENA_FULL: row(
+    'call',
+    true,
+    (what: string, bytes: number, largest: number) =>
+      `${what} has no room for ${bytes} bytes, at most for ${largest} now; release what is not needed, or raise its limit`,
+  ),
+  ERR_LOAN_LIMIT: row(
+    'call',
+    true,
+    (channel: string, max: number) =>
+      `channel ${channel} has ${max} loans out; wait until the peer has released some, or raise maxLoans`,
+  ),
+  ERR_LOAN_FOREIGN: row(
+    'call',
+    false,
+    (why: string) =>
+      `the value can't be lent in this session: ${why}; construct it in this session's arena or in a shared one`,
+  ),
+  ERR_BORROW_LIMIT: row(
+    'call',
+    true,
+    (channel: string, max: number) =>
+      `channel ${channel} has ${max} borrows out; release some, or raise maxBorrows`,
+  ),
+  ERR_HANDLE_INVALID: row('call', false, (why: string) => `the handle leads to nothing: ${why}`),
+  ERR_MEMORY_RETURNED: row(
+    'call',
+    false,
+    (what: string) => `${what} was sent or given back already; its memory may be used for something else`,
+  ),
+
+  // The end of a session.
   ERR_MACHINE_CRASHED: row(
     'session',
     false,

@@ -3,8 +3,10 @@ export { sessionOf, sessionSetup, type WithSession } from './actors/session-setu
 export { type ErrorCode, type FatalTo, IpcError } from './errors.ts';
 export type { Reconnect } from './machines/process.ts';
 export {
+  type ArenaOptions,
   type ConnectOptions,
   connect,
+  createArena,
   createRuntime,
   type Participation,
   type Runtime,
@@ -14,6 +16,16 @@ export {
   serve,
 } from './runtime/program.ts';
 export type {
+  Arena,
+  ArenaStats,
+  Borrowed,
+  Handle,
+  InPlaceCodec,
+  Loan,
+  SharedValue,
+} from './spec/memory.ts';
+export type {
+  BorrowOptions,
   Channel,
   ChannelStats,
   HoseReason,
@@ -33,3 +45,5 @@ export {
   channel,
   defineUniverse,
 } from './spec/universe.ts';
+export { type BytesInput, rawBytes } from './transport/in-place.ts';
+export type { SharedArena } from './transport/value-arena.ts';

@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
 import { errorCodes, IpcError } from '../src/errors.ts';
 import { Command, scratch } from './cli/command.ts';
+import { startProgram } from './support/fixture.ts';
+import { waitUntil } from './support/wait-until.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (name: string) => readFileSync(join(root, name), 'utf8');
@@ -47,6 +49,40 @@ describe('the example of the README', function () {
   });
 });
 
+describe('the example of docs/memory.md', function () {
+  this.timeout(60_000);
+  const place = scratch();
+  after(() => place.remove());
+
+  it('runs as it stands there', async () => {
+    const project = join(place.folder, 'project');
+    mkdirSync(join(project, 'node_modules'), { recursive: true });
+    symlinkSync(root, join(project, 'node_modules', 'actor-ipc'));
+    for (const name of ['xstate', 'flatbuffers', '@types'])
+      symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name));
+    writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
+    const files = [...read('docs/memory.md').matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```/gms)];
+    assert.sameMembers(
+      files.map(([, name]) => name),
+      ['memory-universe.ts', 'memory-camera.ts', 'memory-viewer.ts', 'memory-table.ts'],
+    );
+    for (const [, name, text] of files) writeFileSync(join(project, name!), text!);
+    const start = (name: string) =>
+      startProgram(process.execPath, ['--import', import.meta.resolve('tsx/esm'), join(project, name)], {
+        env: { ...place.env, ACTOR_IPC_RUN_DIR: place.folder },
+      });
+    using _camera = start('memory-camera.ts');
+    using viewer = start('memory-viewer.ts');
+    let seen = '';
+    viewer.child.stdout!.on('data', (text: string) => {
+      seen += text;
+    });
+    const all =
+      /a frame of 3000000 bytes, the last one is 7\nsquares: 1000000 numbers, the last one is 999998000001/;
+    await waitUntil('both lines', () => all.test(seen), 50_000);
+  });
+});
+
 describe('the links of the documentation', () => {
   for (const name of [
     'README.md',
@@ -55,6 +91,7 @@ describe('the links of the documentation', () => {
     'docs/sessions.md',
     'docs/supervision.md',
     'docs/cli.md',
+    'docs/memory.md',
   ])
     it(`${name} leads to files that exist`, () => {
       for (const [, target] of read(name).matchAll(/\]\((?!https?:|#)([^)#]+)/g))

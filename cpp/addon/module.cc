@@ -39,6 +39,10 @@ Napi::Object Layout(Napi::Env env) {
   set("recordHeaderBytes", sizeof(RecordHeader));
   set("recordAlign", kRecordAlign);
   set("wrapKind", kWrapKind);
+  set("blockAlign", kBlockAlign);
+  set("blockGenerationOffset", offsetof(BlockHeader, generation));
+  set("blockStartOffset", offsetof(BlockHeader, start));
+  set("blockBytesOffset", offsetof(BlockHeader, bytes));
   set("ringBytesMin", kRingBytesMin);
   set("ringBytesMax", kRingBytesMax);
   set("lanesMax", kLanesMax);

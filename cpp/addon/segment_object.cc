@@ -23,6 +23,7 @@ void SegmentObject::Register(Napi::Env env, Napi::Object exports) {
                                       InstanceAccessor<&SegmentObject::GetRings>("rings"),
                                       InstanceMethod<&SegmentObject::Window>("window"),
                                       InstanceMethod<&SegmentObject::Name>("name"),
+                                      InstanceMethod<&SegmentObject::GiveBack>("giveBack"),
                                       InstanceMethod<&SegmentObject::CloseFile>("closeFile"),
                                       InstanceMethod<&SegmentObject::Close>("close")}));
 }
@@ -33,9 +34,11 @@ SegmentObject* SegmentObject::From(const Napi::CallbackInfo& info, size_t index)
 }
 
 SegmentObject::SegmentObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SegmentObject>(info) {
-  const auto kind = static_cast<SegmentKind>(Uint32(info, 0));
   Mapping mapping;
-  if (info[1].IsArray()) {
+  if (info.Length() == 1) {
+    Check(info.Env(), CreateArenaSegment(Whole(info, 0), &file_, &mapping));
+  } else if (info[1].IsArray()) {
+    const auto kind = static_cast<SegmentKind>(Uint32(info, 0));
     const std::vector<uint32_t> capacities = Uint32List(info, 1);
     Check(info.Env(), CreateSegment(kind, capacities, Uint32(info, 2), &file_, &mapping));
     for (uint32_t lane = 0; lane < capacities.size(); lane++) {
@@ -43,6 +46,7 @@ SegmentObject::SegmentObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
       rings_.insert(rings_.end(), {tail->offset, tail->capacity});
     }
   } else {
+    const auto kind = static_cast<SegmentKind>(Uint32(info, 0));
     file_ = TakeFd(info, 1);
     std::vector<RingPlace> places;
     Check(info.Env(), AttachSegment(file_.get(), Whole(info, 2), Whole(info, 3), kind, &mapping, &places));
@@ -131,6 +135,13 @@ void SegmentObject::Name(const Napi::CallbackInfo& info) {
                        name.As<Napi::String>().Utf8Value().c_str());
   }
   named_->names = std::move(names);
+}
+
+void SegmentObject::GiveBack(const Napi::CallbackInfo& info) {
+  const uint64_t offset = Whole(info, 0);
+  const uint64_t bytes = Whole(info, 1);
+  if (mapping_ == nullptr) return;
+  Check(info.Env(), GivePagesBack(*mapping_, offset, bytes));
 }
 
 void SegmentObject::CloseFile(const Napi::CallbackInfo&) { file_.Reset(); }

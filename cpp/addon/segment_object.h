@@ -21,7 +21,8 @@ namespace actor_ipc {
 class SegmentObject : public Napi::ObjectWrap<SegmentObject> {
  public:
   static void Register(Napi::Env env, Napi::Object exports);
-  /// new Segment(kind, capacities, firstPosition) creates; new Segment(kind, fd, bytes, bytesMax) attaches and takes fd.
+  /// new Segment(kind, capacities, firstPosition) creates; new Segment(kind, fd, bytes, bytesMax) attaches and takes fd;
+  /// new Segment(bytes) creates one of an arena, whose fd can only be read.
   explicit SegmentObject(const Napi::CallbackInfo& info);
 
   /// The Segment that was given as an argument. Throws a TypeError for anything else: unwrapped, another object of this
@@ -38,6 +39,8 @@ class SegmentObject : public Napi::ObjectWrap<SegmentObject> {
   Napi::Value GetRings(const Napi::CallbackInfo& info);
   Napi::Value Window(const Napi::CallbackInfo& info);
   void Name(const Napi::CallbackInfo& info);
+  /// giveBack(offset, bytes): the whole pages in there go back to the system.
+  void GiveBack(const Napi::CallbackInfo& info);
   void CloseFile(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -64,6 +65,26 @@ Status MemoryBytes(int file, size_t* bytes) {
   struct stat facts;
   if (::fstat(file, &facts) != 0) return Status::System(errno, "fstat");
   *bytes = static_cast<size_t>(facts.st_size);
+  return Status::Ok();
+}
+
+Status OpenForReading(int file, Fd* reading) {
+  char path[32];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+  Fd opened(::open(path, O_RDONLY | O_CLOEXEC));
+  if (!opened.valid()) return Status::System(errno, "open of a memory file for reading");
+  *reading = std::move(opened);
+  return Status::Ok();
+}
+
+Status GivePagesBack(const Mapping& mapping, size_t offset, size_t bytes) {
+  if (!mapping.writable() || offset > mapping.bytes() || bytes > mapping.bytes() - offset)
+    return Status::Of(Code::kTooLarge, "pages to give back");
+  const size_t page = PageBytes();
+  const size_t first = (offset + page - 1) / page * page;
+  const size_t end = (offset + bytes) / page * page;
+  if (first >= end) return Status::Ok();
+  if (::madvise(mapping.base() + first, end - first, MADV_REMOVE) != 0) return Status::System(errno, "madvise");
   return Status::Ok();
 }
 

@@ -50,6 +50,13 @@ Status CreateMemory(const char* label, size_t bytes, Access access, Fd* file, Ma
 /// Errors: kBadSegment (not sealed, not memory, another size), kTooLarge, kSystem.
 Status MapForReading(int file, size_t bytes, size_t bytesMax, Mapping* mapping);
 
+/// A descriptor of the same file that can be mapped only to read, also after it has been handed on. Errors: kSystem.
+Status OpenForReading(int file, Fd* reading);
+
+/// Gives the whole pages within that range of a writable mapping back to the system; they read as zeroes afterwards, for
+/// everybody. REQUIRES: made with Access::kShared. Errors: kTooLarge (outside the mapping), kSystem.
+Status GivePagesBack(const Mapping& mapping, size_t offset, size_t bytes);
+
 /// The size that fstat gives of `file`. Errors: kSystem.
 Status MemoryBytes(int file, size_t* bytes);
 

@@ -7,6 +7,9 @@
 //   lines 3 ...     lane_count x { TailLine, HeadLine }
 //   then            the rings of the lanes, each at its TailLine.offset
 //
+// A segment of an arena has line 0, and then blocks: a BlockHeader and the bytes of its value, each at a multiple of
+// kBlockAlign.
+//
 // Single writer: every word of a segment is written by the process that created it, and by nobody else. What belongs to
 // a lane but is written by its reader (the head) stands in the reader's own segment, at the same lane index.
 // Fields share a line only with fields that the same side writes at the same pace.
@@ -24,13 +27,15 @@ inline constexpr uint32_t kLineBytes = 128;
 inline constexpr uint32_t kMagic = 0x43504941;  // "AIPC"
 inline constexpr uint32_t kLayoutVersion = 1;
 inline constexpr uint32_t kLanesMax = 256;
+/// Blocks of an arena begin at a cache line of their own.
+inline constexpr uint32_t kBlockAlign = 64;
 inline constexpr uint32_t kRingBytesMin = 1024;
 inline constexpr uint32_t kRingBytesMax = 1u << 30;
 
 using Word = std::atomic<uint32_t>;
 static_assert(Word::is_always_lock_free && sizeof(Word) == 4, "must work between processes");
 
-enum class SegmentKind : uint32_t { kSession = 1, kChannel = 2, kRecorder = 3 };
+enum class SegmentKind : uint32_t { kSession = 1, kChannel = 2, kRecorder = 3, kArena = 4 };
 
 struct alignas(kLineBytes) SegmentHeader {
   uint32_t magic;
@@ -67,6 +72,17 @@ struct alignas(kLineBytes) HeadLine {
   Word head;
 };
 
+/// In front of each block of an arena, written by the owner, so that a reader can tell a stale or false reference. The
+/// owner itself never reads it: its book-keeping is in its private memory.
+struct alignas(kBlockAlign) BlockHeader {
+  /// New for each use of the memory; 0 when the block is free.
+  uint32_t generation;
+  /// Where the value begins, counted from the end of this header, and how long it is.
+  uint32_t start;
+  uint32_t bytes;
+};
+
+static_assert(sizeof(BlockHeader) == kBlockAlign);
 static_assert(sizeof(SegmentHeader) == kLineBytes && sizeof(ParkLine) == kLineBytes);
 static_assert(sizeof(PulseLine) == kLineBytes && sizeof(TailLine) == kLineBytes && sizeof(HeadLine) == kLineBytes);
 
@@ -112,7 +128,8 @@ constexpr uint32_t LayoutHash() {
         kParkOffset, kPulseOffset, static_cast<uint32_t>(offsetof(PulseLine, stalled_ms)), kLanesOffset, kLaneStride,
         static_cast<uint32_t>(offsetof(TailLine, want)), static_cast<uint32_t>(offsetof(TailLine, capacity)),
         static_cast<uint32_t>(offsetof(TailLine, offset)), kHeadLineOffset, static_cast<uint32_t>(sizeof(RecordHeader)),
-        kRecordAlign, kWrapKind})
+        kRecordAlign, kWrapKind, kBlockAlign, static_cast<uint32_t>(offsetof(BlockHeader, generation)),
+        static_cast<uint32_t>(offsetof(BlockHeader, start)), static_cast<uint32_t>(offsetof(BlockHeader, bytes))})
     hash = internal::Fold(hash, value);
   // A byte order of its own gives a hash of its own.
   return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? hash : ~hash;

@@ -55,6 +55,26 @@ Status CreateSegment(SegmentKind kind, const std::vector<uint32_t>& capacities, 
   return Status::Ok();
 }
 
+Status CreateArenaSegment(uint64_t bytes, Fd* lent, Mapping* mapping) {
+  // Offsets are 32-bit, and so is the largest buffer of JavaScript.
+  if (bytes > UINT32_MAX - PageBytes() || bytes <= kLineBytes) return Status::Of(Code::kTooLarge, "segment size");
+  const uint64_t whole = RoundUp(bytes, PageBytes());
+  Fd owned;
+  Fd reading;
+  Mapping mapped;
+  if (Status status = CreateMemory("actor-ipc-arena", whole, Access::kShared, &owned, &mapped); !status.ok())
+    return status;
+  if (Status status = OpenForReading(owned.get(), &reading); !status.ok()) return status;
+  auto* header = new (mapped.base()) SegmentHeader{};
+  header->kind = static_cast<uint32_t>(SegmentKind::kArena);
+  header->bytes = whole;
+  header->layout_hash = LayoutHash();
+  header->magic = kMagic;
+  *lent = std::move(reading);
+  *mapping = std::move(mapped);
+  return Status::Ok();
+}
+
 Status AttachSegment(int file, uint64_t bytes, uint64_t bytes_max, SegmentKind kind, Mapping* mapping,
                      std::vector<RingPlace>* rings) {
   Mapping mapped;

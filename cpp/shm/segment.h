@@ -38,6 +38,11 @@ Status CreateSegment(SegmentKind kind, const std::vector<uint32_t>& capacities, 
 Status AttachSegment(int file, uint64_t bytes, uint64_t bytes_max, SegmentKind kind, Mapping* mapping,
                      std::vector<RingPlace>* rings);
 
+/// Creates one segment of an arena: `bytes` (rounded up to whole pages) of blocks and a header, in memory whose pages can
+/// be given back. `lent` is a descriptor that can only be mapped to read; no other one is left.
+/// Errors: kTooLarge (4 GiB, or no room for a block), kSystem.
+Status CreateArenaSegment(uint64_t bytes, Fd* lent, Mapping* mapping);
+
 inline ParkLine* ParkOf(uint8_t* base) { return reinterpret_cast<ParkLine*>(base + kLineBytes); }
 inline TailLine* TailOf(uint8_t* base, uint32_t lane) {
   return reinterpret_cast<TailLine*>(base + kLanesOffset + lane * kLaneStride);

@@ -151,6 +151,39 @@ TEST_SUITE("segment") {
     CHECK(Attach(segment, &attached, SegmentKind::kChannel).ok());
   }
 
+  TEST_CASE("a segment of an arena is read through a descriptor that can't be written, and gives pages back") {
+    Fd lent;
+    Mapping own;
+    REQUIRE(CreateArenaSegment(100'000, &lent, &own).ok());
+    CHECK(own.bytes() % PageBytes() == 0);
+    CHECK(::mmap(nullptr, own.bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, lent.get(), 0) == MAP_FAILED);
+    Mapping read;
+    std::vector<RingPlace> rings;
+    REQUIRE(AttachSegment(lent.get(), own.bytes(), own.bytes(), SegmentKind::kArena, &read, &rings).ok());
+    CHECK(rings.empty());
+    own.base()[5000] = 7;
+    CHECK(read.base()[5000] == 7);
+    // Only whole pages go.
+    REQUIRE(GivePagesBack(own, 4097, PageBytes()).ok());
+    CHECK(read.base()[5000] == 7);
+    REQUIRE(GivePagesBack(own, PageBytes(), own.bytes() - PageBytes()).ok());
+    CHECK(read.base()[5000] == 0);
+    CHECK(AttachSegment(lent.get(), own.bytes(), own.bytes(), SegmentKind::kArena, &read, &rings).ok());
+    CHECK(AttachSegment(lent.get(), own.bytes(), own.bytes(), SegmentKind::kSession, &read, &rings).code() ==
+          Code::kBadLayout);
+    CHECK(GivePagesBack(own, own.bytes() + 1, 0).code() == Code::kTooLarge);
+    CHECK(GivePagesBack(own, 1, own.bytes()).code() == Code::kTooLarge);
+    CHECK(GivePagesBack(read, 0, own.bytes()).code() == Code::kTooLarge);
+  }
+
+  TEST_CASE("a segment of an arena has room for a block and offsets of 32 bits") {
+    for (const uint64_t bytes : {uint64_t{0}, uint64_t{kLineBytes}, uint64_t{1} << 32, UINT64_MAX}) {
+      Fd lent;
+      Mapping own;
+      CHECK(CreateArenaSegment(bytes, &lent, &own).code() == Code::kTooLarge);
+    }
+  }
+
   TEST_CASE("attaching refuses memory that was never formatted") {
     Fd file;
     Mapping own;

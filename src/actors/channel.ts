@@ -5,6 +5,7 @@ import type { Address } from '../names.ts';
 import type { ChannelOptions } from '../spec/universe.ts';
 import { ChannelEnd } from '../transport/channel-end.ts';
 import type { Link } from '../transport/link.ts';
+import type { SessionMemory } from '../transport/session-memory.ts';
 import { Handles, type Host, type Hosted } from './hosting.ts';
 
 export interface RunningChannel {
@@ -18,6 +19,7 @@ interface Settings {
   readonly options: ChannelOptions;
   readonly link: Link;
   readonly lane: number;
+  readonly memory: SessionMemory | undefined;
   readonly drainTimeoutMs: number;
   readonly onReport: (report: ChannelReport) => void;
   readonly onBroken: (why: string) => void;
@@ -56,11 +58,12 @@ const channelLogic = channelMachine.provide({
 });
 
 export function startChannel(host: Host, settings: Settings): RunningChannel {
-  const { address, name, options, link, lane, drainTimeoutMs } = settings;
-  const end = new ChannelEnd(name, options, link, lane, {
+  const { address, name, options, link, lane, memory, drainTimeoutMs } = settings;
+  const observer = {
     peerEnded: () => hosted.post({ type: 'peer.ended' }),
     broken: settings.onBroken,
-  });
+  };
+  const end = new ChannelEnd(name, options, link, lane, observer, memory);
   const hosted: Hosted<typeof channelMachine> = host.start(channelLogic, {
     address,
     input: { name, drainTimeoutMs },

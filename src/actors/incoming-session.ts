@@ -33,6 +33,7 @@ export interface AcceptedLogin {
   readonly socket: PacketSocket;
   readonly link: Link;
   readonly peer: Peer;
+  readonly startTicks: number;
   readonly token: string;
 }
 
@@ -196,11 +197,12 @@ function sendAccepted(live: Live, hello: Hello): void {
 
 function acceptedBy(live: Live, end: IncomingSessionOutput): AcceptedLogin | undefined {
   if (end.how !== 'accepted') return undefined;
-  const { client, metadata } = end.hello;
+  const { client, metadata, startTicks } = end.hello;
   return {
     socket: live.socket,
     link: live.link!,
     token: live.token,
+    startTicks,
     peer: { app: client, ...end.peer, metadata },
   };
 }

@@ -4,6 +4,7 @@ import { type ErrorData, IpcError } from '../errors.ts';
 import type { Hello, VersionRange } from '../machines/login.ts';
 import { type ChannelOptions, channelOptionKeys, type UniverseExtract } from '../spec/universe.ts';
 import { type Frame, mapOf, metadataOf, textOf, wholeOf } from '../transport/frame.ts';
+import type { SegmentOffer } from '../transport/session-memory.ts';
 
 export function helloFrame(hello: Hello): Frame {
   return { t: 'hello', ...hello };
@@ -66,12 +67,32 @@ export function parseGoodbye(frame: Frame): string {
   return textOf(frame, 'reason', 1000);
 }
 
+/** A segment that the sender may lend from; its descriptor comes with the frame. */
+export function memoryFrame(offer: SegmentOffer): Frame {
+  return { t: 'memory', ...offer };
+}
+
+export function parseMemory(frame: Frame): SegmentOffer {
+  const scope = textOf(frame, 'scope', 16);
+  if (scope !== 'session' && scope !== 'shared') throw new Error(`frame memory: scope is ${scope}`);
+  return { number: wholeOf(frame, 'number'), scope, bytes: wholeOf(frame, 'bytes') };
+}
+
 function rangeOf(frame: Frame): VersionRange {
   const range = frame.versions;
   const valid =
     Array.isArray(range) && range.length === 2 && range.every((version) => Number.isSafeInteger(version));
   if (!valid) throw new Error(`frame ${frame.t}: versions is no range`);
   return range as unknown as VersionRange;
+}
+
+/** The limits of the session's memory, where the universe has some. */
+function memoryIn({ t }: Frame, universe: Record<string, unknown>): Partial<UniverseExtract> {
+  const { arenaBytes, sharedBytes } = universe;
+  return {
+    ...(arenaBytes !== undefined && { arenaBytes: wholeOf({ t, arenaBytes }, 'arenaBytes') }),
+    ...(sharedBytes !== undefined && { sharedBytes: wholeOf({ t, sharedBytes }, 'sharedBytes') }),
+  };
 }
 
 function extractIn(frame: Frame): UniverseExtract {
@@ -86,5 +107,6 @@ function extractIn(frame: Frame): UniverseExtract {
   return {
     universe: textOf({ t: frame.t, universe: universe.universe }, 'universe', 64),
     channels: channels as Record<string, ChannelOptions & Record<string, unknown>>,
+    ...memoryIn(frame, universe),
   };
 }

@@ -1,10 +1,11 @@
 // Session: the session machine with a real socket, shared memory and channels, and the object through which a program uses
 // the session.
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { IpcError, messageOf } from '../errors.ts';
 import { protocolVersions } from '../machines/login.ts';
 import { type SessionReport, sessionMachine } from '../machines/session.ts';
 import { type Address, addressOf } from '../names.ts';
+import type { Arena } from '../spec/memory.ts';
 import type { HoseReason, Peer, Side } from '../spec/session.ts';
 import { type AppSpec, extractOf } from '../spec/universe.ts';
 import type { ChannelEnd } from '../transport/channel-end.ts';
@@ -12,14 +13,23 @@ import type { Frame } from '../transport/frame.ts';
 import { Link } from '../transport/link.ts';
 import { type Credentials, native, nativeCode, type SocketEnd } from '../transport/native.ts';
 import { closeAll, PacketSocket, takeFds } from '../transport/packet-socket.ts';
+import {
+  type MemoryLimits,
+  releaseRingBytes,
+  type SegmentOffer,
+  SessionMemory,
+} from '../transport/session-memory.ts';
+import { ValueArena } from '../transport/value-arena.ts';
 import { type RunningChannel, startChannel } from './channel.ts';
 import { Handles, type Host, type Hosted } from './hosting.ts';
 import {
   type Accepted,
   goodbyeFrame,
   helloFrame,
+  memoryFrame,
   parseAccepted,
   parseGoodbye,
+  parseMemory,
   parseRejected,
   readyFrame,
 } from './session-frame.ts';
@@ -55,6 +65,8 @@ export interface AcceptedOptions extends SessionOptions {
   readonly socket: PacketSocket;
   readonly link: Link;
   readonly peer: Peer;
+  /** When the peer's process started. */
+  readonly startTicks: number;
   readonly token: string;
 }
 
@@ -88,9 +100,20 @@ export class LiveSession {
     this.#live.hosted!.post({ type: 'close', reason });
   }
 
+  /** Our arena of this session. @throws {IpcError} ERR_NO_ARENA. */
+  get arena(): Arena {
+    const { arena, options } = this.#live;
+    if (!arena || options.server.arenaBytes === 0)
+      throw IpcError.of('ERR_NO_ARENA', `the session with ${this.peer.app}`, 'arenaBytes');
+    return arena;
+  }
+
   /** Lets messages come: whoever takes them is there now. */
   listen(): void {
-    this.#live.link?.start(this.#live.channels.map(({ end }) => end));
+    const { link, memory, channels } = this.#live;
+    const ends = channels.map(({ end }) => end);
+    // Memory first: those who wait for some find what has come back.
+    link?.start(memory ? [memory, ...ends] : ends);
   }
 
   /** Messages per channel that the peer never took. */
@@ -112,6 +135,9 @@ interface Live {
   socket: PacketSocket | undefined;
   link: Link | undefined;
   peer: Peer | undefined;
+  startTicks: number;
+  memory: SessionMemory | undefined;
+  arena: Arena | undefined;
   token: string;
   readonly ends: Record<string, ChannelEnd>;
   readonly channels: RunningChannel[];
@@ -153,9 +179,10 @@ export function acceptSession(host: Host, options: AcceptedOptions): RunningSess
     socket: options.socket,
     link: options.link,
     peer: options.peer,
+    startTicks: options.startTicks,
     token: options.token,
   };
-  makeChannels(live);
+  makeChannels(live, 'server');
   const running = start(live, 'server', options.peer.app);
   options.socket.listen({
     frame: (frame, fds) => onOpenFrame(live, frame, fds),
@@ -169,9 +196,23 @@ export function newToken(): string {
   return randomBytes(16).toString('hex');
 }
 
-/** One lane per channel, in the order of the description. */
+/** One lane per channel, in the order of the description; then one for releases, where memory is lent. */
 export function laneCapacities(server: AppSpec): number[] {
-  return Object.values(server.channels).map(({ capacityBytes }) => capacityBytes);
+  const capacities = Object.values(server.channels).map(({ capacityBytes }) => capacityBytes);
+  const limits = memoryLimits(server);
+  return limits ? [...capacities, releaseRingBytes(limits.slots)] : capacities;
+}
+
+/** What the sides of a session with this app may lend each other; undefined if nothing. */
+function memoryLimits({ arenaBytes, sharedBytes, channels }: AppSpec): MemoryLimits | undefined {
+  if (arenaBytes + sharedBytes === 0) return undefined;
+  const specs = Object.values(channels);
+  return {
+    arenaBytes,
+    sharedBytes,
+    slots: specs.reduce((slots, { maxLoans }) => slots + maxLoans, 0),
+    messageBytesMax: Math.max(0, ...specs.map(({ maxMessageBytes }) => maxMessageBytes)),
+  };
 }
 
 function newLive(host: Host, options: SessionOptions): Live {
@@ -182,6 +223,9 @@ function newLive(host: Host, options: SessionOptions): Live {
     socket: undefined,
     link: undefined,
     peer: undefined,
+    startTicks: 0,
+    memory: undefined,
+    arena: undefined,
     token: '',
     ends: {},
     channels: [],
@@ -301,6 +345,7 @@ function onAccepted(
     channels: Object.keys(server.channels),
   });
   live.token = accepted.token;
+  live.startTicks = accepted.startTicks;
   live.peer = {
     app: server.name,
     pid: sender.pid,
@@ -308,7 +353,7 @@ function onAccepted(
     gid: sender.gid,
     metadata: accepted.metadata,
   };
-  makeChannels(live);
+  makeChannels(live, 'client');
   live.socket!.listen({
     frame: (frame, fds) => onOpenFrame(live, frame, fds),
     ended: (end, why) => onSocketEnd(live, end, why),
@@ -331,8 +376,9 @@ function checkServer(server: AppSpec, accepted: Accepted, sender: Credentials): 
     throw IpcError.of('ERR_CREDENTIALS', server.name, `it runs as gid ${sender.gid}, but must be ${gid}`);
 }
 
-function makeChannels(live: Live): void {
+function makeChannels(live: Live, side: Side): void {
   const { host, options } = live;
+  makeMemory(live, side);
   Object.entries(options.server.channels).forEach(([name, spec], lane) => {
     const running = startChannel(host, {
       address: addressOf(options.address, name),
@@ -340,6 +386,7 @@ function makeChannels(live: Live): void {
       options: spec,
       link: live.link!,
       lane,
+      memory: live.memory,
       drainTimeoutMs: options.limits.closeTimeoutMs,
       onReport: (report) => live.hosted!.post(report),
       onBroken: (why) => live.hosted!.post({ type: 'protocol.violated', why }),
@@ -350,6 +397,24 @@ function makeChannels(live: Live): void {
   });
 }
 
+function makeMemory(live: Live, side: Side): void {
+  const { server } = live.options;
+  const limits = memoryLimits(server);
+  if (!limits) return;
+  const other: Side = side === 'server' ? 'client' : 'server';
+  const scopes = { own: scopeOf(live.token, side), peer: scopeOf(live.token, other) };
+  live.memory = new SessionMemory(live.link!, Object.keys(server.channels).length, limits, scopes, {
+    offer: (segment, fd) => live.socket!.send(memoryFrame(segment), [fd]),
+    broken: (why) => live.hosted!.post({ type: 'protocol.violated', why }),
+  });
+  live.arena = new ValueArena(live.memory.arena);
+}
+
+/** A number that tells one direction of one session from all others, as far as accidents go. */
+function scopeOf(token: string, side: Side): number {
+  return createHash('sha1').update(`${token} ${side}`).digest().readUInt32LE();
+}
+
 function openChannels(live: Live): void {
   for (const { hosted } of live.channels) hosted.post({ type: 'open' });
 }
@@ -357,9 +422,24 @@ function openChannels(live: Live): void {
 // ---- open
 
 function onOpenFrame(live: Live, frame: Frame, fds: number[]): void {
+  if (frame.t === 'memory' && live.memory) {
+    const [fd] = takeFds(fds, 1, 'memory') as [number];
+    return receiveMemory(live.memory, frame, fd);
+  }
   closeAll(fds);
   if (frame.t !== 'goodbye') throw new Error(`a frame of unknown type ${frame.t}`);
   goodbye(live, frame);
+}
+
+function receiveMemory(memory: SessionMemory, frame: Frame, fd: number): void {
+  let offer: SegmentOffer;
+  try {
+    offer = parseMemory(frame);
+  } catch (error) {
+    closeAll([fd]);
+    throw error;
+  }
+  memory.receive(offer, fd);
 }
 
 function goodbye(live: Live, frame: Frame): void {
@@ -389,6 +469,8 @@ function tearDown(live: Live): void {
     hosted.stop();
   }
   live.channels.length = 0;
+  live.memory?.finish(live.error ?? IpcError.of('ERR_SESSION_CLOSED', live.options.server.name));
+  live.memory?.close(live.peer && { pid: live.peer.pid, startTicks: live.startTicks });
   live.link?.close();
   live.socket?.close();
   live.link = undefined;

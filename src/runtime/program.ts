@@ -12,6 +12,7 @@ import { FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { native, requireKernel } from '../transport/native.ts';
 import { appSocketPath, type Claim, claimApp, ensureRunDirectory } from '../transport/run-directory.ts';
+import { SharedArena } from '../transport/value-arena.ts';
 import { Host } from './host.ts';
 import { createLog } from './log.ts';
 import { defaultRunDirectory } from './place.ts';
@@ -54,6 +55,11 @@ export interface RuntimeOptions {
   readonly recorder?: FlightRecorder;
 }
 
+export interface ArenaOptions {
+  /** The most that its values may take, 256 KiB and more; memory is taken as it is needed. */
+  bytes: number;
+}
+
 /** The actors of one process, and its place among others. */
 export class Runtime {
   readonly host: Host;
@@ -61,6 +67,7 @@ export class Runtime {
   readonly #root: RootLink | undefined;
   readonly #recorder: FlightRecorder;
   readonly #parts = new Set<Participation>();
+  readonly #arenas: SharedArena[] = [];
   #stopping: Promise<void> | undefined;
 
   /** @throws {IpcError} ERR_ADDON_MISSING, ERR_KERNEL_UNSUPPORTED, ERR_RUN_DIRECTORY. */
@@ -148,6 +155,17 @@ export class Runtime {
     return part;
   }
 
+  /**
+   * Makes an arena whose values can be lent in every session of this process, as far as `sharedBytes` of its app allows.
+   * It lives until it is closed, or this runtime is stopped.
+   */
+  createArena({ bytes }: ArenaOptions): SharedArena {
+    this.#refuseIfStopping('an arena');
+    const arena = new SharedArena(bytes);
+    this.#arenas.push(arena);
+    return arena;
+  }
+
   /** Reports the named state of this process to its supervisor; without one, nobody asks. */
   reportState(state: string): void {
     if (!isStatePath(state)) throw new TypeError(`${state} is no state: names joined by dots are`);
@@ -159,6 +177,7 @@ export class Runtime {
   stop(): Promise<void> {
     this.#stopping ??= (async () => {
       for (const part of [...this.#parts].reverse()) await part.stop();
+      for (const arena of this.#arenas) arena.close();
       this.#recorder.close();
     })();
     return this.#stopping;
@@ -268,6 +287,11 @@ export async function serve(...parameters: Parameters<Runtime['serve']>): Promis
 /** As `Runtime.connect`, by the runtime of this process. */
 export async function connect(...parameters: Parameters<Runtime['connect']>): Promise<Participation> {
   return currentRuntime().connect(...parameters);
+}
+
+/** As `Runtime.createArena`, by the runtime of this process. */
+export function createArena(options: ArenaOptions): SharedArena {
+  return currentRuntime().createArena(options);
 }
 
 /** As `Runtime.reportState`, by the runtime of this process. */

@@ -1,6 +1,10 @@
 // What a session and its channels look like to those who use them, with the types that flow from a universe.
 import type { IpcError } from '../errors.ts';
+import type { Arena, Borrowed, Handle, InPlaceCodec, Loan, SharedValue } from './memory.ts';
 import type { AppSpec, ChannelSpec, ChannelTypes } from './universe.ts';
+import type { WaitOptions } from './waiting.ts';
+
+export type { WaitOptions } from './waiting.ts';
 
 /** Which side of a session a program is on. Once the session is open, both can do the same. */
 export type Side = 'server' | 'client';
@@ -12,11 +16,9 @@ type RequestsOf<T> = T extends { requests: infer R extends Record<string, readon
   ? R
   : Record<never, never>;
 
-export interface WaitOptions {
-  /** Give up after this many milliseconds with ERR_TIMEOUT. Default: wait as long as the channel lives. */
-  timeoutMs?: number;
-  /** Gives up with `signal.reason`. */
-  signal?: AbortSignal;
+export interface BorrowOptions {
+  /** Lends the message's memory instead of copying it; for channels whose codec is `bytes`. */
+  borrow: true;
 }
 
 /** Counters of one end of a channel. All count messages, requests and replies alike. */
@@ -29,6 +31,10 @@ export interface ChannelStats {
   readonly full: number;
   /** Bytes in our ring that the peer has not taken. */
   readonly unreadBytes: number;
+  /** Loans in hand or with the peer, messages in the arena that it has not given back among them. */
+  readonly loans: number;
+  /** Borrows in hand. */
+  readonly borrows: number;
 }
 
 type Requests = Record<string, readonly [unknown, unknown]>;
@@ -58,11 +64,48 @@ export interface Channel<Out = unknown, In = unknown, R extends Requests = Reque
   /** The next message, or undefined if none is there. Throws once the channel is closed or hosed and empty. */
   tryReceive(): In | undefined;
 
+  /**
+   * The same, without a copy where the message stands in the peer's arena.
+   * @throws {IpcError} ERR_BORROW_LIMIT, ERR_CHANNEL_CODEC.
+   */
+  tryReceive(options: BorrowOptions): Borrowed<In> | undefined;
+
   /** The next message. @throws {IpcError} ERR_CHANNEL_CLOSED, ERR_CHANNEL_HOSED, ERR_TIMEOUT, ERR_CHANNEL_BUSY. */
   receive(options?: WaitOptions): Promise<In>;
+  /** The same, as a borrow. @throws {IpcError} those of both. */
+  receive(options: WaitOptions & BorrowOptions): Promise<Borrowed<In>>;
+
+  /**
+   * The next message, copied into memory of the caller.
+   * @returns its length in bytes.
+   * @throws {IpcError} those of receive, ERR_MESSAGE_TOO_LARGE (the message stays the next one), ERR_CHANNEL_CODEC.
+   */
+  receiveInto(memory: Uint8Array, options?: WaitOptions): Promise<number>;
 
   /** Receives all messages of a turn at once; the fastest way. @returns a function that ends it. */
   onBatch(handler: (messages: In[]) => void): () => void;
+  /** The same with borrows, at most `maxBorrows` at once: what is not released is waited for. */
+  onBatch(handler: (messages: Borrowed<In>[]) => void, options: BorrowOptions): () => void;
+
+  /**
+   * Memory for one message of `bytes` bytes, to be written in place and sent without a copy.
+   * @throws {IpcError} ERR_ARENA_FULL, ERR_LOAN_LIMIT, ERR_NO_ARENA, ERR_CHANNEL_CODEC, ERR_MESSAGE_TOO_LARGE.
+   */
+  loan(bytes: number): Loan;
+
+  /**
+   * Lends a value of the session's arena or of a shared one to the peer: the handle goes into any message of this session.
+   * Counts as a loan of this channel until the peer has borrowed and released it.
+   * @throws {IpcError} ERR_LOAN_FOREIGN, ERR_LOAN_LIMIT, ERR_NO_ARENA, ERR_ARENA_FULL (sharedBytes), ERR_MEMORY_RETURNED.
+   */
+  lend<T>(value: SharedValue<T>): Handle<T>;
+
+  /**
+   * Borrows what the peer has lent, to be read in place. A second time while the first is held is fine; after the last
+   * release the handle is used up.
+   * @throws {IpcError} ERR_HANDLE_INVALID, ERR_BORROW_LIMIT, ERR_NO_ARENA, ERR_TIMEOUT.
+   */
+  borrow<T>(handle: Handle<T>, codec: InPlaceCodec<T, never>, options?: WaitOptions): Promise<Borrowed<T>>;
 
   /** Ends when the channel is closed, throws when it is hosed. */
   [Symbol.asyncIterator](): AsyncIterator<In, void>;
@@ -112,6 +155,8 @@ export interface Session<A extends AppSpec = AppSpec, S extends Side = Side> {
   readonly peer: Peer;
   /** The same at both ends, different for each session. */
   readonly token: string;
+  /** Our arena of this session. @throws {IpcError} ERR_NO_ARENA. */
+  readonly arena: Arena;
   readonly channels: { readonly [K in keyof A['channels']]: ChannelFor<A['channels'][K], S> };
   /** Flushes what was accepted, says goodbye and ends. The user's machine gets `session.closed`. */
   close(reason?: string): void;

@@ -15,18 +15,46 @@ export interface ChannelOptions {
   readonly codec: 'msgpack' | 'bytes';
   /** Size of the ring of each direction: a power of two from 1 KiB to 1 GiB. */
   readonly capacityBytes: number;
-  /** The largest encoded message; at most half of the ring. */
+  /**
+   * The largest encoded message. Default: half of the ring less 8. More than that needs an app with `arenaBytes`: messages
+   * above a quarter of the ring then stand in the session's arena.
+   */
   readonly maxMessageBytes: number;
   /** When a ring is full: `block` lets `send` wait, `drop-newest` drops and counts the message. */
   readonly overflow: 'block' | 'drop-newest';
+  /** What each side may have lent on this channel at once, with messages in the arena: 1 to 65,536. */
+  readonly maxLoans: number;
+  /** What each side may have borrowed from this channel at once: 1 to 65,536. */
+  readonly maxBorrows: number;
 }
 
-export const channelOptionKeys = ['codec', 'capacityBytes', 'maxMessageBytes', 'overflow'] as const;
+export const channelOptionKeys = [
+  'codec',
+  'capacityBytes',
+  'maxMessageBytes',
+  'overflow',
+  'maxLoans',
+  'maxBorrows',
+] as const;
 
 /** 256 KiB hold some two thousand messages of a hundred bytes: enough for a reader that is late by a few milliseconds. */
-export const channelDefaults = { codec: 'msgpack', capacityBytes: 256 * 1024, overflow: 'block' } as const;
+export const channelDefaults = {
+  codec: 'msgpack',
+  capacityBytes: 256 * 1024,
+  overflow: 'block',
+  maxLoans: 256,
+  maxBorrows: 256,
+} as const;
 
-/** A ring's largest record is half of it, so that it fits an empty ring wherever the positions stand. */
+const holdsMax = 65_536;
+/** What one side may have lent in one session at once: the releases of all of them must fit their ring. */
+const slotsMax = 2 ** 20;
+/** An arena's own needs: headers, and rounding up to pages of any machine. */
+const arenaOverheadBytes = 131_072;
+/** A message is one stretch of memory, and so is the largest segment of an arena. */
+const messageBytesMax = 2 ** 31;
+const memoryBytesMax = 2 ** 40;
+
 const recordHeaderBytes = 8;
 
 declare const carried: unique symbol;
@@ -52,20 +80,29 @@ export function channel<T extends ChannelTypes>(options: Partial<ChannelOptions>
       'channel()',
       `capacityBytes is ${capacityBytes}; it must be a power of two from 1024 to 2^30`,
     );
-  const largest = capacityBytes / 2 - recordHeaderBytes;
-  const maxMessageBytes = options.maxMessageBytes ?? largest;
-  if (!Number.isInteger(maxMessageBytes) || maxMessageBytes < 1 || maxMessageBytes > largest)
-    throw invalid(
-      'channel()',
-      `maxMessageBytes is ${maxMessageBytes}; a ring of ${capacityBytes} bytes allows 1 to ${largest}`,
-    );
+  const maxMessageBytes = options.maxMessageBytes ?? inRingBytesMax(capacityBytes);
+  if (!isWhole(maxMessageBytes, messageBytesMax))
+    throw invalid('channel()', `maxMessageBytes is ${maxMessageBytes}; it must be 1 to ${messageBytesMax}`);
   const codec = options.codec ?? channelDefaults.codec;
   if (codec !== 'msgpack' && codec !== 'bytes')
     throw invalid('channel()', `codec is ${codec}; it must be "msgpack" or "bytes"`);
   const overflow = options.overflow ?? channelDefaults.overflow;
   if (overflow !== 'block' && overflow !== 'drop-newest')
     throw invalid('channel()', `overflow is ${overflow}; it must be "block" or "drop-newest"`);
-  return { codec, capacityBytes, maxMessageBytes, overflow };
+  const { maxLoans = channelDefaults.maxLoans, maxBorrows = channelDefaults.maxBorrows } = options;
+  for (const [key, value] of Object.entries({ maxLoans, maxBorrows }))
+    if (!isWhole(value, holdsMax))
+      throw invalid('channel()', `${key} is ${value}; it must be 1 to ${holdsMax}`);
+  return { codec, capacityBytes, maxMessageBytes, overflow, maxLoans, maxBorrows };
+}
+
+/** A ring's largest record is half of it, so that it fits an empty ring wherever the positions stand. */
+export function inRingBytesMax(capacityBytes: number): number {
+  return capacityBytes / 2 - recordHeaderBytes;
+}
+
+function isWhole(value: number, max: number): boolean {
+  return Number.isInteger(value) && value >= 1 && value <= max;
 }
 
 /** What is written about one app in `defineUniverse`. */
@@ -77,6 +114,13 @@ export interface AppInput<Names extends string = string> {
   /** The user that this app runs as; default: the user of the process that checks. */
   readonly uid?: number;
   readonly gid?: number;
+  /**
+   * The memory that each side of a session with this app may fill with loans, large messages and values: 256 KiB and more.
+   * It is taken as it is needed. Default 0: there is none.
+   */
+  readonly arenaBytes?: number;
+  /** The memory of shared arenas that each side of such a session may show the other. Default 0. */
+  readonly sharedBytes?: number;
 }
 
 /** The user and group that an app runs as, where they are not those of its peer. */
@@ -93,6 +137,8 @@ export interface AppSpec<Channels extends Record<string, ChannelSpec> = Record<s
   readonly channels: Channels;
   readonly uid: number | undefined;
   readonly gid: number | undefined;
+  readonly arenaBytes: number;
+  readonly sharedBytes: number;
   /** All apps of the universe, and who they run as. */
   readonly apps: Readonly<Record<string, Identity>>;
 }
@@ -123,6 +169,8 @@ export function defineUniverse<const A extends { [K in keyof A]: AppInput<keyof 
       allow: input.allow ?? [],
       channels: input.channels ?? {},
       ...identity,
+      arenaBytes: input.arenaBytes ?? 0,
+      sharedBytes: input.sharedBytes ?? 0,
       apps: identities,
     });
   }
@@ -132,7 +180,7 @@ export function defineUniverse<const A extends { [K in keyof A]: AppInput<keyof 
 function checkApp(universe: string, name: string, input: AppInput, names: string[]): void {
   const fail = (why: string) => invalid(universe, `app ${name}: ${why}`);
   if (!isName(name)) throw fail(nameRule);
-  const known = ['allow', 'channels', 'uid', 'gid'];
+  const known = ['allow', 'channels', 'uid', 'gid', 'arenaBytes', 'sharedBytes'];
   for (const key of Object.keys(input)) if (!known.includes(key)) throw fail(unknownKey(key, known));
   for (const allowed of input.allow ?? [])
     if (!names.includes(allowed))
@@ -142,25 +190,61 @@ function checkApp(universe: string, name: string, input: AppInput, names: string
     if (typeof spec?.capacityBytes !== 'number')
       throw fail(`channel ${channelName} must be made by channel()`);
   }
+  checkMemory(input, fail);
+}
+
+function checkMemory(
+  { arenaBytes = 0, sharedBytes = 0, channels = {} }: AppInput,
+  fail: (why: string) => IpcError,
+): void {
+  for (const [key, value] of Object.entries({ arenaBytes, sharedBytes }))
+    if (value !== 0 && !(isWhole(value, memoryBytesMax) && value >= 2 * arenaOverheadBytes))
+      throw fail(`${key} is ${value}; it must be 0, or ${2 * arenaOverheadBytes} to ${memoryBytesMax}`);
+  let slots = 0;
+  for (const [name, { capacityBytes, maxMessageBytes, maxLoans }] of Object.entries(channels)) {
+    slots += maxLoans;
+    const inRing = inRingBytesMax(capacityBytes);
+    const largest = Math.max(inRing, arenaBytes - arenaOverheadBytes);
+    if (maxMessageBytes > largest)
+      throw fail(
+        `channel ${name}: maxMessageBytes is ${maxMessageBytes}; a ring of ${capacityBytes} bytes and arenaBytes ${arenaBytes} allow 1 to ${largest}`,
+      );
+  }
+  if (slots > slotsMax) throw fail(`its channels have ${slots} maxLoans in all; ${slotsMax} are possible`);
 }
 
 /** What both sides of a session must agree on, as it travels in the log-in. */
 export interface UniverseExtract {
   readonly universe: string;
   readonly channels: Readonly<Record<string, ChannelOptions>>;
+  /** What each side may lend; left out where it is 0. */
+  readonly arenaBytes?: number;
+  readonly sharedBytes?: number;
 }
 
 export function extractOf(server: AppSpec): UniverseExtract {
   const channels: Record<string, ChannelOptions> = {};
-  for (const [name, { codec, capacityBytes, maxMessageBytes, overflow }] of Object.entries(server.channels))
-    channels[name] = { codec, capacityBytes, maxMessageBytes, overflow };
-  return { universe: server.universe, channels };
+  for (const [
+    name,
+    { codec, capacityBytes, maxMessageBytes, overflow, maxLoans, maxBorrows },
+  ] of Object.entries(server.channels))
+    channels[name] = { codec, capacityBytes, maxMessageBytes, overflow, maxLoans, maxBorrows };
+  const { universe, arenaBytes, sharedBytes } = server;
+  return {
+    universe,
+    channels,
+    ...(arenaBytes > 0 && { arenaBytes }),
+    ...(sharedBytes > 0 && { sharedBytes }),
+  };
 }
 
 /** The first thing in which two extracts differ, in words; undefined if both sides agree. */
 export function differenceOf(server: UniverseExtract, client: UniverseExtract): string | undefined {
   if (server.universe !== client.universe)
     return `the server is in universe ${server.universe}, the client in ${client.universe}`;
+  for (const key of ['arenaBytes', 'sharedBytes'] as const)
+    if ((server[key] ?? 0) !== (client[key] ?? 0))
+      return `${key} is ${server[key] ?? 0} at the server and ${client[key] ?? 0} at the client`;
   for (const name of Object.keys(server.channels))
     if (!Object.hasOwn(client.channels, name)) return `the client does not know channel ${name}`;
   for (const [name, theirs] of Object.entries(client.channels)) {

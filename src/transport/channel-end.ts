@@ -3,12 +3,15 @@
 //
 // Whether bytes may flow is decided elsewhere (src/machines/channel.ts) and told here by openForUse, drain and finish.
 import { IpcError } from '../errors.ts';
-import type { Channel, ChannelStats, WaitOptions } from '../spec/session.ts';
+import type { Borrowed, Handle, InPlaceCodec, Loan, SharedValue } from '../spec/memory.ts';
+import type { BorrowOptions, Channel, ChannelStats, WaitOptions } from '../spec/session.ts';
 import type { ChannelOptions } from '../spec/universe.ts';
 import type { Link, LinkMember } from './link.ts';
+import { ChannelLoan } from './loan.ts';
 import { Receiver } from './receiver.ts';
 import { Requests } from './requests.ts';
 import { Sender } from './sender.ts';
+import type { SessionMemory } from './session-memory.ts';
 
 /** What the channel's lifecycle learns from its lanes. */
 export interface ChannelObserver {
@@ -27,15 +30,24 @@ export class ChannelEnd implements Channel, LinkMember {
   readonly #sender: Sender;
   readonly #receiver: Receiver;
   readonly #requests: Requests;
+  readonly #memory: SessionMemory | undefined;
   #finished: IpcError | undefined;
 
-  constructor(name: string, options: ChannelOptions, link: Link, lane: number, observer: ChannelObserver) {
+  constructor(
+    name: string,
+    options: ChannelOptions,
+    link: Link,
+    lane: number,
+    observer: ChannelObserver,
+    memory?: SessionMemory,
+  ) {
     const { writer, reader } = link.lane(lane);
+    this.#memory = memory;
     this.name = name;
     this.tailBytes = reader.tailBytes;
-    this.#sender = new Sender(name, options, link, writer);
+    this.#sender = new Sender(name, options, link, writer, memory);
     this.#requests = new Requests(name, this.#sender);
-    this.#receiver = new Receiver(name, options.codec, link, reader, {
+    this.#receiver = new Receiver(name, options, link, reader, memory, {
       numbered: (kind, number, value) => this.#requests.receive(kind, number, value),
       looksAhead: () => this.#requests.expectsAny,
       peerEnded: () => observer.peerEnded(),
@@ -61,16 +73,59 @@ export class ChannelEnd implements Channel, LinkMember {
     return this.#finished ? Promise.reject(this.#finished) : this.#sender.flush(options);
   }
 
-  tryReceive(): unknown {
-    return this.#receiver.tryReceive();
+  tryReceive(): unknown;
+  tryReceive(options: BorrowOptions): Borrowed<unknown> | undefined;
+  tryReceive(options?: BorrowOptions): unknown {
+    return options?.borrow ? this.#receiver.tryBorrow() : this.#receiver.tryReceive();
   }
 
-  receive(options?: WaitOptions): Promise<unknown> {
-    return this.#receiver.receive(options);
+  receive(options?: WaitOptions): Promise<unknown>;
+  receive(options: WaitOptions & BorrowOptions): Promise<Borrowed<unknown>>;
+  receive(options?: WaitOptions & Partial<BorrowOptions>): Promise<unknown> {
+    return options?.borrow ? this.#receiver.receiveBorrow(options) : this.#receiver.receive(options);
   }
 
-  onBatch(handler: (messages: unknown[]) => void): () => void {
-    return this.#receiver.onBatch(handler);
+  async receiveInto(memory: Uint8Array, options?: WaitOptions): Promise<number> {
+    const borrow = await this.#receiver.receiveBorrow(options);
+    const { bytes } = borrow;
+    if (bytes.byteLength > memory.byteLength) {
+      this.#receiver.putBack(borrow);
+      throw IpcError.of('ERR_MESSAGE_TOO_LARGE', this.name, bytes.byteLength, memory.byteLength);
+    }
+    memory.set(bytes);
+    borrow.release();
+    return bytes.byteLength;
+  }
+
+  onBatch(handler: (messages: unknown[]) => void): () => void;
+  onBatch(handler: (messages: Borrowed<unknown>[]) => void, options: BorrowOptions): () => void;
+  onBatch(
+    handler: ((messages: unknown[]) => void) | ((messages: Borrowed<unknown>[]) => void),
+    options?: BorrowOptions,
+  ): () => void {
+    return this.#receiver.onBatch(handler as (messages: unknown[]) => void, options?.borrow ?? false);
+  }
+
+  loan(bytes: number): Loan {
+    if (!this.open) throw this.#refusal();
+    const refusal = () => (this.open ? undefined : this.#refusal());
+    return new ChannelLoan(this.name, this.#sender, this.#sender.loan(bytes), bytes, refusal);
+  }
+
+  lend<T>(value: SharedValue<T>): Handle<T> {
+    if (!this.open) throw this.#refusal();
+    return this.#sender.lend(this.#memory, value) as Handle<T>;
+  }
+
+  async borrow<T>(
+    handle: Handle<T>,
+    codec: InPlaceCodec<T, never>,
+    options?: WaitOptions,
+  ): Promise<Borrowed<T>> {
+    if (this.#finished) throw this.#finished;
+    if (!this.#memory)
+      throw IpcError.of('ERR_NO_ARENA', `borrowing on channel ${this.name}`, 'arenaBytes or sharedBytes');
+    return this.#receiver.borrowValue(this.#memory, handle, codec, options);
   }
 
   [Symbol.asyncIterator](): AsyncIterator<unknown, undefined> {
@@ -100,7 +155,8 @@ export class ChannelEnd implements Channel, LinkMember {
   stats(): ChannelStats {
     const { sent, dropped, full } = this.#sender;
     const unreadBytes = this.#finished ? 0 : this.#sender.unreadBytes;
-    return { sent, received: this.#receiver.received, dropped, full, unreadBytes };
+    const { received, borrows } = this.#receiver;
+    return { sent, received, dropped, full, unreadBytes, loans: this.#sender.loans, borrows };
   }
 
   /** Messages and requests become calls of `onMessage`, as the events of a machine need it. */

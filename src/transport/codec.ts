@@ -36,6 +36,9 @@ const reuseAndReset = 512 | 1024;
 const structuresMax = 32;
 const fieldsMax = 1024;
 
+/** A larger message gets a copy of its own, so that a channel does not keep the memory of its largest message for ever. */
+const scratchBytesMax = 1024 * 1024;
+
 interface Packed extends Uint8Array {
   start?: number;
   end?: number;
@@ -83,6 +86,7 @@ class MsgpackDecoder implements Decoder {
   decode(ring: Uint8Array, at: number, length: number): unknown {
     // msgpackr takes an end of 0 for none.
     if (length === 0) throw new RangeError('a message of no bytes is no msgpack');
+    if (length > scratchBytesMax) return this.#packr.unpack(Buffer.from(ring.subarray(at, at + length)));
     if (length > this.#scratch.length)
       this.#scratch = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(length)));
     this.#scratch.set(ring.subarray(at, at + length));

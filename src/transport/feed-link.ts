@@ -11,6 +11,8 @@ export const feedLane: ChannelOptions = {
   capacityBytes,
   maxMessageBytes: capacityBytes / 2 - 8,
   overflow: 'block',
+  maxLoans: 0,
+  maxBorrows: 0,
 };
 
 /** What one side hands to the other: its memory and its bell. */

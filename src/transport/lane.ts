@@ -103,6 +103,14 @@ export class LaneWriter {
     return true;
   }
 
+  /** Whether a record of that many bytes could be written now. */
+  hasRoom(length: number): boolean {
+    const total = (headerBytes + length + 7) & ~7;
+    const toEnd = this.capacity - (this.#tail & this.#mask);
+    const needed = total <= toEnd ? total : toEnd + total;
+    return this.capacity - ((this.#tail - this.#head) | 0) >= needed || this.#refresh(needed);
+  }
+
   /** SYNC record-visible: makes everything written so far visible to the reader in one store. */
   publish(): void {
     Atomics.store(this.#own, this.#tailAt, this.#tail);

@@ -5,7 +5,7 @@ import { LaneReader, LaneWriter } from './lane.ts';
 import { type NativeDoorbell, type NativeSegment, native } from './native.ts';
 
 /** As in cpp/shm/layout.h. */
-export const segmentKind = { session: 1, channel: 2, recorder: 3 } as const;
+export const segmentKind = { session: 1, channel: 2, recorder: 3, arena: 4 } as const;
 
 /** Awake for this long after the last message, if messages come that fast; 0 never spins. */
 export const spinDefaultUs = 20;

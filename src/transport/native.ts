@@ -18,6 +18,10 @@ export interface Layout {
   readonly recordHeaderBytes: number;
   readonly recordAlign: number;
   readonly wrapKind: number;
+  readonly blockAlign: number;
+  readonly blockGenerationOffset: number;
+  readonly blockStartOffset: number;
+  readonly blockBytesOffset: number;
   readonly ringBytesMin: number;
   readonly ringBytesMax: number;
   readonly lanesMax: number;
@@ -40,6 +44,8 @@ export interface NativeSegment {
   window(offset: number, bytes: number): ArrayBuffer;
   /** What the last word calls this memory, and the ring of each lane; nothing unless `installLastWord` was called before. */
   name(whole: string, lanes: string[]): void;
+  /** Gives the whole pages in that range back to the system; for segments of an arena. */
+  giveBack(offset: number, bytes: number): void;
   closeFile(): void;
   /** Detaches `buffer` and unmaps; closing twice is fine. */
   close(): void;
@@ -119,6 +125,8 @@ interface Native {
   readonly Segment: {
     new (kind: number, capacities: number[], firstPosition: number): NativeSegment;
     new (kind: number, fd: number, bytes: number, bytesMax: number): NativeSegment;
+    /** One of an arena; its `fd` can only be read. */
+    new (bytes: number): NativeSegment;
   };
   readonly Doorbell: new (segment: NativeSegment, spinUs: number) => NativeDoorbell;
   readonly Socket: { new (fd: number): NativeSocket; new (path: string): NativeSocket };

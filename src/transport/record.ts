@@ -15,4 +15,8 @@ export const recordKind = {
   structure: 7,
   /** Nothing follows in this direction. */
   end: 8,
+  /** A reference to a block of the sender's arena, which holds a message in the channel's codec. */
+  block: 9,
+  /** In the lane of releases: slot and generation of a loan that is given back. */
+  release: 10,
 } as const;

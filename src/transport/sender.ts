@@ -1,18 +1,21 @@
 // Sender: the sending direction of a channel. Encodes, writes into the lane, and keeps those who wait for room or for the
 // reader in order.
 import { IpcError, messageOf } from '../errors.ts';
+import type { Handle } from '../spec/memory.ts';
 import type { WaitOptions } from '../spec/session.ts';
 import type { ChannelOptions } from '../spec/universe.ts';
+import type { Arena, Block } from './arena.ts';
+import { referenceBytes } from './block-reference.ts';
 import { codecs, type Encoder, packPlain } from './codec.ts';
 import type { LaneWriter } from './lane.ts';
 import type { Link } from './link.ts';
 import { recordKind } from './record.ts';
+import type { Lender, SessionMemory } from './session-memory.ts';
 import { type Call, WaitingLine, waiting } from './waiting.ts';
 
 interface WaitingSend extends Call<void> {
-  readonly kind: number;
-  readonly number: number;
-  readonly bytes: Uint8Array;
+  /** Sends it now if there is room. @throws what makes it impossible for good. */
+  readonly put: () => boolean;
 }
 
 interface WaitingFlush extends Call<void> {
@@ -23,7 +26,12 @@ interface WaitingFlush extends Call<void> {
 const nothing = new Uint8Array(0);
 const done = Promise.resolve();
 
-export class Sender {
+/** A message larger than this part of its ring stands in the arena: a few of them would keep the ring full. */
+const inRingPart = 4;
+
+export class Sender implements Lender {
+  /** Blocks and values that are out: loans in hand, and what the peer has not given back. */
+  loans = 0;
   sent = 0;
   dropped = 0;
   full = 0;
@@ -33,17 +41,28 @@ export class Sender {
   readonly #link: Link;
   readonly #writer: LaneWriter;
   readonly #encoder: Encoder;
+  readonly #memory: SessionMemory | undefined;
+  /** The largest message that goes into the ring. */
+  readonly #inRingMax: number;
   #structuresTold = 0;
   readonly #sending = new WaitingLine<WaitingSend>();
   readonly #flushing = new WaitingLine<WaitingFlush>();
   #unwatchHead: (() => void) | undefined;
 
-  constructor(name: string, options: ChannelOptions, link: Link, writer: LaneWriter) {
+  constructor(
+    name: string,
+    options: ChannelOptions,
+    link: Link,
+    writer: LaneWriter,
+    memory: SessionMemory | undefined,
+  ) {
     this.#name = name;
     this.#options = options;
     this.#link = link;
     this.#writer = writer;
     this.#encoder = codecs[options.codec].encoder();
+    this.#memory = memory?.limits.arenaBytes ? memory : undefined;
+    this.#inRingMax = this.#memory ? writer.capacity / inRingPart : writer.payloadMax;
   }
 
   get unreadBytes(): number {
@@ -54,7 +73,7 @@ export class Sender {
   unread(): number {
     let count = this.#sending.length;
     this.#writer.eachUnread((kind) => {
-      if (kind === recordKind.message || kind === recordKind.request) count++;
+      if (kind === recordKind.message || kind === recordKind.request || kind === recordKind.block) count++;
     });
     return count;
   }
@@ -73,7 +92,63 @@ export class Sender {
     const { buffer, start, length } = this.#encoder;
     // A copy: the encoder's bytes are overwritten by its next message. (Buffer's own slice would not copy.)
     const bytes = new Uint8Array(buffer.subarray(start, start + length));
-    return this.#sendLater(recordKind.message, 0, bytes, options);
+    return this.#sendLater(() => this.#put(recordKind.message, 0, bytes), options);
+  }
+
+  /**
+   * Memory of the arena for one message.
+   * @throws {IpcError} ERR_ARENA_FULL, ERR_LOAN_LIMIT, ERR_NO_ARENA, ERR_CHANNEL_CODEC, ERR_MESSAGE_TOO_LARGE.
+   */
+  loan(bytes: number): { arena: Arena; block: Block } {
+    const memory = this.#memory;
+    if (!memory) throw IpcError.of('ERR_NO_ARENA', `a loan of channel ${this.#name}`, 'arenaBytes');
+    if (this.#options.codec !== 'bytes') throw IpcError.of('ERR_CHANNEL_CODEC', this.#name, 'lend memory');
+    if (!Number.isSafeInteger(bytes) || bytes < 0)
+      throw IpcError.of('ERR_MESSAGE_INVALID', this.#name, `a loan of ${bytes} bytes`);
+    if (bytes > this.#options.maxMessageBytes)
+      throw IpcError.of('ERR_MESSAGE_TOO_LARGE', this.#name, bytes, this.#options.maxMessageBytes);
+    this.#needLoan(memory);
+    const { arena } = memory;
+    let block = arena.allocate(bytes);
+    if (!block) {
+      memory.poll();
+      block = arena.need(bytes);
+    }
+    this.loans++;
+    return { arena, block };
+  }
+
+  /** Sends what was written into a loan; the block is the peer's then. @returns false if there is no room now. */
+  trySendLoan(block: Block, bytes: number): boolean {
+    if (this.#sending.length === 0 && this.#putLoan(block, bytes)) return true;
+    this.full++;
+    return false;
+  }
+
+  sendLoan(block: Block, bytes: number, options?: WaitOptions): Promise<void> {
+    if (this.trySendLoan(block, bytes)) return done;
+    return this.#sendLater(() => this.#putLoan(block, bytes), options);
+  }
+
+  /** A loan that was not sent. */
+  giveBack(block: Block): void {
+    this.#memory!.arena.release(block);
+    this.returned();
+  }
+
+  /** @throws {IpcError} ERR_LOAN_LIMIT, ERR_LOAN_FOREIGN, ERR_NO_ARENA, ERR_MEMORY_RETURNED, ERR_ARENA_FULL. */
+  lend(memory: SessionMemory | undefined, value: unknown): Handle {
+    if (!memory)
+      throw IpcError.of('ERR_NO_ARENA', `lending on channel ${this.#name}`, 'arenaBytes or sharedBytes');
+    this.#needLoan(memory);
+    const handle = memory.lendValue(this, value);
+    this.loans++;
+    return handle;
+  }
+
+  /** The peer has given one back. Those who wait for memory get their turn from `poll`. */
+  returned(): void {
+    this.loans--;
   }
 
   /** Requests, replies and failures: a number and a self-contained value. */
@@ -88,7 +163,7 @@ export class Sender {
     if (bytes.length > max)
       return Promise.reject(IpcError.of('ERR_MESSAGE_TOO_LARGE', this.#name, bytes.length, max));
     if (this.#sending.length === 0 && this.#put(kind, number, bytes)) return done;
-    return this.#sendLater(kind, number, bytes, options);
+    return this.#sendLater(() => this.#put(kind, number, bytes), options);
   }
 
   /** Tells the peer that nothing follows. REQUIRES: flushed, so there is room. */
@@ -112,13 +187,16 @@ export class Sender {
   /** Lets through whoever can go on, now that the reader may have moved. */
   poll(): void {
     if (this.#unwatchHead === undefined) return;
-    for (
-      let next = this.#sending.first;
-      next && this.#put(next.kind, next.number, next.bytes);
-      next = this.#sending.first
-    ) {
-      this.#sending.shift();
-      next.resolve();
+    for (let next = this.#sending.first; next; next = this.#sending.first) {
+      try {
+        if (!next.put()) break;
+        this.#sending.shift();
+        next.resolve();
+      } catch (error) {
+        this.#sending.shift();
+        next.reject(error);
+        continue;
+      }
       // Whoever waits for a flush since before this send waits for it too: it had been asked for earlier.
       this.#flushing.take((flush) => {
         flush.position = this.#writer.position;
@@ -152,6 +230,7 @@ export class Sender {
 
   /** Writes and publishes one record, after the shapes that it may use. Answers false if there is no room. */
   #put(kind: number, number: number, payload: Uint8Array): boolean {
+    if (payload.length > this.#inRingMax && kind === recordKind.message) return this.#putBlock(payload);
     if (this.#structuresTold < this.#encoder.structures.length && !this.#tellStructures()) return false;
     const written =
       number === 0
@@ -164,6 +243,48 @@ export class Sender {
     return true;
   }
 
+  /** A message too large for the ring: into a block. @throws {IpcError} ERR_ARENA_FULL if no release can help. */
+  #putBlock(payload: Uint8Array): boolean {
+    const memory = this.#memory!;
+    const { arena } = memory;
+    if (!this.#writer.hasRoom(referenceBytes)) return false;
+    let block = this.loans < this.#options.maxLoans ? arena.allocate(payload.length) : undefined;
+    if (!block) {
+      memory.poll();
+      if (this.loans >= this.#options.maxLoans) return false;
+      block = arena.allocate(payload.length);
+      if (!block && memory.lent > 0) return false;
+      if (!block) throw arena.full(payload.length);
+    }
+    this.loans++;
+    // Before anything else: a new segment goes out as a frame, and encoding that writes over the encoder's bytes.
+    arena.view(block, 0, payload.length).set(payload);
+    if (this.#putLoan(block, payload.length)) return true;
+    this.giveBack(block);
+    return false;
+  }
+
+  /** Publishes a block as a message; it is the peer's from then on. */
+  #putLoan(block: Block, bytes: number): boolean {
+    const memory = this.#memory!;
+    if (this.#structuresTold < this.#encoder.structures.length && !this.#tellStructures()) return false;
+    const record = memory.lend(this, memory.arena, block, 0, bytes);
+    if (!this.#writer.write(recordKind.block, 0, record, record.length)) {
+      memory.undoLend();
+      return false;
+    }
+    this.sent++;
+    this.#writer.publish();
+    this.#link.notify();
+    return true;
+  }
+
+  #needLoan(memory: SessionMemory): void {
+    const { maxLoans } = this.#options;
+    if (this.loans >= maxLoans) memory.poll();
+    if (this.loans >= maxLoans) throw IpcError.of('ERR_LOAN_LIMIT', this.#name, maxLoans);
+  }
+
   #tellStructures(): boolean {
     const { structures } = this.#encoder;
     while (this.#structuresTold < structures.length) {
@@ -174,11 +295,11 @@ export class Sender {
     return true;
   }
 
-  #sendLater(kind: number, number: number, bytes: Uint8Array, options?: WaitOptions): Promise<void> {
+  #sendLater(put: () => boolean, options?: WaitOptions): Promise<void> {
     if (this.#sending.full)
       return Promise.reject(IpcError.of('ERR_CHANNEL_BUSY', this.#name, this.#sending.length));
     return waiting<void>(`send on channel ${this.#name}`, options, (call) => {
-      const leave = this.#sending.join({ ...call, kind, number, bytes });
+      const leave = this.#sending.join({ ...call, put });
       this.#awaitReader();
       return () => {
         leave();

@@ -1,14 +1,19 @@
 // A client that speaks the protocol by hand, and wrongly where a test wants it. Its memory is its own to spoil.
-import { extractOf } from '../../src/spec/universe.ts';
+import { laneCapacities } from '../../src/actors/session.ts';
+import { type AppSpec, extractOf } from '../../src/spec/universe.ts';
 import { decodeFrame, encodeFrame, type Frame } from '../../src/transport/frame.ts';
 import { LaneWriter } from '../../src/transport/lane.ts';
 import { segmentKind } from '../../src/transport/link.ts';
-import { type NativeSegment, type NativeSocket, native } from '../../src/transport/native.ts';
+import {
+  type NativeDoorbell,
+  type NativeSegment,
+  type NativeSocket,
+  native,
+} from '../../src/transport/native.ts';
 import { appSocketPath } from '../../src/transport/run-directory.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { type Court, tennis } from './pair.ts';
 
-const capacities = Object.values(tennis.wall.channels).map(({ capacityBytes }) => capacityBytes);
 /** No segment of the tests is larger. */
 const segmentBytesMax = 1 << 20;
 
@@ -18,13 +23,20 @@ export class RawClient {
   /** All its words; the peer maps them too. */
   readonly words: Int32Array;
   readonly #socket: NativeSocket;
-  readonly #own: NativeSegment = new (native().Segment)(segmentKind.session, capacities, 0);
-  readonly #doorbell = new (native().Doorbell)(this.#own, 0);
+  readonly #app: AppSpec;
+  readonly #client: string;
+  readonly #own: NativeSegment;
+  readonly #doorbell: NativeDoorbell;
   #peer: NativeSegment | undefined;
+  #releases: LaneWriter | undefined;
 
-  constructor(court: Court) {
+  constructor(court: Court, app: AppSpec = tennis.wall, client = 'player') {
+    this.#app = app;
+    this.#client = client;
+    this.#own = new (native().Segment)(segmentKind.session, laneCapacities(app), 0);
+    this.#doorbell = new (native().Doorbell)(this.#own, 0);
     this.words = new Int32Array(this.#own.buffer);
-    this.#socket = new (native().Socket)(appSocketPath(court.folder, 'tennis', 'wall'));
+    this.#socket = new (native().Socket)(appSocketPath(court.folder, app.universe, app.name));
     this.#socket.listen(
       (bytes, fds) => this.#onPacket(decodeFrame(bytes), fds),
       (end) => {
@@ -39,9 +51,9 @@ export class RawClient {
       t: 'hello',
       versions: [1, 1],
       layoutHash: native().layout.hash,
-      client: 'player',
-      server: 'wall',
-      universe: extractOf(tennis.wall),
+      client: this.#client,
+      server: this.#app.name,
+      universe: extractOf(this.#app),
       pid: process.pid,
       startTicks: native().startTicks(process.pid),
       segmentBytes: this.#own.bytes,
@@ -62,8 +74,14 @@ export class RawClient {
   }
 
   /** The sending end of the lane of a channel. REQUIRES: logged in. */
-  lane(channel: keyof typeof tennis.wall.channels): LaneWriter {
-    return new LaneWriter(this.#own, this.#peer!, Object.keys(tennis.wall.channels).indexOf(channel));
+  lane(channel: string): LaneWriter {
+    return new LaneWriter(this.#own, this.#peer!, Object.keys(this.#app.channels).indexOf(channel));
+  }
+
+  /** The lane of the releases, behind those of the channels. REQUIRES: logged in, an app with memory. */
+  get releases(): LaneWriter {
+    this.#releases ??= new LaneWriter(this.#own, this.#peer!, Object.keys(this.#app.channels).length);
+    return this.#releases;
   }
 
   /** Where the tail of the first lane stands among the words. */

@@ -5,7 +5,7 @@ import { parseAccepted, parseGoodbye, parseHello, parseRejected } from '../../sr
 import { IpcError } from '../../src/errors.ts';
 import { checkLogin, type LoginPolicy, protocolVersions } from '../../src/machines/login.ts';
 import { ControlServer } from '../../src/runtime/control-server.ts';
-import type { ChannelOptions } from '../../src/spec/universe.ts';
+import { type ChannelOptions, channelDefaults } from '../../src/spec/universe.ts';
 import { ChannelEnd } from '../../src/transport/channel-end.ts';
 import { codecs, packPlain, unpackPlain } from '../../src/transport/codec.ts';
 import { offerIn } from '../../src/transport/feed-link.ts';
@@ -124,10 +124,9 @@ function laneTarget(): Target {
 /** A channel whose peer frames its records well and fills them with anything. */
 function channelTarget(): Target {
   const options: ChannelOptions = {
-    codec: 'msgpack',
+    ...channelDefaults,
     capacityBytes: 16_384,
     maxMessageBytes: 8_184,
-    overflow: 'block',
   };
   const kinds = Object.values(recordKind);
   return {

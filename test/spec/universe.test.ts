@@ -33,6 +33,8 @@ describe('channel()', () => {
       capacityBytes: 262_144,
       maxMessageBytes: largest,
       overflow: 'block',
+      maxLoans: 256,
+      maxBorrows: 256,
     }));
 
   it('takes what it is given', () => {
@@ -41,6 +43,8 @@ describe('channel()', () => {
       capacityBytes: 1024,
       maxMessageBytes: 100,
       overflow: 'drop-newest',
+      maxLoans: 7,
+      maxBorrows: 8,
     };
     assert.deepEqual(channel(options), options);
   });
@@ -66,15 +70,24 @@ describe('channel()', () => {
     );
   });
 
-  it('takes messages of up to half of the ring without a header', () => {
-    assert.equal(channel({ capacityBytes: 1024, maxMessageBytes: 504 }).maxMessageBytes, 504);
+  it('takes messages of 1 byte to 2 GiB', () => {
+    assert.equal(channel({ maxMessageBytes: 2 ** 31 }).maxMessageBytes, 2 ** 31);
     assert.equal(channel({ maxMessageBytes: 1 }).maxMessageBytes, 1);
-    for (const maxMessageBytes of [0, -1, 505, 1.5, Number.NaN, Number.POSITIVE_INFINITY])
+    for (const maxMessageBytes of [0, -1, 2 ** 31 + 1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])
       assert.include(
         refusalOf(() => channel({ capacityBytes: 1024, maxMessageBytes })),
-        `maxMessageBytes is ${maxMessageBytes}; a ring of 1024 bytes allows 1 to 504`,
+        `maxMessageBytes is ${maxMessageBytes}; it must be 1 to 2147483648`,
       );
   });
+
+  for (const key of ['maxLoans', 'maxBorrows'])
+    it(`takes ${key} from 1 to 65536`, () => {
+      for (const value of [0, -1, 65_537, 1.5])
+        assert.include(
+          refusalOf(() => channel({ [key]: value })),
+          `${key} is ${value}; it must be 1 to 65536`,
+        );
+    });
 
   it('refuses a codec that there is not', () =>
     assert.include(
@@ -91,7 +104,7 @@ describe('channel()', () => {
   it('refuses an unknown option, and says which was meant', () => {
     assert.include(
       refusalOf(() => channel({ capacityByte: 1024 } as never)),
-      'unknown key capacityByte (did you mean capacityBytes?); allowed: codec, capacityBytes, maxMessageBytes, overflow',
+      'unknown key capacityByte (did you mean capacityBytes?); allowed: codec, capacityBytes, maxMessageBytes, overflow, maxLoans, maxBorrows',
     );
     assert.include(
       refusalOf(() => channel({ colour: 'red' } as never)),
@@ -116,6 +129,8 @@ describe('defineUniverse()', () => {
       channels: { prices },
       uid: 70,
       gid: undefined,
+      arenaBytes: 0,
+      sharedBytes: 0,
       apps,
     });
     assert.deepEqual(trader, {
@@ -125,6 +140,8 @@ describe('defineUniverse()', () => {
       channels: {},
       uid: undefined,
       gid: 71,
+      arenaBytes: 0,
+      sharedBytes: 0,
       apps,
     });
   });
@@ -195,6 +212,64 @@ describe('defineUniverse()', () => {
       ));
 });
 
+describe('the memory of an app', () => {
+  it('lets a message be larger than its ring, as far as the arena goes', () => {
+    const large = channel({ capacityBytes: 1024, maxMessageBytes: 1_000_000 });
+    const { market } = defineUniverse('floor', { market: { channels: { large }, arenaBytes: 2 ** 21 } });
+    assert.equal(market.arenaBytes, 2 ** 21);
+    assert.equal(market.channels.large.maxMessageBytes, 1_000_000);
+  });
+
+  it('is what a message above half of its ring needs', () => {
+    const large = (arenaBytes: number, maxMessageBytes: number) => () =>
+      defineUniverse('floor', {
+        market: { channels: { large: channel({ capacityBytes: 1024, maxMessageBytes }) }, arenaBytes },
+      });
+    assert.include(
+      refusalOf(large(0, 505)),
+      'app market: channel large: maxMessageBytes is 505; a ring of 1024 bytes and arenaBytes 0 allow 1 to 504',
+    );
+    assert.include(refusalOf(large(2 ** 20, 2 ** 20)), 'arenaBytes 1048576 allow 1 to 917504');
+  });
+
+  for (const key of ['arenaBytes', 'sharedBytes'])
+    it(`has ${key} of 256 KiB to 1 TiB, or none`, () => {
+      for (const value of [-1, 1, 262_143, 2 ** 40 + 1, 300_000.5])
+        assert.include(
+          refusalOf(() => defineUniverse('floor', { market: { [key]: value } })),
+          `app market: ${key} is ${value}; it must be 0, or 262144 to 1099511627776`,
+        );
+    });
+
+  it('has an end of what all its channels may lend', () => {
+    const channels = Object.fromEntries(
+      Array.from({ length: 17 }, (_, index) => [`c${index}`, channel({ maxLoans: 65_536 })]),
+    );
+    assert.include(
+      refusalOf(() => defineUniverse('floor', { market: { channels } })),
+      'its channels have 1114112 maxLoans in all; 1048576 are possible',
+    );
+  });
+
+  it('is part of what both sides must agree on', () => {
+    const extract = (app: object) => extractOf(defineUniverse('floor', { market: app }).market as never);
+    assert.deepEqual(extract({ arenaBytes: 2 ** 20, sharedBytes: 2 ** 21 }), {
+      universe: 'floor',
+      channels: {},
+      arenaBytes: 2 ** 20,
+      sharedBytes: 2 ** 21,
+    });
+    assert.equal(
+      differenceOf(extract({ arenaBytes: 2 ** 20 }), extract({})),
+      'arenaBytes is 1048576 at the server and 0 at the client',
+    );
+    assert.equal(
+      differenceOf(extract({}), extract({ sharedBytes: 2 ** 20 })),
+      'sharedBytes is 0 at the server and 1048576 at the client',
+    );
+  });
+});
+
 describe('extractOf()', () => {
   it('holds what both sides must agree on, and nothing else', () => {
     const { market } = defineUniverse('floor', {
@@ -203,7 +278,14 @@ describe('extractOf()', () => {
     assert.deepEqual(extractOf(market), {
       universe: 'floor',
       channels: {
-        prices: { codec: 'bytes', capacityBytes: 1024, maxMessageBytes: 504, overflow: 'block' },
+        prices: {
+          codec: 'bytes',
+          capacityBytes: 1024,
+          maxMessageBytes: 504,
+          overflow: 'block',
+          maxLoans: 256,
+          maxBorrows: 256,
+        },
       },
     });
   });
@@ -237,6 +319,8 @@ describe('differenceOf()', () => {
         ['capacityBytes', 2048, 1024],
         ['maxMessageBytes', 7, 504],
         ['overflow', 'drop-newest', 'block'],
+        ['maxLoans', 7, 256],
+        ['maxBorrows', 7, 256],
       ] as const
     ).map(([key, theirs, mine]): [string, UniverseExtract, string] => [
       `the ${key} of a channel`,
