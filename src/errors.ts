@@ -135,6 +135,12 @@ const codes = {
     false,
     (channel: string, why: string) => `a message on channel ${channel} can't be encoded: ${why}`,
   ),
+  ERR_BROADCAST_DROPPED: row(
+    'channel',
+    false,
+    (broadcast: string, ms: string) =>
+      `broadcast ${broadcast} has dropped this reader: it held up the writer for ${ms} ms; call subscribe() to go on with what comes`,
+  ),
   ERR_REQUEST_UNKNOWN: row('call', false, (why: string) => `no request to reply to: ${why}`),
   ERR_REQUEST_FAILED: row(
     'call',

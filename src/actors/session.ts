@@ -7,6 +7,8 @@ import { type SessionReport, sessionMachine } from '../machines/session.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { HoseReason, Peer, Side } from '../spec/session.ts';
 import { type AppSpec, extractOf } from '../spec/universe.ts';
+import type { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
+import { BroadcastSubscription } from '../transport/broadcast-subscription.ts';
 import type { ChannelEnd } from '../transport/channel-end.ts';
 import type { Frame } from '../transport/frame.ts';
 import { Link } from '../transport/link.ts';
@@ -21,7 +23,13 @@ import {
   parseAccepted,
   parseGoodbye,
   parseRejected,
+  parseSubscribe,
+  parseSubscribed,
+  parseUnsubscribe,
   readyFrame,
+  subscribedFrame,
+  subscribeFrame,
+  unsubscribeFrame,
 } from './session-frame.ts';
 
 /** Limits of a session; each side has its own. */
@@ -56,6 +64,8 @@ export interface AcceptedOptions extends SessionOptions {
   readonly link: Link;
   readonly peer: Peer;
   readonly token: string;
+  /** The writing ends of the app's broadcasts, which all its sessions share. */
+  readonly publishers: Readonly<Record<string, BroadcastPublisher>>;
 }
 
 /** What runs of a session: its actor, and the object for those who use it. */
@@ -68,12 +78,19 @@ export interface RunningSession {
 export class LiveSession {
   readonly side: Side;
   readonly channels: Readonly<Record<string, ChannelEnd>>;
+  readonly broadcasts: Readonly<Record<string, BroadcastSubscription | BroadcastPublisher>>;
   readonly #live: Live;
 
   constructor(live: Live, side: Side) {
     this.#live = live;
     this.side = side;
     this.channels = live.ends;
+    this.broadcasts = side === 'server' ? live.publishers : live.subscriptions;
+  }
+
+  /** The reading ends of the broadcasts, at a client. */
+  get subscriptions(): Readonly<Record<string, BroadcastSubscription>> {
+    return this.#live.subscriptions;
   }
 
   get peer(): Peer {
@@ -115,8 +132,12 @@ interface Live {
   token: string;
   readonly ends: Record<string, ChannelEnd>;
   readonly channels: RunningChannel[];
+  readonly publishers: Readonly<Record<string, BroadcastPublisher>>;
+  readonly subscriptions: Record<string, BroadcastSubscription>;
   unread: Record<string, number>;
   error: IpcError | undefined;
+  /** It reads no broadcast any more. */
+  over: boolean;
 }
 
 const lives = new Handles<Live>('session');
@@ -132,7 +153,10 @@ const sessionLogic = sessionMachine.provide({
     sendReady: ({ self }) => lives.of(self).socket!.send(readyFrame),
     openChannels: ({ self }) => openChannels(lives.of(self)),
     closeChannels: ({ self }) => {
-      for (const { hosted } of lives.of(self).channels) hosted.post({ type: 'close' });
+      const { channels, subscriptions } = lives.of(self);
+      for (const { hosted } of channels) hosted.post({ type: 'close' });
+      // Nobody here reads any more, and what was accepted on the channels may take its time.
+      for (const subscription of Object.values(subscriptions)) closeSubscription(subscription);
     },
     sendGoodbye: ({ self }, { reason }) => lives.of(self).socket?.send(goodbyeFrame(reason)),
     hoseChannels: ({ self, context }, cause) => hose(lives.of(self), context.peerApp, cause),
@@ -150,6 +174,7 @@ export function dialSession(host: Host, options: DialOptions): RunningSession {
 export function acceptSession(host: Host, options: AcceptedOptions): RunningSession {
   const live = {
     ...newLive(host, options),
+    publishers: options.publishers,
     socket: options.socket,
     link: options.link,
     peer: options.peer,
@@ -169,9 +194,15 @@ export function newToken(): string {
   return randomBytes(16).toString('hex');
 }
 
-/** One lane per channel, in the order of the description. */
+/** One lane per channel, in the order of the description, then one without records for the words of each broadcast. */
 export function laneCapacities(server: AppSpec): number[] {
-  return Object.values(server.channels).map(({ capacityBytes }) => capacityBytes);
+  const rings = Object.values(server.channels).map(({ capacityBytes }) => capacityBytes);
+  return [...rings, ...Object.keys(server.broadcasts).map(() => native().layout.ringBytesMin)];
+}
+
+/** The lane with the words of that broadcast. */
+function broadcastLane(server: AppSpec, name: string): number {
+  return Object.keys(server.channels).length + Object.keys(server.broadcasts).indexOf(name);
 }
 
 function newLive(host: Host, options: SessionOptions): Live {
@@ -185,8 +216,11 @@ function newLive(host: Host, options: SessionOptions): Live {
     token: '',
     ends: {},
     channels: [],
+    publishers: {},
+    subscriptions: {},
     unread: {},
     error: undefined,
+    over: false,
   };
 }
 
@@ -306,6 +340,7 @@ function onAccepted(
     metadata: accepted.metadata,
   };
   makeChannels(live);
+  makeSubscriptions(live);
   live.socket!.listen({
     frame: (frame, fds) => onOpenFrame(live, frame, fds),
     ended: (end, why) => onSocketEnd(live, end, why),
@@ -347,6 +382,22 @@ function makeChannels(live: Live): void {
   });
 }
 
+function makeSubscriptions(live: Live): void {
+  const { server } = live.options;
+  for (const [name, spec] of Object.entries(server.broadcasts))
+    live.subscriptions[name] = new BroadcastSubscription(
+      name,
+      spec,
+      live.link!,
+      broadcastLane(server, name),
+      {
+        ask: (number) => live.socket!.send(subscribeFrame(name, number)),
+        leave: () => live.socket!.send(unsubscribeFrame(name)),
+        broken: (why) => live.hosted!.post({ type: 'protocol.violated', why }),
+      },
+    );
+}
+
 function openChannels(live: Live): void {
   for (const { hosted } of live.channels) hosted.post({ type: 'open' });
 }
@@ -354,9 +405,46 @@ function openChannels(live: Live): void {
 // ---- open
 
 function onOpenFrame(live: Live, frame: Frame, fds: number[]): void {
+  if (frame.t === 'subscribed') return onSubscribed(live, frame, takeFds(fds, 1, frame.t)[0]!);
   closeAll(fds);
+  if (frame.t === 'subscribe') return onSubscribe(live, frame);
+  if (frame.t === 'unsubscribe') return leaveBroadcast(live, parseUnsubscribe(frame));
   if (frame.t !== 'goodbye') throw new Error(`a frame of unknown type ${frame.t}`);
   goodbye(live, frame);
+}
+
+/** At the server: lets the client read. */
+function onSubscribe(live: Live, frame: Frame): void {
+  const { broadcast, number } = parseSubscribe(frame);
+  const publisher = publisherOf(live, broadcast);
+  // A session that has ended reads nothing; its memory may be gone.
+  if (live.over) return;
+  const lane = broadcastLane(live.options.server, broadcast);
+  const { bytes, fd, place } = publisher.admit(live.link!, lane, number);
+  live.socket!.send(subscribedFrame(broadcast, { number, bytes, place }), [fd]);
+}
+
+function leaveBroadcast(live: Live, name: string): void {
+  const publisher = publisherOf(live, name);
+  if (!live.over) publisher.leave(live.link!);
+}
+
+function publisherOf({ publishers }: Live, name: string): BroadcastPublisher {
+  if (!Object.hasOwn(publishers, name)) throw new Error(`there is no broadcast ${name} to read`);
+  return publishers[name]!;
+}
+
+/** At the client: the server's answer. */
+function onSubscribed(live: Live, frame: Frame, fd: number): void {
+  let taken = false;
+  try {
+    const { broadcast, ...accepted } = parseSubscribed(frame);
+    if (!Object.hasOwn(live.subscriptions, broadcast)) throw new Error(`nobody reads broadcast ${broadcast}`);
+    taken = true;
+    live.subscriptions[broadcast]!.accept(accepted, fd);
+  } finally {
+    if (!taken) native().closeFd(fd);
+  }
 }
 
 function goodbye(live: Live, frame: Frame): void {
@@ -374,13 +462,36 @@ function onSocketEnd(live: Live, end: SocketEnd, why: string): void {
 function hose(live: Live, peerApp: string, { reason, why }: { reason: HoseReason; why: string }): void {
   const cause = IpcError.of('ERR_PEER_LOST', peerApp, reason, why);
   live.error = IpcError.from(cause, 'ERR_SESSION_HOSED', peerApp, `${reason}: ${why}`);
+  leaveBroadcasts(live);
+  for (const subscription of Object.values(live.subscriptions))
+    subscription.finish(hosedError(live.error, subscription.name));
   for (const { end, hosted } of live.channels) {
     live.unread[end.name] = end.unread();
     hosted.post({ type: 'hose', reason, why });
   }
 }
 
+/** What fails on one channel or broadcast because the session is hosed. */
+function hosedError({ cause, message }: IpcError, name: string): IpcError {
+  return IpcError.from(cause, 'ERR_CHANNEL_HOSED', name, message);
+}
+
+function closeSubscription(subscription: BroadcastSubscription): void {
+  subscription.unsubscribe();
+  subscription.finish(IpcError.of('ERR_CHANNEL_CLOSED', subscription.name));
+}
+
+/** At the server: this session holds up no broadcast from now on. */
+function leaveBroadcasts(live: Live): void {
+  if (live.over || !live.link) return;
+  live.over = true;
+  for (const publisher of Object.values(live.publishers)) publisher.leave(live.link);
+}
+
 function tearDown(live: Live): void {
+  leaveBroadcasts(live);
+  for (const subscription of Object.values(live.subscriptions))
+    subscription.finish(live.error ?? IpcError.of('ERR_CHANNEL_CLOSED', subscription.name));
   for (const { hosted, end } of live.channels) {
     end.finish(live.error ?? IpcError.of('ERR_CHANNEL_CLOSED', end.name));
     hosted.stop();
