@@ -141,6 +141,12 @@ const codes = {
     (channel: string, what: string) =>
       `channel ${channel} has a codec that makes values; to ${what}, give it the codec "bytes"`,
   ),
+  ERR_BROADCAST_DROPPED: row(
+    'channel',
+    false,
+    (broadcast: string, ms: string) =>
+      `broadcast ${broadcast} has dropped this reader: it held up the writer for ${ms} ms; call subscribe() to go on with what comes`,
+  ),
   ERR_REQUEST_UNKNOWN: row('call', false, (why: string) => `no request to reply to: ${why}`),
   ERR_REQUEST_FAILED: row(
     'call',

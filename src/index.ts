@@ -13,6 +13,7 @@ export {
   type RuntimeOptions,
   reportState,
   type ServeOptions,
+  type Serving,
   serve,
 } from './runtime/program.ts';
 export type {
@@ -26,19 +27,28 @@ export type {
 } from './spec/memory.ts';
 export type {
   BorrowOptions,
+  Broadcast,
+  BroadcastMessage,
   Channel,
   ChannelStats,
   HoseReason,
   Peer,
+  Publisher,
+  PublisherStats,
+  Publishers,
   Session,
   SessionEvent,
   SessionInput,
   Side,
+  SubscriptionStats,
   WaitOptions,
 } from './spec/session.ts';
 export {
   type AppInput,
   type AppSpec,
+  type BroadcastOptions,
+  type BroadcastSpec,
+  broadcast,
   type ChannelOptions,
   type ChannelSpec,
   type ChannelTypes,

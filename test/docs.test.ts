@@ -25,29 +25,38 @@ describe('docs/errors.md', () => {
   });
 });
 
-describe('the example of the README', function () {
-  this.timeout(30_000);
-  const place = scratch();
-  after(() => place.remove());
+const examples: [document: string, files: string[], prints: RegExp][] = [
+  ['README.md', ['universe.ts', 'server.ts', 'client.ts', 'topology.ts'], /shout \| HELLO/],
+  [
+    'docs/broadcast.md',
+    ['universe.ts', 'exchange.ts', 'trader.ts', 'topology.ts'],
+    /trader +\| ACME \d+\ntrader +\| ACME \d+\n/,
+  ],
+];
+for (const [document, names, prints] of examples)
+  describe(`the example of ${document}`, function () {
+    this.timeout(30_000);
+    const place = scratch();
+    after(() => place.remove());
 
-  it('runs as it stands there', async () => {
-    const project = join(place.folder, 'project');
-    mkdirSync(join(project, 'node_modules'), { recursive: true });
-    symlinkSync(root, join(project, 'node_modules', 'actor-ipc'));
-    symlinkSync(join(root, 'node_modules', 'xstate'), join(project, 'node_modules', 'xstate'));
-    writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
-    const files = [...read('README.md').matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```/gms)];
-    assert.sameMembers(
-      files.map(([, name]) => name),
-      ['universe.ts', 'server.ts', 'client.ts', 'topology.ts'],
-    );
-    for (const [, name, text] of files) writeFileSync(join(project, name!), text!);
-    const run = new Command(['run', join(project, 'topology.ts')], place.env);
-    await run.sees(/shout \| HELLO/);
-    run.signal('SIGINT');
-    assert.equal((await run.ended).code, 0);
+    it('runs as it stands there', async () => {
+      const project = join(place.folder, 'project');
+      mkdirSync(join(project, 'node_modules'), { recursive: true });
+      symlinkSync(root, join(project, 'node_modules', 'actor-ipc'));
+      symlinkSync(join(root, 'node_modules', 'xstate'), join(project, 'node_modules', 'xstate'));
+      writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
+      const files = [...read(document).matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```/gms)];
+      assert.sameMembers(
+        files.map(([, name]) => name),
+        names,
+      );
+      for (const [, name, text] of files) writeFileSync(join(project, name!), text!);
+      const run = new Command(['run', join(project, 'topology.ts')], place.env);
+      await run.sees(prints);
+      run.signal('SIGINT');
+      assert.equal((await run.ended).code, 0);
+    });
   });
-});
 
 describe('the example of docs/memory.md', function () {
   this.timeout(60_000);
@@ -89,6 +98,7 @@ describe('the links of the documentation', () => {
     'ARCHITECTURE.md',
     'CONTRIBUTING.md',
     'docs/sessions.md',
+    'docs/broadcast.md',
     'docs/supervision.md',
     'docs/cli.md',
     'docs/memory.md',

@@ -35,9 +35,14 @@ Napi::Object Layout(Napi::Env env) {
   set("laneStride", kLaneStride);
   set("tailOffset", offsetof(TailLine, tail));
   set("wantOffset", offsetof(TailLine, want));
+  set("oldestOffset", offsetof(TailLine, oldest));
+  set("turnOffset", offsetof(TailLine, turn));
   set("headOffset", kHeadLineOffset + offsetof(HeadLine, head));
   set("recordHeaderBytes", sizeof(RecordHeader));
   set("recordAlign", kRecordAlign);
+  set("broadcastHeaderBytes", sizeof(BroadcastHeader));
+  set("broadcastAlign", kBroadcastAlign);
+  set("turnBits", kTurnBits);
   set("wrapKind", kWrapKind);
   set("blockAlign", kBlockAlign);
   set("blockGenerationOffset", offsetof(BlockHeader, generation));

@@ -12,6 +12,8 @@
 //
 // Single writer: every word of a segment is written by the process that created it, and by nobody else. What belongs to
 // a lane but is written by its reader (the head) stands in the reader's own segment, at the same lane index.
+// A broadcast is a segment with one lane that many map; the cursor of each reader, and what the writer has to say to that
+// reader alone, stand in a lane of their session that carries no records (see shm/broadcast.h).
 // Fields share a line only with fields that the same side writes at the same pace.
 // Positions are 32-bit byte counters that wrap; they are compared by subtraction.
 #pragma once
@@ -25,7 +27,7 @@ namespace actor_ipc {
 /// Two cache lines: the prefetcher of current x86-64 processors fetches them in pairs.
 inline constexpr uint32_t kLineBytes = 128;
 inline constexpr uint32_t kMagic = 0x43504941;  // "AIPC"
-inline constexpr uint32_t kLayoutVersion = 1;
+inline constexpr uint32_t kLayoutVersion = 2;
 inline constexpr uint32_t kLanesMax = 256;
 /// Blocks of an arena begin at a cache line of their own.
 inline constexpr uint32_t kBlockAlign = 64;
@@ -35,7 +37,7 @@ inline constexpr uint32_t kRingBytesMax = 1u << 30;
 using Word = std::atomic<uint32_t>;
 static_assert(Word::is_always_lock_free && sizeof(Word) == 4, "must work between processes");
 
-enum class SegmentKind : uint32_t { kSession = 1, kChannel = 2, kRecorder = 3, kArena = 4 };
+enum class SegmentKind : uint32_t { kSession = 1, kChannel = 2, kRecorder = 3, kArena = 4, kBroadcast = 5 };
 
 struct alignas(kLineBytes) SegmentHeader {
   uint32_t magic;
@@ -65,6 +67,11 @@ struct alignas(kLineBytes) TailLine {
   uint32_t capacity;
   /// First byte of the ring, counted from the start of the segment.
   uint32_t offset;
+  /// Of a broadcast only: the oldest record that is whole. Moved before the bytes behind it are overwritten.
+  Word oldest;
+  /// Of a broadcast only: how many times the writer has passed kTurnBytes. Moved together with `oldest`. Without it, a
+  /// reader that slept through 2^32 bytes would take a new record for the next one.
+  Word turn;
 };
 
 /// Written by the owner as the reader of the peer's lane of the same index.
@@ -107,6 +114,28 @@ constexpr uint32_t RecordBytes(uint32_t payload) {
   return (static_cast<uint32_t>(sizeof(RecordHeader)) + payload + kRecordAlign - 1) & ~(kRecordAlign - 1);
 }
 
+/// The header of a record of a broadcast: as above, but with a sequence number of 64 bits, since it counts what a reader
+/// has missed. Low half first.
+struct BroadcastHeader {
+  uint32_t bytes;
+  uint32_t mark;
+  uint32_t sequence[2];
+};
+static_assert(sizeof(BroadcastHeader) == 16);
+
+/// As large as the header, so that what is left at the end of a ring always holds one.
+inline constexpr uint32_t kBroadcastAlign = 16;
+/// At least the largest ring, so that positions less than two turns apart can be compared by subtraction.
+inline constexpr uint32_t kTurnBits = 30;
+static_assert(1u << kTurnBits >= kRingBytesMax);
+
+constexpr uint32_t BroadcastRecordBytes(uint32_t payload) {
+  return (static_cast<uint32_t>(sizeof(BroadcastHeader)) + payload + kBroadcastAlign - 1) & ~(kBroadcastAlign - 1);
+}
+constexpr uint32_t BroadcastPayloadMax(uint32_t capacity) {
+  return capacity / 2 - static_cast<uint32_t>(sizeof(BroadcastHeader));
+}
+
 /// A record takes at most half of its ring: so it fits an empty ring wherever the positions stand.
 constexpr uint32_t PayloadBytesMax(uint32_t capacity) {
   return capacity / 2 - static_cast<uint32_t>(sizeof(RecordHeader));
@@ -129,7 +158,10 @@ constexpr uint32_t LayoutHash() {
         static_cast<uint32_t>(offsetof(TailLine, want)), static_cast<uint32_t>(offsetof(TailLine, capacity)),
         static_cast<uint32_t>(offsetof(TailLine, offset)), kHeadLineOffset, static_cast<uint32_t>(sizeof(RecordHeader)),
         kRecordAlign, kWrapKind, kBlockAlign, static_cast<uint32_t>(offsetof(BlockHeader, generation)),
-        static_cast<uint32_t>(offsetof(BlockHeader, start)), static_cast<uint32_t>(offsetof(BlockHeader, bytes))})
+        static_cast<uint32_t>(offsetof(BlockHeader, start)), static_cast<uint32_t>(offsetof(BlockHeader, bytes)),
+        static_cast<uint32_t>(offsetof(TailLine, oldest)),
+        static_cast<uint32_t>(offsetof(TailLine, turn)), static_cast<uint32_t>(sizeof(BroadcastHeader)),
+        static_cast<uint32_t>(offsetof(BroadcastHeader, sequence)), kBroadcastAlign, kTurnBits})
     hash = internal::Fold(hash, value);
   // A byte order of its own gives a hash of its own.
   return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? hash : ~hash;

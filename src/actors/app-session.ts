@@ -76,6 +76,12 @@ function begin(live: Live): void {
     if (!wanted.has(type) && !wanted.has('message.*')) continue;
     channel.deliverTo((message, request, requestId) => user.post({ type, message, request, requestId }));
   }
+  for (const [broadcast, subscription] of Object.entries(session.subscriptions)) {
+    subscription.onDropped((error) => user.post({ type: 'subscription.dropped', broadcast, error }));
+    const type = `broadcast.${broadcast}`;
+    if (!wanted.has(type) && !wanted.has('broadcast.*')) continue;
+    subscription.deliverTo((message, gap) => user.post({ type, message, gap }));
+  }
   // After the machine's first step, which may already send.
   host.later(() => session.listen());
 }

@@ -8,6 +8,7 @@ import type { SessionReport } from '../machines/session.ts';
 import type { sessionServerMachine } from '../machines/session-server.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { AppSpec } from '../spec/universe.ts';
+import type { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
 import { native } from '../transport/native.ts';
 import type { Claim } from '../transport/run-directory.ts';
 import { type AppSessionResult, startAppSession } from './app-session.ts';
@@ -29,6 +30,8 @@ export interface ServerSettings {
   readonly stopTimeoutMs: number;
   readonly claim: () => Promise<Claim>;
   readonly runs: (app: string, pid: number) => Promise<boolean | undefined>;
+  /** The writing ends of the app's broadcasts; whoever gives them ends them. */
+  readonly publishers: Readonly<Record<string, BroadcastPublisher>>;
   readonly onServing: () => void;
   readonly onEnd: (error: ErrorData | null) => void;
 }
@@ -119,6 +122,7 @@ function serveSession(server: Server, number: number, login: AcceptedLogin): voi
       address,
       server: settings.app,
       limits: settings.limits,
+      publishers: settings.publishers,
       ...login,
       onReport: (report) => onServed(server, number, served, report),
     }),

@@ -2,8 +2,16 @@
 // that makes no sense throws.
 import { type ErrorData, IpcError } from '../errors.ts';
 import type { Hello, VersionRange } from '../machines/login.ts';
-import { type ChannelOptions, channelOptionKeys, type UniverseExtract } from '../spec/universe.ts';
+import {
+  type BroadcastOptions,
+  broadcastOptionKeys,
+  type ChannelOptions,
+  channelOptionKeys,
+  type UniverseExtract,
+} from '../spec/universe.ts';
+import type { Accepted as Admitted } from '../transport/broadcast-subscription.ts';
 import { type Frame, mapOf, metadataOf, textOf, wholeOf } from '../transport/frame.ts';
+import { native } from '../transport/native.ts';
 import type { SegmentOffer } from '../transport/session-memory.ts';
 
 export function helloFrame(hello: Hello): Frame {
@@ -78,6 +86,52 @@ export function parseMemory(frame: Frame): SegmentOffer {
   return { number: wholeOf(frame, 'number'), scope, bytes: wholeOf(frame, 'bytes') };
 }
 
+/** The client wants to read that broadcast. `number` tells its subscriptions apart. */
+export function subscribeFrame(broadcast: string, number: number): Frame {
+  return { t: 'subscribe', broadcast, number };
+}
+
+export function parseSubscribe(frame: Frame): { broadcast: string; number: number } {
+  return { broadcast: textOf(frame, 'broadcast', 64), number: wholeOf(frame, 'number', wordMax) };
+}
+
+export function unsubscribeFrame(broadcast: string): Frame {
+  return { t: 'unsubscribe', broadcast };
+}
+
+export function parseUnsubscribe(frame: Frame): string {
+  return textOf(frame, 'broadcast', 64);
+}
+
+/** The server's answer to `subscribe`; the descriptor of the broadcast's memory travels with it. */
+export function subscribedFrame(broadcast: string, { number, bytes, place }: Admitted): Frame {
+  const { position, turn, sequence } = place;
+  return {
+    t: 'subscribed',
+    broadcast,
+    number,
+    bytes,
+    position: position >>> 0,
+    turn: turn >>> 0,
+    sequence,
+  };
+}
+
+export function parseSubscribed(frame: Frame): Admitted & { broadcast: string } {
+  const position = wholeOf(frame, 'position', wordMax);
+  if (position % native().layout.broadcastAlign !== 0)
+    throw new Error(`frame ${frame.t}: position is none of a record`);
+  return {
+    broadcast: textOf(frame, 'broadcast', 64),
+    number: wholeOf(frame, 'number', wordMax),
+    bytes: wholeOf(frame, 'bytes'),
+    place: { position, turn: wholeOf(frame, 'turn', wordMax), sequence: wholeOf(frame, 'sequence') },
+  };
+}
+
+/** What stands in shared memory as a word of 32 bits. */
+const wordMax = 2 ** 32 - 1;
+
 function rangeOf(frame: Frame): VersionRange {
   const range = frame.versions;
   const valid =
@@ -97,16 +151,28 @@ function memoryIn({ t }: Frame, universe: Record<string, unknown>): Partial<Univ
 
 function extractIn(frame: Frame): UniverseExtract {
   const universe = mapOf(frame, 'universe');
-  const channels = mapOf({ t: frame.t, channels: universe.channels }, 'channels');
-  for (const [name, options] of Object.entries(channels)) {
-    const map = mapOf({ t: frame.t, [name]: options }, name);
-    for (const key of channelOptionKeys)
-      if (typeof map[key] !== 'string' && typeof map[key] !== 'number')
-        throw new Error(`frame ${frame.t}: channel ${name} has no ${key}`);
-  }
+  const channels = describedIn(frame, universe, 'channels', channelOptionKeys);
+  const broadcasts = describedIn(frame, universe, 'broadcasts', broadcastOptionKeys);
   return {
     universe: textOf({ t: frame.t, universe: universe.universe }, 'universe', 64),
     channels: channels as Record<string, ChannelOptions & Record<string, unknown>>,
     ...memoryIn(frame, universe),
+    broadcasts: broadcasts as Record<string, BroadcastOptions & Record<string, unknown>>,
   };
+}
+
+function describedIn(
+  { t }: Frame,
+  universe: Record<string, unknown>,
+  kind: 'channels' | 'broadcasts',
+  keys: readonly string[],
+): Record<string, unknown> {
+  const described = mapOf({ t, [kind]: universe[kind] }, kind);
+  for (const [name, options] of Object.entries(described)) {
+    const map = mapOf({ t, [name]: options }, name);
+    for (const key of keys)
+      if (typeof map[key] !== 'string' && typeof map[key] !== 'number')
+        throw new Error(`frame ${t}: ${kind} ${name} has no ${key}`);
+  }
+  return described;
 }

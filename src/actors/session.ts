@@ -8,6 +8,8 @@ import { type Address, addressOf } from '../names.ts';
 import type { Arena } from '../spec/memory.ts';
 import type { HoseReason, Peer, Side } from '../spec/session.ts';
 import { type AppSpec, extractOf } from '../spec/universe.ts';
+import type { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
+import { BroadcastSubscription } from '../transport/broadcast-subscription.ts';
 import type { ChannelEnd } from '../transport/channel-end.ts';
 import type { Frame } from '../transport/frame.ts';
 import { Link } from '../transport/link.ts';
@@ -31,7 +33,13 @@ import {
   parseGoodbye,
   parseMemory,
   parseRejected,
+  parseSubscribe,
+  parseSubscribed,
+  parseUnsubscribe,
   readyFrame,
+  subscribedFrame,
+  subscribeFrame,
+  unsubscribeFrame,
 } from './session-frame.ts';
 
 /** Limits of a session; each side has its own. */
@@ -68,6 +76,8 @@ export interface AcceptedOptions extends SessionOptions {
   /** When the peer's process started. */
   readonly startTicks: number;
   readonly token: string;
+  /** The writing ends of the app's broadcasts, which all its sessions share. */
+  readonly publishers: Readonly<Record<string, BroadcastPublisher>>;
 }
 
 /** What runs of a session: its actor, and the object for those who use it. */
@@ -80,12 +90,19 @@ export interface RunningSession {
 export class LiveSession {
   readonly side: Side;
   readonly channels: Readonly<Record<string, ChannelEnd>>;
+  readonly broadcasts: Readonly<Record<string, BroadcastSubscription | BroadcastPublisher>>;
   readonly #live: Live;
 
   constructor(live: Live, side: Side) {
     this.#live = live;
     this.side = side;
     this.channels = live.ends;
+    this.broadcasts = side === 'server' ? live.publishers : live.subscriptions;
+  }
+
+  /** The reading ends of the broadcasts, at a client. */
+  get subscriptions(): Readonly<Record<string, BroadcastSubscription>> {
+    return this.#live.subscriptions;
   }
 
   get peer(): Peer {
@@ -141,8 +158,12 @@ interface Live {
   token: string;
   readonly ends: Record<string, ChannelEnd>;
   readonly channels: RunningChannel[];
+  readonly publishers: Readonly<Record<string, BroadcastPublisher>>;
+  readonly subscriptions: Record<string, BroadcastSubscription>;
   unread: Record<string, number>;
   error: IpcError | undefined;
+  /** It reads no broadcast any more. */
+  over: boolean;
 }
 
 const lives = new Handles<Live>('session');
@@ -158,7 +179,10 @@ const sessionLogic = sessionMachine.provide({
     sendReady: ({ self }) => lives.of(self).socket!.send(readyFrame),
     openChannels: ({ self }) => openChannels(lives.of(self)),
     closeChannels: ({ self }) => {
-      for (const { hosted } of lives.of(self).channels) hosted.post({ type: 'close' });
+      const { channels, subscriptions } = lives.of(self);
+      for (const { hosted } of channels) hosted.post({ type: 'close' });
+      // Nobody here reads any more, and what was accepted on the channels may take its time.
+      for (const subscription of Object.values(subscriptions)) closeSubscription(subscription);
     },
     sendGoodbye: ({ self }, { reason }) => lives.of(self).socket?.send(goodbyeFrame(reason)),
     hoseChannels: ({ self, context }, cause) => hose(lives.of(self), context.peerApp, cause),
@@ -176,6 +200,7 @@ export function dialSession(host: Host, options: DialOptions): RunningSession {
 export function acceptSession(host: Host, options: AcceptedOptions): RunningSession {
   const live = {
     ...newLive(host, options),
+    publishers: options.publishers,
     socket: options.socket,
     link: options.link,
     peer: options.peer,
@@ -196,11 +221,25 @@ export function newToken(): string {
   return randomBytes(16).toString('hex');
 }
 
-/** One lane per channel, in the order of the description; then one for releases, where memory is lent. */
+/**
+ * One lane per channel, in the order of the description; then one without records for the words of each broadcast; then one
+ * for releases, where memory is lent.
+ */
 export function laneCapacities(server: AppSpec): number[] {
-  const capacities = Object.values(server.channels).map(({ capacityBytes }) => capacityBytes);
+  const rings = Object.values(server.channels).map(({ capacityBytes }) => capacityBytes);
+  const words = Object.keys(server.broadcasts).map(() => native().layout.ringBytesMin);
   const limits = memoryLimits(server);
-  return limits ? [...capacities, releaseRingBytes(limits.slots)] : capacities;
+  return [...rings, ...words, ...(limits ? [releaseRingBytes(limits.slots)] : [])];
+}
+
+/** The lane with the words of that broadcast. */
+function broadcastLane(server: AppSpec, name: string): number {
+  return Object.keys(server.channels).length + Object.keys(server.broadcasts).indexOf(name);
+}
+
+/** The lane of the releases, behind all others. */
+function releaseLane(server: AppSpec): number {
+  return Object.keys(server.channels).length + Object.keys(server.broadcasts).length;
 }
 
 /** What the sides of a session with this app may lend each other; undefined if nothing. */
@@ -229,8 +268,11 @@ function newLive(host: Host, options: SessionOptions): Live {
     token: '',
     ends: {},
     channels: [],
+    publishers: {},
+    subscriptions: {},
     unread: {},
     error: undefined,
+    over: false,
   };
 }
 
@@ -354,6 +396,7 @@ function onAccepted(
     metadata: accepted.metadata,
   };
   makeChannels(live, 'client');
+  makeSubscriptions(live);
   live.socket!.listen({
     frame: (frame, fds) => onOpenFrame(live, frame, fds),
     ended: (end, why) => onSocketEnd(live, end, why),
@@ -403,7 +446,7 @@ function makeMemory(live: Live, side: Side): void {
   if (!limits) return;
   const other: Side = side === 'server' ? 'client' : 'server';
   const scopes = { own: scopeOf(live.token, side), peer: scopeOf(live.token, other) };
-  live.memory = new SessionMemory(live.link!, Object.keys(server.channels).length, limits, scopes, {
+  live.memory = new SessionMemory(live.link!, releaseLane(server), limits, scopes, {
     offer: (segment, fd) => live.socket!.send(memoryFrame(segment), [fd]),
     broken: (why) => live.hosted!.post({ type: 'protocol.violated', why }),
   });
@@ -413,6 +456,22 @@ function makeMemory(live: Live, side: Side): void {
 /** A number that tells one direction of one session from all others, as far as accidents go. */
 function scopeOf(token: string, side: Side): number {
   return createHash('sha1').update(`${token} ${side}`).digest().readUInt32LE();
+}
+
+function makeSubscriptions(live: Live): void {
+  const { server } = live.options;
+  for (const [name, spec] of Object.entries(server.broadcasts))
+    live.subscriptions[name] = new BroadcastSubscription(
+      name,
+      spec,
+      live.link!,
+      broadcastLane(server, name),
+      {
+        ask: (number) => live.socket!.send(subscribeFrame(name, number)),
+        leave: () => live.socket!.send(unsubscribeFrame(name)),
+        broken: (why) => live.hosted!.post({ type: 'protocol.violated', why }),
+      },
+    );
 }
 
 function openChannels(live: Live): void {
@@ -426,7 +485,10 @@ function onOpenFrame(live: Live, frame: Frame, fds: number[]): void {
     const [fd] = takeFds(fds, 1, 'memory') as [number];
     return receiveMemory(live.memory, frame, fd);
   }
+  if (frame.t === 'subscribed') return onSubscribed(live, frame, takeFds(fds, 1, frame.t)[0]!);
   closeAll(fds);
+  if (frame.t === 'subscribe') return onSubscribe(live, frame);
+  if (frame.t === 'unsubscribe') return leaveBroadcast(live, parseUnsubscribe(frame));
   if (frame.t !== 'goodbye') throw new Error(`a frame of unknown type ${frame.t}`);
   goodbye(live, frame);
 }
@@ -440,6 +502,40 @@ function receiveMemory(memory: SessionMemory, frame: Frame, fd: number): void {
     throw error;
   }
   memory.receive(offer, fd);
+}
+
+/** At the server: lets the client read. */
+function onSubscribe(live: Live, frame: Frame): void {
+  const { broadcast, number } = parseSubscribe(frame);
+  const publisher = publisherOf(live, broadcast);
+  // A session that has ended reads nothing; its memory may be gone.
+  if (live.over) return;
+  const lane = broadcastLane(live.options.server, broadcast);
+  const { bytes, fd, place } = publisher.admit(live.link!, lane, number);
+  live.socket!.send(subscribedFrame(broadcast, { number, bytes, place }), [fd]);
+}
+
+function leaveBroadcast(live: Live, name: string): void {
+  const publisher = publisherOf(live, name);
+  if (!live.over) publisher.leave(live.link!);
+}
+
+function publisherOf({ publishers }: Live, name: string): BroadcastPublisher {
+  if (!Object.hasOwn(publishers, name)) throw new Error(`there is no broadcast ${name} to read`);
+  return publishers[name]!;
+}
+
+/** At the client: the server's answer. */
+function onSubscribed(live: Live, frame: Frame, fd: number): void {
+  let taken = false;
+  try {
+    const { broadcast, ...accepted } = parseSubscribed(frame);
+    if (!Object.hasOwn(live.subscriptions, broadcast)) throw new Error(`nobody reads broadcast ${broadcast}`);
+    taken = true;
+    live.subscriptions[broadcast]!.accept(accepted, fd);
+  } finally {
+    if (!taken) native().closeFd(fd);
+  }
 }
 
 function goodbye(live: Live, frame: Frame): void {
@@ -457,13 +553,36 @@ function onSocketEnd(live: Live, end: SocketEnd, why: string): void {
 function hose(live: Live, peerApp: string, { reason, why }: { reason: HoseReason; why: string }): void {
   const cause = IpcError.of('ERR_PEER_LOST', peerApp, reason, why);
   live.error = IpcError.from(cause, 'ERR_SESSION_HOSED', peerApp, `${reason}: ${why}`);
+  leaveBroadcasts(live);
+  for (const subscription of Object.values(live.subscriptions))
+    subscription.finish(hosedError(live.error, subscription.name));
   for (const { end, hosted } of live.channels) {
     live.unread[end.name] = end.unread();
     hosted.post({ type: 'hose', reason, why });
   }
 }
 
+/** What fails on one channel or broadcast because the session is hosed. */
+function hosedError({ cause, message }: IpcError, name: string): IpcError {
+  return IpcError.from(cause, 'ERR_CHANNEL_HOSED', name, message);
+}
+
+function closeSubscription(subscription: BroadcastSubscription): void {
+  subscription.unsubscribe();
+  subscription.finish(IpcError.of('ERR_CHANNEL_CLOSED', subscription.name));
+}
+
+/** At the server: this session holds up no broadcast from now on. */
+function leaveBroadcasts(live: Live): void {
+  if (live.over || !live.link) return;
+  live.over = true;
+  for (const publisher of Object.values(live.publishers)) publisher.leave(live.link);
+}
+
 function tearDown(live: Live): void {
+  leaveBroadcasts(live);
+  for (const subscription of Object.values(live.subscriptions))
+    subscription.finish(live.error ?? IpcError.of('ERR_CHANNEL_CLOSED', subscription.name));
   for (const { hosted, end } of live.channels) {
     end.finish(live.error ?? IpcError.of('ERR_CHANNEL_CLOSED', end.name));
     hosted.stop();

@@ -7,7 +7,9 @@ import { type SessionLimits, sessionDefaults } from '../actors/session.ts';
 import { type ErrorData, IpcError } from '../errors.ts';
 import type { clientProcessMachine, Reconnect, serverProcessMachine } from '../machines/process.ts';
 import { type Address, addressOf, isStatePath } from '../names.ts';
+import type { Publishers } from '../spec/session.ts';
 import type { AppSpec } from '../spec/universe.ts';
+import { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
 import { FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { native, requireKernel } from '../transport/native.ts';
@@ -44,6 +46,11 @@ export interface Participation {
   /** Resolves at its end; rejects if it failed or gave up. */
   readonly ended: Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** What `serve` gives back: the part of this process, and the writing ends of the app's broadcasts. */
+export interface Serving<A extends AppSpec = AppSpec> extends Participation {
+  readonly broadcasts: Publishers<A>;
 }
 
 export interface RuntimeOptions {
@@ -86,17 +93,19 @@ export class Runtime {
    * Serves an app: accepts sessions and runs a machine for each.
    * @param machine for all clients, or one for each client app.
    * @returns once clients can connect.
-   * @throws {IpcError} ERR_APP_ALREADY_SERVED, ERR_STOPPING, ERR_APP_UNKNOWN for a machine of an unknown client app.
+   * @throws {IpcError} ERR_APP_ALREADY_SERVED, ERR_STOPPING, ERR_SYSTEM, ERR_APP_UNKNOWN for a machine of an unknown
+   *   client app.
    */
-  async serve(
-    app: AppSpec,
+  async serve<A extends AppSpec>(
+    app: A,
     machine: AnyStateMachine | Record<string, AnyStateMachine>,
     options: ServeOptions = {},
-  ): Promise<Participation> {
+  ): Promise<Serving<A>> {
     this.#refuseIfStopping(`app ${app.name}`);
     const machines = machinesByClient(app, machine);
+    const publishers = openBroadcasts(app);
     let hosted: Hosted<typeof serverProcessMachine> | undefined;
-    const part = new Part(() => hosted?.post({ type: 'stop' }));
+    const part = new ServingPart<A>(publishers as never, () => hosted?.post({ type: 'stop' }));
     await new Promise<void>((resolve, reject) => {
       hosted = startServerProcess(this.host, {
         address: this.#addressFor(app.name),
@@ -108,11 +117,13 @@ export class Runtime {
         stopTimeoutMs,
         claim: () => this.#claim(app),
         runs: async (client, pid) => this.#root?.runs(client, pid),
+        publishers,
         onServing: () => {
           this.#reportDefault();
           resolve();
         },
         onEnd: (error) => {
+          closeBroadcasts(publishers);
           this.#settle(part, error);
           if (error) reject(IpcError.received(error));
           // Stopped before it could serve.
@@ -241,6 +252,33 @@ class Part implements Participation {
   }
 }
 
+class ServingPart<A extends AppSpec> extends Part implements Serving<A> {
+  readonly broadcasts: Publishers<A>;
+
+  constructor(broadcasts: Publishers<A>, requestStop: () => void) {
+    super(requestStop);
+    this.broadcasts = broadcasts;
+  }
+}
+
+/** One segment per broadcast, for as long as this process serves the app. */
+function openBroadcasts(app: AppSpec): Record<string, BroadcastPublisher> {
+  const publishers: Record<string, BroadcastPublisher> = {};
+  try {
+    for (const [name, spec] of Object.entries(app.broadcasts))
+      publishers[name] = new BroadcastPublisher(name, spec);
+  } catch (error) {
+    closeBroadcasts(publishers);
+    throw error;
+  }
+  return publishers;
+}
+
+function closeBroadcasts(publishers: Readonly<Record<string, BroadcastPublisher>>): void {
+  for (const publisher of Object.values(publishers))
+    publisher.finish(IpcError.of('ERR_CHANNEL_CLOSED', publisher.name));
+}
+
 function machinesByClient(
   app: AppSpec,
   machine: AnyStateMachine | Record<string, AnyStateMachine>,
@@ -280,8 +318,12 @@ export function currentRuntime(): Runtime {
 }
 
 /** As `Runtime.serve`, by the runtime of this process. */
-export async function serve(...parameters: Parameters<Runtime['serve']>): Promise<Participation> {
-  return currentRuntime().serve(...parameters);
+export async function serve<A extends AppSpec>(
+  app: A,
+  machine: AnyStateMachine | Record<string, AnyStateMachine>,
+  options?: ServeOptions,
+): Promise<Serving<A>> {
+  return currentRuntime().serve(app, machine, options);
 }
 
 /** As `Runtime.connect`, by the runtime of this process. */

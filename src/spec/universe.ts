@@ -73,9 +73,7 @@ export function channel<T extends ChannelTypes>(options: Partial<ChannelOptions>
   for (const key of Object.keys(options))
     if (!known.includes(key)) throw invalid('channel()', unknownKey(key, known));
   const capacityBytes = options.capacityBytes ?? channelDefaults.capacityBytes;
-  const isRing =
-    Number.isInteger(Math.log2(capacityBytes)) && capacityBytes >= 1024 && capacityBytes <= 2 ** 30;
-  if (!isRing)
+  if (!isRingSize(capacityBytes))
     throw invalid(
       'channel()',
       `capacityBytes is ${capacityBytes}; it must be a power of two from 1024 to 2^30`,
@@ -105,12 +103,77 @@ function isWhole(value: number, max: number): boolean {
   return Number.isInteger(value) && value >= 1 && value <= max;
 }
 
+export interface BroadcastOptions {
+  /** How messages become bytes: `msgpack` takes any data, `bytes` a Uint8Array as it is. */
+  readonly codec: 'msgpack' | 'bytes';
+  /** Size of the one ring that all readers share: a power of two from 1 KiB to 1 GiB. A message fits half of it. */
+  readonly capacityBytes: number;
+  /** Latest messages with which a new reader begins, as far as the ring still has them. */
+  readonly history: number;
+  /** What a slow reader does: `drop-oldest` misses messages and is told how many, `block` holds up the writer. */
+  readonly reader: 'drop-oldest' | 'block';
+  /** A reader that holds up the writer is dropped if it takes longer than this for what stands in the ring. */
+  readonly slowAfterMs: number | 'never';
+}
+
+export const broadcastOptionKeys = ['codec', 'capacityBytes', 'history', 'reader', 'slowAfterMs'] as const;
+
+export const broadcastDefaults: BroadcastOptions = {
+  codec: 'msgpack',
+  capacityBytes: channelDefaults.capacityBytes,
+  history: 0,
+  reader: 'drop-oldest',
+  slowAfterMs: 'never',
+};
+
+/** The writer remembers four bytes for each message of the history. */
+const historyMax = 65_536;
+/** The longest time that a timer of Node can wait for. */
+const timerMaxMs = 2 ** 31 - 1;
+
+declare const published: unique symbol;
+
+/** A broadcast of an app, with the type of its messages. */
+export interface BroadcastSpec<M = unknown> extends BroadcastOptions {
+  readonly [published]?: M;
+}
+
+/**
+ * Describes a broadcast: the process that serves the app publishes, every session of it may read.
+ * @throws {IpcError} `ERR_UNIVERSE_INVALID` for options that make no sense.
+ */
+export function broadcast<M>(options: Partial<BroadcastOptions> = {}): BroadcastSpec<M> {
+  const fail = (why: string) => invalid('broadcast()', why);
+  const known: readonly string[] = broadcastOptionKeys;
+  for (const key of Object.keys(options)) if (!known.includes(key)) throw fail(unknownKey(key, known));
+  const { codec, capacityBytes, history, reader, slowAfterMs } = { ...broadcastDefaults, ...options };
+  if (!isRingSize(capacityBytes))
+    throw fail(`capacityBytes is ${capacityBytes}; it must be a power of two from 1024 to 2^30`);
+  if (codec !== 'msgpack' && codec !== 'bytes')
+    throw fail(`codec is ${codec}; it must be "msgpack" or "bytes"`);
+  if (reader !== 'drop-oldest' && reader !== 'block')
+    throw fail(`reader is ${reader}; it must be "drop-oldest" or "block"`);
+  if (!Number.isInteger(history) || history < 0 || history > historyMax)
+    throw fail(`history is ${history}; it must be a whole number from 0 to ${historyMax}`);
+  if (slowAfterMs !== 'never' && !(slowAfterMs >= 1 && slowAfterMs <= timerMaxMs))
+    throw fail(`slowAfterMs is ${slowAfterMs}; it must be "never" or a number of milliseconds from 1 on`);
+  if (slowAfterMs !== 'never' && reader !== 'block')
+    throw fail('slowAfterMs is for readers that block; a reader that drops the oldest holds up nobody');
+  return { codec, capacityBytes, history, reader, slowAfterMs };
+}
+
+function isRingSize(bytes: number): boolean {
+  return Number.isInteger(Math.log2(bytes)) && bytes >= 1024 && bytes <= 2 ** 30;
+}
+
 /** What is written about one app in `defineUniverse`. */
 export interface AppInput<Names extends string = string> {
   /** The apps that may open a session with this one. None: this app serves nobody. */
   readonly allow?: readonly Names[];
   /** The channels of each session that this app serves. */
   readonly channels?: Record<string, ChannelSpec>;
+  /** What this app publishes to the sessions that it serves. */
+  readonly broadcasts?: Record<string, BroadcastSpec>;
   /** The user that this app runs as; default: the user of the process that checks. */
   readonly uid?: number;
   readonly gid?: number;
@@ -130,11 +193,15 @@ export interface Identity {
 }
 
 /** One app of a universe. */
-export interface AppSpec<Channels extends Record<string, ChannelSpec> = Record<string, ChannelSpec>> {
+export interface AppSpec<
+  Channels extends Record<string, ChannelSpec> = Record<string, ChannelSpec>,
+  Broadcasts extends Record<string, BroadcastSpec> = Record<string, BroadcastSpec>,
+> {
   readonly name: string;
   readonly universe: string;
   readonly allow: readonly string[];
   readonly channels: Channels;
+  readonly broadcasts: Broadcasts;
   readonly uid: number | undefined;
   readonly gid: number | undefined;
   readonly arenaBytes: number;
@@ -147,6 +214,10 @@ type ChannelsOf<I> = I extends { channels: infer C extends Record<string, Channe
   ? C
   : Record<never, never>;
 
+type BroadcastsOf<I> = I extends { broadcasts: infer B extends Record<string, BroadcastSpec> }
+  ? B
+  : Record<never, never>;
+
 /**
  * Describes all apps of a universe. Import the result on both sides.
  * @throws {IpcError} `ERR_UNIVERSE_INVALID` naming the app and what is wrong with it.
@@ -154,7 +225,7 @@ type ChannelsOf<I> = I extends { channels: infer C extends Record<string, Channe
 export function defineUniverse<const A extends { [K in keyof A]: AppInput<keyof A & string> }>(
   universe: string,
   apps: A,
-): { readonly [K in keyof A]: AppSpec<ChannelsOf<A[K]>> } {
+): { readonly [K in keyof A]: AppSpec<ChannelsOf<A[K]>, BroadcastsOf<A[K]>> } {
   if (!isName(universe)) throw invalid(universe, nameRule);
   const names = Object.keys(apps);
   const specs: Record<string, AppSpec> = {};
@@ -168,19 +239,20 @@ export function defineUniverse<const A extends { [K in keyof A]: AppInput<keyof 
       universe,
       allow: input.allow ?? [],
       channels: input.channels ?? {},
+      broadcasts: input.broadcasts ?? {},
       ...identity,
       arenaBytes: input.arenaBytes ?? 0,
       sharedBytes: input.sharedBytes ?? 0,
       apps: identities,
     });
   }
-  return Object.freeze(specs) as { readonly [K in keyof A]: AppSpec<ChannelsOf<A[K]>> };
+  return Object.freeze(specs) as { readonly [K in keyof A]: AppSpec<ChannelsOf<A[K]>, BroadcastsOf<A[K]>> };
 }
 
 function checkApp(universe: string, name: string, input: AppInput, names: string[]): void {
   const fail = (why: string) => invalid(universe, `app ${name}: ${why}`);
   if (!isName(name)) throw fail(nameRule);
-  const known = ['allow', 'channels', 'uid', 'gid', 'arenaBytes', 'sharedBytes'];
+  const known = ['allow', 'channels', 'broadcasts', 'uid', 'gid', 'arenaBytes', 'sharedBytes'];
   for (const key of Object.keys(input)) if (!known.includes(key)) throw fail(unknownKey(key, known));
   for (const allowed of input.allow ?? [])
     if (!names.includes(allowed))
@@ -189,6 +261,11 @@ function checkApp(universe: string, name: string, input: AppInput, names: string
     if (!isName(channelName)) throw fail(`channel ${channelName}: ${nameRule}`);
     if (typeof spec?.capacityBytes !== 'number')
       throw fail(`channel ${channelName} must be made by channel()`);
+  }
+  for (const [broadcastName, spec] of Object.entries(input.broadcasts ?? {})) {
+    if (!isName(broadcastName)) throw fail(`broadcast ${broadcastName}: ${nameRule}`);
+    if (typeof spec?.history !== 'number')
+      throw fail(`broadcast ${broadcastName} must be made by broadcast()`);
   }
   checkMemory(input, fail);
 }
@@ -217,6 +294,7 @@ function checkMemory(
 export interface UniverseExtract {
   readonly universe: string;
   readonly channels: Readonly<Record<string, ChannelOptions>>;
+  readonly broadcasts: Readonly<Record<string, BroadcastOptions>>;
   /** What each side may lend; left out where it is 0. */
   readonly arenaBytes?: number;
   readonly sharedBytes?: number;
@@ -229,10 +307,16 @@ export function extractOf(server: AppSpec): UniverseExtract {
     { codec, capacityBytes, maxMessageBytes, overflow, maxLoans, maxBorrows },
   ] of Object.entries(server.channels))
     channels[name] = { codec, capacityBytes, maxMessageBytes, overflow, maxLoans, maxBorrows };
+  const broadcasts: Record<string, BroadcastOptions> = {};
+  for (const [name, { codec, capacityBytes, history, reader, slowAfterMs }] of Object.entries(
+    server.broadcasts,
+  ))
+    broadcasts[name] = { codec, capacityBytes, history, reader, slowAfterMs };
   const { universe, arenaBytes, sharedBytes } = server;
   return {
     universe,
     channels,
+    broadcasts,
     ...(arenaBytes > 0 && { arenaBytes }),
     ...(sharedBytes > 0 && { sharedBytes }),
   };
@@ -245,14 +329,28 @@ export function differenceOf(server: UniverseExtract, client: UniverseExtract): 
   for (const key of ['arenaBytes', 'sharedBytes'] as const)
     if ((server[key] ?? 0) !== (client[key] ?? 0))
       return `${key} is ${server[key] ?? 0} at the server and ${client[key] ?? 0} at the client`;
-  for (const name of Object.keys(server.channels))
-    if (!Object.hasOwn(client.channels, name)) return `the client does not know channel ${name}`;
-  for (const [name, theirs] of Object.entries(client.channels)) {
-    if (!Object.hasOwn(server.channels, name)) return `the server does not know channel ${name}`;
-    const mine = server.channels[name]!;
-    for (const key of channelOptionKeys)
+  return (
+    differenceAmong('channel', channelOptionKeys, server.channels, client.channels) ??
+    differenceAmong('broadcast', broadcastOptionKeys, server.broadcasts, client.broadcasts)
+  );
+}
+
+type Described<K extends string> = Readonly<Record<string, Readonly<Record<K, unknown>>>>;
+
+function differenceAmong<K extends string>(
+  kind: string,
+  keys: readonly K[],
+  server: Described<K>,
+  client: Described<K>,
+): string | undefined {
+  for (const name of Object.keys(server))
+    if (!Object.hasOwn(client, name)) return `the client does not know ${kind} ${name}`;
+  for (const [name, theirs] of Object.entries(client)) {
+    if (!Object.hasOwn(server, name)) return `the server does not know ${kind} ${name}`;
+    const mine = server[name]!;
+    for (const key of keys)
       if (mine[key] !== theirs[key])
-        return `channel ${name} has ${key} ${mine[key]} at the server and ${theirs[key]} at the client`;
+        return `${kind} ${name} has ${key} ${mine[key]} at the server and ${theirs[key]} at the client`;
   }
   return undefined;
 }

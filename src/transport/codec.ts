@@ -162,6 +162,45 @@ export const codecs: Readonly<Record<CodecName, Codec>> = {
   bytes: { encoder: () => new BytesEncoder(), decoder: () => bytesDecoder },
 };
 
+/** msgpack without shapes: every message stands for itself, as it must where readers come and go. */
+class PlainEncoder implements Encoder {
+  buffer: Uint8Array = new Uint8Array(0);
+  start = 0;
+  length = 0;
+  readonly structures: readonly string[][] = [];
+
+  encode(value: unknown): void {
+    const packed = plainPackr.pack(value, reuseAndReset) as Packed;
+    this.buffer = packed;
+    this.start = packed.start ?? 0;
+    this.length = (packed.end ?? packed.length) - this.start;
+  }
+}
+
+/** How a message becomes bytes for many readers, and comes out of a reader's own copy of them. */
+export interface BroadcastCodec {
+  encoder(): Encoder;
+  /** The message in the first `length` bytes, which are the caller's and will be used again. */
+  decode(bytes: Uint8Array, length: number): unknown;
+}
+
+export const broadcastCodecs: Readonly<Record<CodecName, BroadcastCodec>> = {
+  msgpack: {
+    encoder: () => new PlainEncoder(),
+    decode(bytes, length) {
+      if (length === 0) throw new RangeError('a message of no bytes is no msgpack');
+      plainRange.end = length;
+      return plainPackr.unpack(bytes, plainRange);
+    },
+  },
+  bytes: {
+    encoder: () => new BytesEncoder(),
+    decode: (bytes, length) => new Uint8Array(bytes.subarray(0, length)),
+  },
+};
+
+const plainRange = { start: 0, end: 0 };
+
 const plainPackr = new Packr({
   useRecords: false,
   copyBuffers: true,

@@ -1,11 +1,12 @@
 // Link: the shared memory of one session seen from one side: our segment and the peer's, the doorbell between them, and
 // the channels whose lanes stand in them. The data plane of a session; machines decide when it opens and ends.
 import { IpcError, messageOf } from '../errors.ts';
+import { Cursor } from './cursor.ts';
 import { LaneReader, LaneWriter } from './lane.ts';
 import { type NativeDoorbell, type NativeSegment, native } from './native.ts';
 
 /** As in cpp/shm/layout.h. */
-export const segmentKind = { session: 1, channel: 2, recorder: 3, arena: 4 } as const;
+export const segmentKind = { session: 1, channel: 2, recorder: 3, arena: 4, broadcast: 5 } as const;
 
 /** Awake for this long after the last message, if messages come that fast; 0 never spins. */
 export const spinDefaultUs = 20;
@@ -35,6 +36,8 @@ export class Link {
   #peerWords: Int32Array = new Int32Array(0);
   #rung = 0;
   #members: LinkMember[] = [];
+  /** Who comes and goes while the session lasts: the readers and the writer of its broadcasts. */
+  #guests: Pick<LinkMember, 'poll'>[] = [];
   #closed = false;
 
   /**
@@ -88,6 +91,11 @@ export class Link {
     return { writer: new LaneWriter(this.#own, peer, index), reader: new LaneReader(this.#own, peer, index) };
   }
 
+  /** The words of that lane as those of a broadcast. REQUIRES: attached. */
+  cursor(index: number): Cursor {
+    return new Cursor(this.#own, this.#peer!, index);
+  }
+
   /** Begins to listen for the peer. REQUIRES: attached. */
   start(members: LinkMember[]): void {
     // The descriptor has been handed over; the mapping stays.
@@ -103,9 +111,27 @@ export class Link {
 
   /** Calls back when the peer's head at that place moves. @returns a function that ends it. */
   watchHead(headBytes: number, seen: number): () => void {
-    const slot = this.#doorbell.watch(this.#peer!, headBytes, seen >>> 0);
+    return this.watch(this.#peer!, headBytes, seen);
+  }
+
+  /** Calls back when that word is another than `seen`. @returns a function that ends it. */
+  watch(segment: NativeSegment, wordBytes: number, seen: number): () => void {
+    const slot = this.#doorbell.watch(segment, wordBytes, seen >>> 0);
     return () => {
       if (!this.#closed) this.#doorbell.unwatch(slot);
+    };
+  }
+
+  /** The same for a word of the peer's segment. */
+  watchPeer(wordBytes: number): () => void {
+    return this.watch(this.#peer!, wordBytes, Atomics.load(this.#peerWords, wordBytes >> 2));
+  }
+
+  /** Adds one who is called with the members while the session lasts. @returns a function that ends it. */
+  join(guest: Pick<LinkMember, 'poll'>): () => void {
+    this.#guests.push(guest);
+    return () => {
+      this.#guests = this.#guests.filter((other) => other !== guest);
     };
   }
 
@@ -127,6 +153,7 @@ export class Link {
   poll(): boolean {
     let more = false;
     for (const member of this.#members) if (member.poll()) more = true;
+    for (const guest of this.#guests) if (guest.poll()) more = true;
     return more;
   }
 
@@ -135,6 +162,7 @@ export class Link {
     if (this.#closed) return;
     this.#closed = true;
     this.#members = [];
+    this.#guests = [];
     this.#doorbell.close();
     this.#peer?.close();
     this.#own.close();

@@ -14,9 +14,15 @@ export interface Layout {
   readonly laneStride: number;
   readonly tailOffset: number;
   readonly wantOffset: number;
+  readonly oldestOffset: number;
+  readonly turnOffset: number;
   readonly headOffset: number;
   readonly recordHeaderBytes: number;
   readonly recordAlign: number;
+  readonly broadcastHeaderBytes: number;
+  readonly broadcastAlign: number;
+  /** A turn is 2 to the power of this many bytes. */
+  readonly turnBits: number;
   readonly wrapKind: number;
   readonly blockAlign: number;
   readonly blockGenerationOffset: number;

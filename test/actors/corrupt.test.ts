@@ -17,6 +17,26 @@ const frames: [what: string, send: (client: RawClient) => void, why: RegExp][] =
   ['a frame of an unknown type', (client) => client.send({ t: 'abracadabra' }), /unknown type abracadabra/],
   ['a second log-in', (client) => client.send(client.hello(), client.fds), /unknown type hello/],
   ['bytes that are no frame', (client) => client.sendBytes(Buffer.from([0xc1, 1, 2])), /./],
+  [
+    'a subscription to no broadcast',
+    (client) => client.send({ t: 'subscribe', broadcast: 'toString', number: 1 }),
+    /there is no broadcast toString to read/,
+  ],
+  [
+    'a subscription without a number',
+    (client) => client.send({ t: 'subscribe', broadcast: 'news', number: 2 ** 32 }),
+    /number is not a whole number/,
+  ],
+  [
+    'the end of a subscription to no broadcast',
+    (client) => client.send({ t: 'unsubscribe', broadcast: 'news' }),
+    /there is no broadcast news to read/,
+  ],
+  [
+    'the answer to a subscription that it should ask for',
+    (client) => client.send({ t: 'subscribed', broadcast: 'news', number: 1 }),
+    /subscribed came with 0 descriptors instead of 1/,
+  ],
   ['a goodbye without a reason', (client) => client.send({ t: 'goodbye' }), /reason/],
 ];
 

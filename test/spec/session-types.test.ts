@@ -2,11 +2,13 @@
 // says that the claims are there.
 
 import {
+  broadcast,
   type Channel,
   channel,
   defineUniverse,
   type Session,
   type SessionEvent,
+  serve,
   sessionOf,
   sessionSetup,
 } from 'actor-ipc';
@@ -33,6 +35,7 @@ const apps = defineUniverse('floor', {
       prices: channel<{ down: Trade }>(),
       raw: channel<{ up: Uint8Array; down: Uint8Array }>({ codec: 'bytes' }),
     },
+    broadcasts: { ticker: broadcast<Trade>({ history: 1 }) },
   },
   trader: {},
 });
@@ -265,4 +268,63 @@ describe('sessionOf(), as a type', () => {
         },
       });
     }));
+});
+
+describe('a broadcast, as a type', () => {
+  it('is written at the server, and takes its messages only', () =>
+    compiles(async ({ broadcasts: { ticker } }: AtServer) => {
+      ticker.tryPublish({ price: 1 });
+      await ticker.publish({ price: 1 }, { timeoutMs: 1 });
+      // @ts-expect-error an order is no trade
+      ticker.tryPublish({ id: 1, side: 'buy' });
+      // @ts-expect-error the server does not read it
+      ticker.receive();
+      const serving = await serve(market, {});
+      serving.broadcasts.ticker.tryPublish({ price: 1 });
+      // @ts-expect-error there is no such broadcast
+      serving.broadcasts.news;
+    }));
+
+  it('is read at the client, and gives its messages with their gaps', () =>
+    compiles(async ({ broadcasts: { ticker } }: AtClient) => {
+      const { message, gap } = await ticker.receive();
+      const same: Same<[typeof message, typeof gap], [Trade, number]> = true;
+      ticker.onBatch((messages, missed) => messages.map(({ price }) => price * missed));
+      for await (const one of ticker) one.message.price;
+      // @ts-expect-error the client does not publish
+      ticker.publish({ price: 1 });
+      return same;
+    }));
+
+  it("comes as events to the client's machine, and to no server's", () =>
+    compiles(() => {
+      const atClient = sessionSetup(market, 'client', {
+        actions: {
+          show: ({ event }) => {
+            assertEvent(event, 'broadcast.ticker');
+            const same: Same<[typeof event.message, typeof event.gap], [Trade, number]> = true;
+            return same;
+          },
+          lost: ({ event }) => {
+            assertEvent(event, 'subscription.dropped');
+            const same: Same<typeof event.broadcast, 'ticker'> = true;
+            return same;
+          },
+        },
+      });
+      atClient.createMachine({ on: { 'broadcast.ticker': { actions: 'show' } } });
+      // @ts-expect-error there is no such broadcast
+      atClient.createMachine({ on: { 'broadcast.news': {} } });
+      const atServer = sessionSetup(market, 'server');
+      // @ts-expect-error the server publishes it
+      atServer.createMachine({ on: { 'broadcast.ticker': {} } });
+    }));
+
+  it('refuses an option that there is not', () =>
+    compiles(() => [
+      // @ts-expect-error it is drop-oldest or block
+      broadcast({ reader: 'drop-newest' }),
+      // @ts-expect-error there is no such option
+      broadcast({ overflow: 'block' }),
+    ]));
 });

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { IpcError } from '../../src/errors.ts';
 import {
   type AppInput,
+  broadcast,
   type ChannelOptions,
   channel,
   channelDefaults,
@@ -113,6 +114,50 @@ describe('channel()', () => {
   });
 });
 
+describe('broadcast()', () => {
+  it('fills in what is not said', () => {
+    assert.deepEqual(broadcast(), {
+      codec: 'msgpack',
+      capacityBytes: 256 * 1024,
+      history: 0,
+      reader: 'drop-oldest',
+      slowAfterMs: 'never',
+    });
+  });
+
+  const rows: [title: string, options: object, why: RegExp][] = [
+    [
+      'a ring of no power of two',
+      { capacityBytes: 1000 },
+      /capacityBytes is 1000; it must be a power of two/,
+    ],
+    ['an unknown codec', { codec: 'json' }, /codec is json/],
+    [
+      'an unknown policy',
+      { reader: 'drop-newest' },
+      /reader is drop-newest; it must be "drop-oldest" or "block"/,
+    ],
+    [
+      'half a message of history',
+      { history: 0.5 },
+      /history is 0.5; it must be a whole number from 0 to 65536/,
+    ],
+    ['a history without end', { history: 65_537 }, /history is 65537/],
+    ['no time at all', { reader: 'block', slowAfterMs: 0 }, /slowAfterMs is 0/],
+    ['a time for readers that drop the oldest', { slowAfterMs: 10 }, /slowAfterMs is for readers that block/],
+    ['an unknown key', { historie: 1 }, /unknown key historie \(did you mean history\?\)/],
+  ];
+  for (const [title, options, why] of rows)
+    it(`refuses ${title}`, () => assert.throws(() => broadcast(options), why));
+
+  it('is what an app takes as a broadcast, and nothing else is', () => {
+    assert.throws(
+      () => defineUniverse('floor', { market: { broadcasts: { news: channel() as never } } }),
+      /app market: broadcast news must be made by broadcast\(\)/,
+    );
+  });
+});
+
 describe('defineUniverse()', () => {
   const prices = channel<{ down: number }>();
 
@@ -127,6 +172,7 @@ describe('defineUniverse()', () => {
       universe: 'floor',
       allow: ['trader'],
       channels: { prices },
+      broadcasts: {},
       uid: 70,
       gid: undefined,
       arenaBytes: 0,
@@ -138,6 +184,7 @@ describe('defineUniverse()', () => {
       universe: 'floor',
       allow: [],
       channels: {},
+      broadcasts: {},
       uid: undefined,
       gid: 71,
       arenaBytes: 0,
@@ -171,7 +218,7 @@ describe('defineUniverse()', () => {
       'an unknown key of an app',
       'floor',
       { market: { alow: [] } },
-      'app market: unknown key alow (did you mean allow?); allowed: allow, channels, uid, gid',
+      'app market: unknown key alow (did you mean allow?); allowed: allow, channels, broadcasts, uid, gid',
     ],
     [
       'an app that is allowed and does not exist',
@@ -273,7 +320,13 @@ describe('the memory of an app', () => {
 describe('extractOf()', () => {
   it('holds what both sides must agree on, and nothing else', () => {
     const { market } = defineUniverse('floor', {
-      market: { uid: 70, channels: { prices: channel({ codec: 'bytes', capacityBytes: 1024 }) } },
+      market: {
+        uid: 70,
+        channels: { prices: channel({ codec: 'bytes', capacityBytes: 1024 }) },
+        broadcasts: {
+          news: broadcast({ capacityBytes: 2048, history: 3, reader: 'block', slowAfterMs: 50 }),
+        },
+      },
     });
     assert.deepEqual(extractOf(market), {
       universe: 'floor',
@@ -287,13 +340,21 @@ describe('extractOf()', () => {
           maxBorrows: 256,
         },
       },
+      broadcasts: {
+        news: { codec: 'msgpack', capacityBytes: 2048, history: 3, reader: 'block', slowAfterMs: 50 },
+      },
     });
   });
 });
 
 describe('differenceOf()', () => {
   const options: ChannelOptions = { ...channel({ capacityBytes: 1024 }) };
-  const server: UniverseExtract = { universe: 'floor', channels: { orders: options, prices: options } };
+  const shared = { ...broadcast({ capacityBytes: 1024 }) };
+  const server: UniverseExtract = {
+    universe: 'floor',
+    channels: { orders: options, prices: options },
+    broadcasts: { ticks: shared },
+  };
   const client = (change: Partial<UniverseExtract>): UniverseExtract => ({ ...server, ...change });
 
   it('is nothing if both sides agree', () => assert.isUndefined(differenceOf(server, client({}))));
@@ -327,14 +388,37 @@ describe('differenceOf()', () => {
       client({ channels: { ...server.channels, prices: { ...options, [key]: theirs } } }),
       `channel prices has ${key} ${mine} at the server and ${theirs} at the client`,
     ]),
+    [
+      'a broadcast that the client does not know',
+      client({ broadcasts: {} }),
+      'the client does not know broadcast ticks',
+    ],
+    [
+      'a broadcast that the server does not know',
+      client({ broadcasts: { ...server.broadcasts, news: shared } }),
+      'the server does not know broadcast news',
+    ],
+    ...(
+      [
+        ['codec', 'bytes', 'msgpack'],
+        ['capacityBytes', 2048, 1024],
+        ['history', 7, 0],
+        ['reader', 'block', 'drop-oldest'],
+        ['slowAfterMs', 100, 'never'],
+      ] as const
+    ).map(([key, theirs, mine]): [string, UniverseExtract, string] => [
+      `the ${key} of a broadcast`,
+      client({ broadcasts: { ticks: { ...shared, [key]: theirs } } }),
+      `broadcast ticks has ${key} ${mine} at the server and ${theirs} at the client`,
+    ]),
   ];
   for (const [title, theirs, difference] of rows)
     it(`names ${title}`, () => assert.equal(differenceOf(server, theirs), difference));
 
   it('misses no channel because of its name', () => {
     for (const name of ['constructor', 'toString']) {
-      const odd = { universe: 'floor', channels: { [name]: options } };
-      const none = { universe: 'floor', channels: {} };
+      const odd = { universe: 'floor', channels: { [name]: options }, broadcasts: {} };
+      const none = { universe: 'floor', channels: {}, broadcasts: {} };
       assert.equal(differenceOf(odd, none), `the client does not know channel ${name}`);
       assert.equal(differenceOf(none, odd), `the server does not know channel ${name}`);
     }
@@ -346,6 +430,10 @@ describe('differenceOf()', () => {
       channels: fc.dictionary(
         fc.constantFrom('orders', 'prices', 'news'),
         fc.constantFrom(options, { ...options, codec: 'bytes' as const }),
+      ),
+      broadcasts: fc.dictionary(
+        fc.constantFrom('ticks', 'news'),
+        fc.constantFrom(shared, { ...shared, history: 1 }),
       ),
     });
     fc.assert(

@@ -134,7 +134,7 @@ export const hello: Hello = {
   layoutHash: 99,
   client: 'trader',
   server: 'market',
-  universe: { universe: 'floor', channels: {} },
+  universe: { universe: 'floor', channels: {}, broadcasts: {} },
   pid: 42,
   startTicks: 1,
   segmentBytes: 4096,
