@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "addon/bell_object.h"
 #include "addon/convert.h"
 #include "addon/doorbell_object.h"
 #include "addon/process_object.h"
@@ -129,6 +130,7 @@ Napi::Object Register(Napi::Env env, Napi::Object exports) {
   exports.Set("lockFile", Napi::Function::New<Lock>(env, "lockFile"));
   exports.Set("startTicks", Napi::Function::New<TicksOf>(env, "startTicks"));
   exports.Set("bootId", Napi::Function::New<Boot>(env, "bootId"));
+  BellObject::Register(env, exports);
   SegmentObject::Register(env, exports);
   DoorbellObject::Register(env, exports);
   SocketObject::Register(env, exports);

@@ -47,6 +47,17 @@ export interface NativeDoorbell {
   close(): void;
 }
 
+/** A bell with a path: whoever may enter its folder rings it. */
+export interface NativeBell {
+  /** @returns false if nobody has that bell. `why` is a byte. */
+  ring(path: string, why: number): boolean;
+  /** Called once for all rings that have come: their bytes or-ed, and how many they were. Does not hold the process. */
+  listen(onRung: (why: number, count: number) => void): void;
+  hold(on: boolean): void;
+  /** Does not remove the path. */
+  close(): void;
+}
+
 /** A process as the kernel vouches for it. */
 export interface Credentials {
   readonly pid: number;
@@ -101,6 +112,7 @@ interface Native {
     new (kind: number, fd: number, bytes: number, bytesMax: number): NativeSegment;
   };
   readonly Doorbell: new (segment: NativeSegment, spinUs: number) => NativeDoorbell;
+  readonly Bell: new (path: string) => NativeBell;
   readonly Socket: { new (fd: number): NativeSocket; new (path: string): NativeSocket };
   readonly Listener: {
     new (path: string, mode: number, backlog: number): NativeListener;
