@@ -9,6 +9,7 @@
 #include "addon/convert.h"
 #include "addon/doorbell_object.h"
 #include "addon/process_object.h"
+#include "addon/region_object.h"
 #include "addon/segment_object.h"
 #include "addon/socket_object.h"
 #include "addon/uv_loop.h"
@@ -130,6 +131,7 @@ Napi::Object Register(Napi::Env env, Napi::Object exports) {
   exports.Set("startTicks", Napi::Function::New<TicksOf>(env, "startTicks"));
   exports.Set("bootId", Napi::Function::New<Boot>(env, "bootId"));
   SegmentObject::Register(env, exports);
+  RegionObject::Register(env, exports);
   DoorbellObject::Register(env, exports);
   SocketObject::Register(env, exports);
   ListenerObject::Register(env, exports);
