@@ -10,6 +10,7 @@
 #include "addon/convert.h"
 #include "addon/doorbell_object.h"
 #include "addon/process_object.h"
+#include "addon/region_object.h"
 #include "addon/segment_object.h"
 #include "addon/socket_object.h"
 #include "addon/uv_loop.h"
@@ -132,6 +133,7 @@ Napi::Object Register(Napi::Env env, Napi::Object exports) {
   exports.Set("bootId", Napi::Function::New<Boot>(env, "bootId"));
   BellObject::Register(env, exports);
   SegmentObject::Register(env, exports);
+  RegionObject::Register(env, exports);
   DoorbellObject::Register(env, exports);
   SocketObject::Register(env, exports);
   ListenerObject::Register(env, exports);

@@ -198,7 +198,7 @@ interface Native {
     new (kind: number, fd: number, bytes: number, bytesMax: number): NativeSegment;
   };
   readonly Region: {
-    /** Creates a region of at least `bytes`. Throws TOO_LARGE (out of 64 KiB to 64 GiB), SYSTEM. */
+    /** Creates a region of at least `bytes`. Throws TOO_LARGE (out of 64 KiB to 16 GiB), SYSTEM. */
     new (bytes: number): NativeRegion;
     /** Attaches and takes fd. Throws BAD_SEGMENT, BAD_LAYOUT, TOO_LARGE, SYSTEM. */
     new (fd: number, bytesMax: number): NativeRegion;

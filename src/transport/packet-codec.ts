@@ -1,0 +1,84 @@
+// Packet codecs: how a packet of a pipe or a shared value becomes bytes and comes out again. Self-contained, since no two
+// packets need have the same reader.
+import { IpcError, messageOf } from '../errors.ts';
+import type { PacketCodec } from '../spec/region.ts';
+import { packPlain, unpackPlain } from './codec.ts';
+
+interface Codec {
+  /** Bytes that nothing else writes over. @throws {IpcError} ERR_PACKET_INVALID with the path of what can't be expressed. */
+  encode(value: unknown, what: string): Uint8Array;
+  /** `bytes` is the caller's own copy, which the result may keep. @throws {IpcError} ERR_PACKET_INVALID. */
+  decode(bytes: Uint8Array, what: string): unknown;
+}
+
+export const packetCodecs: Readonly<Record<PacketCodec, Codec>> = {
+  msgpack: {
+    encode(value, what) {
+      if (value === undefined) throw IpcError.of('ERR_PACKET_INVALID', what, 'undefined is no packet');
+      try {
+        return packPlain(value);
+      } catch (error) {
+        throw IpcError.from(error, 'ERR_PACKET_INVALID', what, inexpressible(value) ?? messageOf(error));
+      }
+    },
+    decode(bytes, what) {
+      try {
+        return unpackPlain(bytes);
+      } catch (error) {
+        throw IpcError.from(error, 'ERR_PACKET_INVALID', what, `it is no msgpack: ${messageOf(error)}`);
+      }
+    },
+  },
+  bytes: {
+    encode(value, what) {
+      if (value instanceof Uint8Array) return value;
+      throw IpcError.of('ERR_PACKET_INVALID', what, 'the bytes codec takes a Uint8Array or a Buffer');
+    },
+    decode: (bytes) => bytes,
+  },
+};
+
+/** Where in the value stands what msgpack can't express, and what it is. */
+function inexpressible(value: unknown): string | undefined {
+  const within = new Set<object>();
+  return firstPart(value, '$', (part, path) => {
+    if (typeof part === 'function' || typeof part === 'symbol') return `${path} is a ${typeof part}`;
+    if (typeof part === 'object' && part !== null && within.has(part)) return `${path} contains itself`;
+    if (typeof part === 'object' && part !== null && 'region' in part && part.region === true)
+      return `${path} is a value of a region: it can only be a packet by itself`;
+    return typeof part === 'object' && part !== null ? within : undefined;
+  });
+}
+
+/** The path of the first part of `value`, itself included, that is not inside. Arrays and plain objects are their parts. */
+export function pathOutside(value: unknown, inside: (part: unknown) => boolean): string | undefined {
+  const within = new Set<object>();
+  return firstPart(value, '$', (part, path) => {
+    if (inside(part)) return undefined;
+    const container = Array.isArray(part) || isPlain(part);
+    return container && !within.has(part as object) ? within : path;
+  });
+}
+
+/** Walks through the parts of a value until `look` has an answer; where it answers the set, the parts of the part follow. */
+function firstPart(
+  value: unknown,
+  path: string,
+  look: (part: unknown, path: string) => string | Set<object> | undefined,
+): string | undefined {
+  const answer = look(value, path);
+  if (typeof answer !== 'object') return answer;
+  answer.add(value as object);
+  for (const [key, part] of Object.entries(value as object)) {
+    const found = firstPart(part, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`, look);
+    if (found !== undefined) return found;
+  }
+  answer.delete(value as object);
+  return undefined;
+}
+
+function isPlain(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
