@@ -22,11 +22,15 @@ export const packetCodecs: Readonly<Record<PacketCodec, Codec>> = {
       }
     },
     decode(bytes, what) {
+      let value: unknown;
       try {
-        return unpackPlain(bytes);
+        value = unpackPlain(bytes);
       } catch (error) {
         throw IpcError.from(error, 'ERR_PACKET_INVALID', what, `it is no msgpack: ${messageOf(error)}`);
       }
+      // For a caller, undefined is no packet.
+      if (value === undefined) throw IpcError.of('ERR_PACKET_INVALID', what, 'it is undefined');
+      return value;
     },
   },
   bytes: {
@@ -44,10 +48,20 @@ function inexpressible(value: unknown): string | undefined {
   return firstPart(value, '$', (part, path) => {
     if (typeof part === 'function' || typeof part === 'symbol') return `${path} is a ${typeof part}`;
     if (typeof part === 'object' && part !== null && within.has(part)) return `${path} contains itself`;
-    if (typeof part === 'object' && part !== null && 'region' in part && part.region === true)
-      return `${path} is a value of a region: it can only be a packet by itself`;
+    const refusal = refusalOf(part);
+    if (refusal !== undefined) return `${path}: ${refusal}`;
     return typeof part === 'object' && part !== null ? within : undefined;
   });
+}
+
+/** What an object says that refuses to become data. */
+function refusalOf(part: unknown): string | undefined {
+  try {
+    (part as { toJSON?: () => unknown } | null)?.toJSON?.();
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
 }
 
 /** The path of the first part of `value`, itself included, that is not inside. Arrays and plain objects are their parts. */
