@@ -78,4 +78,9 @@ export const groups: readonly Group[] = [
     rows: [doorbell(sporadic), session(sporadic), ...forks(sporadic)],
     patience: 2,
   },
+  {
+    name: 'pipe',
+    title: '64 B through a pipe, 2 producers and 2 consumers',
+    rows: [{ name: subject, job: { transport: 'pipe', ...bytes(64), measures: ['one-way'] } }],
+  },
 ];

@@ -1,7 +1,14 @@
 // Job: what one pair of processes does. Made by main, handed to both processes as JSON on their command line.
 
 /** How the two processes of a pair reach each other. */
-export type Transport = 'session' | 'session-await' | 'fork-json' | 'fork-advanced' | 'atomics' | 'doorbell';
+export type Transport =
+  | 'session'
+  | 'session-await'
+  | 'fork-json'
+  | 'fork-advanced'
+  | 'atomics'
+  | 'doorbell'
+  | 'pipe';
 
 export type Measure = 'round-trip' | 'one-way';
 

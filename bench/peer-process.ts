@@ -12,6 +12,7 @@ const programs: Record<Transport, string> = {
   'fork-advanced': 'fork-peer.ts',
   atomics: 'atomics-peer.ts',
   doorbell: 'doorbell-peer.ts',
+  pipe: 'pipe-peer.ts',
 };
 
 /** What a process that has done its work may take to end in order. */
