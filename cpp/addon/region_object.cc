@@ -137,7 +137,14 @@ Napi::Value RegionObject::Hand(const Napi::CallbackInfo& info, Take take, bool w
   if (!status.ok()) return Answer(env, status);
   // What follows runs JavaScript if the target has setters, so nothing of the packet is used after the copy.
   Napi::Value bytes = env.Null();
-  if (take != Take::kBlock) bytes = Napi::Buffer<uint8_t>::Copy(env, packet.data, packet.bytes);
+  try {
+    if (take != Take::kBlock) bytes = Napi::Buffer<uint8_t>::Copy(env, packet.data, packet.bytes);
+  } catch (const Napi::Error&) {
+    // No memory for the copy: a packet that can go back does.
+    if (take == Take::kAcknowledge) (void)region.Reject(packet.block);
+    if (take == Take::kCopy && packet.block != 0) region.ReleaseSoon(packet.block);
+    throw;
+  }
   if (take == Take::kCopy && packet.block != 0) region.ReleaseSoon(std::exchange(packet.block, 0));
   target.Set("block", NumberOf(env, packet.block));
   target.Set("bytes", bytes);

@@ -22,7 +22,7 @@ namespace {
 constexpr uint32_t kCopyInsideMax = 4096;
 /// A process that died with the lock has ended for the kernel some milliseconds later, if it is large some more.
 constexpr uint64_t kLookForNs = 1'000'000'000;
-constexpr uint64_t kLookEveryNs = 5'000'000;
+constexpr uint64_t kLookEveryNs = 10'000'000;
 /// How often the destructor tries to leave; each try spins for kLockSpinNs.
 constexpr int kLeaveTries = 20;
 
@@ -141,6 +141,7 @@ Region::Region(std::shared_ptr<Mapping> mapping)
       scratch_(kCopyInsideMax) {}
 
 Region::~Region() {
+  silent_ = true;
   for (int i = 0; i < kLeaveTries && Leave().code() == Code::kLocked; i++) {
   }
 }
@@ -524,7 +525,7 @@ void Region::StopWaiting(Word64* mask, uint32_t slot) { journal_.Set64(mask, Loa
 /// Tells one of those who wait, in turn, so that one packet wakes one of them.
 void Region::RingOne(Word64* mask) {
   const uint64_t waiting = Load64(*mask);
-  if (waiting == 0) return;
+  if (waiting == 0 || silent_) return;
   const uint32_t ahead = static_cast<uint32_t>(std::countr_zero(std::rotr(waiting, static_cast<int>(turn_))));
   const uint32_t slot = (turn_ + ahead) % kUsersMax;
   turn_ = (slot + 1) % kUsersMax;
@@ -598,7 +599,8 @@ void Region::LookForDead() {
   for (uint32_t slot = 0; slot < kUsersMax; slot++) {
     const RegionUser user{slot, static_cast<pid_t>(Load(users_[slot].pid)), Load64(users_[slot].ticks)};
     // Recover looks at the slot again under the lock, and only then believes what was read here.
-    if (user.pid != 0 && ProvenDead(user.pid, user.ticks)) (void)Recover(user);
+    if (user.pid == 0 || !ProvenDead(user.pid, user.ticks)) continue;
+    if (Recover(user).ok()) look_until_ns_ = 0;
   }
 }
 

@@ -81,7 +81,8 @@ class Region {
   explicit Region(std::shared_ptr<Mapping> mapping);
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
-  /// Leaves. If the lock can't be had, what we have is given back once our process has ended.
+  /// Leaves, and tells nobody of the packets that it puts back: they are found with the next ring. If the lock can't be
+  /// had, what we have is given back once our process has ended.
   ~Region();
 
   const std::shared_ptr<Mapping>& mapping() const { return mapping_; }
@@ -181,6 +182,8 @@ class Region {
   /// Rings of the call under way, which count once it is committed.
   uint64_t due_rings_ = 0;
   uint32_t turn_ = 0;
+  /// Nobody asks for our rings any more, so those who wait are left to be told by others.
+  bool silent_ = false;
   /// While this lies ahead, a user has died lately and may not have been found yet; 0 for never.
   uint64_t look_until_ns_ = 0;
   uint64_t look_at_ns_ = 0;

@@ -62,11 +62,10 @@ struct Guest {
       return WaitForever();
     });
     REQUIRE(ready.Await());
-    Region look = file.Elsewhere();
-    std::vector<RegionUser> users;
-    REQUIRE(look.Users(&users).ok());
-    for (const RegionUser& candidate : users)
-      if (candidate.pid == child->pid()) user = candidate;
+    const auto* slots = reinterpret_cast<const UserSlot*>(file.mapping->base() + kUsersOffset);
+    for (uint32_t slot = 0; slot < kUsersMax; slot++)
+      if (static_cast<pid_t>(slots[slot].pid.load()) == child->pid())
+        user = RegionUser{slot, child->pid(), Load64(slots[slot].ticks)};
     REQUIRE(user.pid == child->pid());
   }
   void Kill() {
@@ -432,6 +431,21 @@ TEST_SUITE("region") {
     CHECK(users.Stats().pool.blocks == 0);
   }
 
+  TEST_CASE("who is destroyed without leaving takes nobody's wait away") {
+    Users users;
+    {
+      Region guest = users.file.Elsewhere();
+      REQUIRE(guest.Join().ok());
+      REQUIRE(Send(&guest, users.pipe, "a").ok());
+      Delivery delivery;
+      REQUIRE(guest.Dequeue(users.pipe, Take::kAcknowledge, false, &delivery).ok());
+      CHECK(Next(&users.other, users.pipe, true) == "");
+    }
+    REQUIRE(Send(&users.one, users.pipe, "b").ok());
+    CHECK(users.one.TakeRings() == users.BitOf(users.other));
+    CHECK(Drain(&users.other, users.pipe) == Texts{"a", "b"});
+  }
+
   TEST_CASE("what a killed user had comes back, in order, and everybody is told to look") {
     Users users(8);
     const uint32_t idle = PipeOf(&users.one, "idle");
@@ -479,6 +493,24 @@ TEST_SUITE("region") {
     REQUIRE(::waitid(P_PID, static_cast<id_t>(guest.child->pid()), &facts, WEXITED | WNOWAIT) == 0);
     REQUIRE(users.one.Recover(guest.user).ok());
     CHECK(users.Stats().users == 2);
+  }
+
+  TEST_CASE("who finds the lock of a dead holder recovers it too, without being asked to") {
+    Users users;
+    Word* const lock = &reinterpret_cast<LockLine*>(users.file.mapping->base() + kLockLineOffset)->lock;
+    REQUIRE(Send(&users.one, users.pipe, "a").ok());
+    Guest guest(users.file, [&](Region* region) {
+      Delivery delivery;
+      (void)region->Dequeue(users.pipe, Take::kAcknowledge, false, &delivery);
+      bool owner_died = false;
+      (void)RobustLock(lock).Acquire(&owner_died);
+    });
+    guest.Kill();
+    // One call finds the lock, a later one that its holder's process has ended.
+    while (users.Stats().users == 3) ::usleep(1000);
+    CHECK(users.Stats().repairs == 1);
+    CHECK(Next(&users.one, users.pipe) == "a");
+    CHECK(users.file.Problem() == "");
   }
 
   TEST_CASE("a full region takes a user in the place of a dead one that nobody has recovered") {

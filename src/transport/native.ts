@@ -178,7 +178,10 @@ export interface NativeRegion {
     enqueued: number;
     dequeued: number;
   };
-  /** Leaves, detaches all views and unmaps; closing twice is fine. Never throws. */
+  /**
+   * Leaves, detaches all views and unmaps; closing twice is fine. Never throws. Nobody is told of the packets that it puts
+   * back: who cares calls leave() and takeRings() first.
+   */
   close(): void;
 }
 
