@@ -174,6 +174,13 @@ export class Runtime {
     this.#refuseIfStopping(`region ${name}`);
     const region = await openRegion(this.runDirectory, name, options);
     this.#regions.add(region);
+    region.onClosed = () => this.#regions.delete(region);
+    try {
+      if (options?.persistent) await this.#root?.keep(name, region.generation);
+    } catch (error) {
+      await region.close();
+      throw error;
+    }
     return region;
   }
 

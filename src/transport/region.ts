@@ -81,6 +81,8 @@ export class Region implements SomeRegion, RegionUse {
   readonly generation: string;
   readonly bytes: number;
   readonly native: NativeRegion;
+  /** For whoever keeps a list of open regions. */
+  onClosed: (() => void) | undefined;
 
   readonly #place: RegionPlace;
   readonly #lockTimeoutMs: number;
@@ -415,7 +417,8 @@ export class Region implements SomeRegion, RegionUse {
 
   async #ringUsers(why: number): Promise<void> {
     const users = await this.whenUnlocked(() => this.native.users(), 'its users');
-    for (const { slot } of users) if (slot !== this.native.slot) this.#ring(slot, why);
+    for (const { slot } of users)
+      if (slot !== this.native.slot && !this.#ring(slot, why)) this.doSometime(() => this.#suspect(slot));
   }
 
   /** The number of a pipe, found or created. */
@@ -481,6 +484,7 @@ export class Region implements SomeRegion, RegionUse {
     await this.#leave(undone);
     this.#bell?.close();
     this.native.close();
+    this.onClosed?.();
   }
 
   /** Gives back what is ours. What the lock keeps us from, others give back once this process has ended. */
