@@ -38,6 +38,7 @@ void RegionObject::Register(Napi::Env env, Napi::Object exports) {
                                      InstanceMethod<&RegionObject::OpenPipe>("pipe"),
                                      InstanceMethod<&RegionObject::Enqueue>("enqueue"),
                                      InstanceMethod<&RegionObject::Dequeue>("dequeue"),
+                                     InstanceMethod<&RegionObject::TakeInto>("take"),
                                      InstanceMethod<&RegionObject::DequeueBlock>("dequeueBlock"),
                                      InstanceMethod<&RegionObject::Ack>("ack"),
                                      InstanceMethod<&RegionObject::Reject>("reject"),
@@ -120,6 +121,35 @@ Napi::Value RegionObject::Enqueue(const Napi::CallbackInfo& info) {
 
 Napi::Value RegionObject::Dequeue(const Napi::CallbackInfo& info) {
   return Hand(info, Flag(info, 2) ? Take::kAcknowledge : Take::kCopy, Flag(info, 3));
+}
+
+/// take(pipe, scratch, wait): the number of bytes that are now in `scratch`, a Buffer of its own for a packet that has no
+/// room there, or minus what dequeue() would answer.
+Napi::Value RegionObject::TakeInto(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const uint32_t pipe = Uint32(info, 0);
+  if (!info[1].IsTypedArray()) throw Napi::TypeError::New(env, "argument 1 must be bytes");
+  // Not as it was created but as it is now: a detached one has no bytes.
+  void* data = nullptr;
+  size_t room = 0;
+  napi_typedarray_type type = napi_uint8_array;
+  if (napi_get_typedarray_info(env, info[1], &type, &room, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_uint8_array)
+    throw Napi::TypeError::New(env, "argument 1 must be a Uint8Array");
+  Region& region = Opened(env);
+  Delivery packet;
+  const Status status = region.Dequeue(pipe, Take::kCopy, Flag(info, 2), &packet);
+  if (!status.ok()) return Napi::Number::New(env, -Answer(env, status).As<Napi::Number>().DoubleValue());
+  const bool fits = data != nullptr && packet.bytes <= room;
+  Napi::Value answer;
+  if (fits) {
+    if (packet.bytes > 0) memcpy(data, packet.data, packet.bytes);
+    answer = Napi::Number::New(env, packet.bytes);
+  } else {
+    answer = Napi::Buffer<uint8_t>::Copy(env, packet.data, packet.bytes);
+  }
+  if (packet.block != 0) region.ReleaseSoon(packet.block);
+  return answer;
 }
 
 Napi::Value RegionObject::DequeueBlock(const Napi::CallbackInfo& info) {

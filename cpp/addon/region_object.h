@@ -31,6 +31,7 @@ class RegionObject : public Napi::ObjectWrap<RegionObject> {
   Napi::Value OpenPipe(const Napi::CallbackInfo& info);
   Napi::Value Enqueue(const Napi::CallbackInfo& info);
   Napi::Value Dequeue(const Napi::CallbackInfo& info);
+  Napi::Value TakeInto(const Napi::CallbackInfo& info);
   Napi::Value DequeueBlock(const Napi::CallbackInfo& info);
   Napi::Value Ack(const Napi::CallbackInfo& info);
   Napi::Value Reject(const Napi::CallbackInfo& info);

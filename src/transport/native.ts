@@ -137,6 +137,11 @@ export interface NativeRegion {
   enqueue(pipe: number, bytes: Uint8Array, wait: boolean): NativeAnswer;
   /** 1: empty, and we are told once there is a packet if `wait`. With `ack` the packet stays ours until ack() or reject(). */
   dequeue(pipe: number, packet: NativePacket, ack: boolean, wait: boolean): NativeAnswer;
+  /**
+   * The same without ack, and faster: the number of bytes that are now in `scratch`, a Buffer of its own for a packet that
+   * has no room there, -1 for an empty pipe, -2 while the lock is held.
+   */
+  take(pipe: number, scratch: Uint8Array, wait: boolean): number | Uint8Array;
   /** The same without a copy: the packet is gone from the pipe, its block is ours until release(). */
   dequeueBlock(pipe: number, packet: NativePacket, wait: boolean): NativeAnswer;
   /** The packet is dealt with and never handed out again. */

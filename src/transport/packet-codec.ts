@@ -9,6 +9,8 @@ interface Codec {
   encode(value: unknown, what: string): Uint8Array;
   /** `bytes` is the caller's own copy, which the result may keep. @throws {IpcError} ERR_PACKET_INVALID. */
   decode(bytes: Uint8Array, what: string): unknown;
+  /** The same for the first `length` bytes of memory that is used again: the result is a copy. */
+  decodeFrom(scratch: Uint8Array, length: number, what: string): unknown;
 }
 
 export const packetCodecs: Readonly<Record<PacketCodec, Codec>> = {
@@ -32,6 +34,8 @@ export const packetCodecs: Readonly<Record<PacketCodec, Codec>> = {
       if (value === undefined) throw IpcError.of('ERR_PACKET_INVALID', what, 'it is undefined');
       return value;
     },
+    // msgpackr copies what it takes.
+    decodeFrom: (scratch, length, what) => packetCodecs.msgpack.decode(scratch.subarray(0, length), what),
   },
   bytes: {
     encode(value, what) {
@@ -39,6 +43,8 @@ export const packetCodecs: Readonly<Record<PacketCodec, Codec>> = {
       throw IpcError.of('ERR_PACKET_INVALID', what, 'the bytes codec takes a Uint8Array or a Buffer');
     },
     decode: (bytes) => bytes,
+    // Of a Uint8Array, not of a Buffer, whose slice is none.
+    decodeFrom: (scratch, length) => scratch.slice(0, length),
   },
 };
 

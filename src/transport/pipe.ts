@@ -22,6 +22,9 @@ interface WaitingDequeue extends Call<unknown> {
   readonly taking: Taking;
 }
 
+/** Where small packets come to before they are decoded, all within one turn. */
+const scratch = new Uint8Array(4096);
+
 /** The addon's answers. */
 const done = 0;
 const held = 2;
@@ -311,20 +314,26 @@ export class Pipe<T> {
   #take(taking: Taking, wait: boolean): NativeAnswer {
     const { native } = this.#region;
     const packet = this.#packet;
-    let answer: NativeAnswer;
+    let answer: NativeAnswer = done;
+    let taken: number | Uint8Array = 0;
     try {
-      answer =
-        taking === 'borrow'
-          ? native.dequeueBlock(this.#index, packet, wait)
-          : native.dequeue(this.#index, packet, taking === 'ack', wait);
+      if (taking === 'value') {
+        taken = native.take(this.#index, scratch, wait);
+        if (typeof taken === 'number' && taken < 0) answer = -taken as NativeAnswer;
+      } else if (taking === 'borrow') answer = native.dequeueBlock(this.#index, packet, wait);
+      else answer = native.dequeue(this.#index, packet, true, wait);
       if (answer === done) this.#wantsPackets = false;
       else if (answer === 1 && wait) this.#wantsPackets = true;
       this.#note(answer, wait);
     } catch (error) {
       throw this.#region.refusal(error, `a packet of ${this.path}`);
     }
-    if (answer === done) this.#taken = this.#opened(taking, packet);
-    return answer;
+    if (answer !== done) return answer;
+    const codec = packetCodecs[this.codec];
+    if (taking !== 'value') this.#taken = this.#opened(taking, packet);
+    else if (typeof taken === 'number') this.#taken = codec.decodeFrom(scratch, taken, this.path);
+    else this.#taken = codec.decode(taken, this.path);
+    return done;
   }
 
   #note(answer: NativeAnswer, wait: boolean): void {
@@ -332,10 +341,9 @@ export class Pipe<T> {
     if (answer !== held || wait) this.#region.noteAnswer(answer);
   }
 
-  #opened(taking: Taking, { block, bytes, deliveries }: NativePacket): unknown {
+  #opened(taking: 'ack' | 'borrow', { block, bytes, deliveries }: NativePacket): unknown {
     if (taking === 'borrow') return new SharedValue<T>(this.#region, block, this.codec);
     this.#packet.bytes = null;
-    if (taking === 'value') return packetCodecs[this.codec].decode(bytes!, this.path);
     try {
       return new HeldPacket(
         this.#region,

@@ -202,6 +202,27 @@ describe('a pipe', function () {
     });
   });
 
+  it('takes packets from the addon into memory of ours, whatever that is', async () => {
+    const pipe = await region.pipe<Uint8Array>('p', { capacityPackets: 8, codec: 'bytes' });
+    const { native } = region;
+    const index = native.pipe('p', 0);
+    const take = (scratch: unknown) => native.take(index, scratch as Uint8Array, false);
+    for (let i = 0; i < 4; i++) await pipe.enqueue(Uint8Array.of(i, i));
+    for (const wrong of [undefined, null, 1, 'text', {}, new ArrayBuffer(8), new Float64Array(8)])
+      assert.throws(() => take(wrong), TypeError);
+    assert.throws(() => native.take(63, new Uint8Array(8), false), RangeError);
+    const scratch = new Uint8Array(2);
+    assert.equal(take(scratch), 2);
+    assert.deepEqual([...scratch], [0, 0]);
+    assert.deepEqual([...(take(new Uint8Array(1)) as Uint8Array)], [1, 1]);
+    const detached = new Uint8Array(8);
+    structuredClone(detached, { transfer: [detached.buffer] });
+    assert.deepEqual([...(take(detached) as Uint8Array)], [2, 2]);
+    assert.equal(take(scratch), 2);
+    assert.equal(take(scratch), -1);
+    assert.isTrue((await region.stats()).pristine);
+  });
+
   describe('onPacket() and for await', () => {
     it('hand packets over as they come, in order', async () => {
       const pipe = await make<number>(8);
