@@ -100,4 +100,9 @@ export const groups: readonly Group[] = [
       },
     ],
   },
+  {
+    name: 'pipe',
+    title: '64 B through a pipe, 2 producers and 2 consumers',
+    rows: [{ name: subject, job: { transport: 'pipe', ...bytes(64), measures: ['one-way'] } }],
+  },
 ];

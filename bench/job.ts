@@ -9,6 +9,7 @@ export type Transport =
   | 'fork-advanced'
   | 'atomics'
   | 'doorbell'
+  | 'pipe'
   | 'cpp'
   | 'cpp-copy';
 

@@ -16,6 +16,7 @@ const programs: Record<Exclude<Transport, 'cpp' | 'cpp-copy'>, string> = {
   'fork-advanced': 'fork-peer.ts',
   atomics: 'atomics-peer.ts',
   doorbell: 'doorbell-peer.ts',
+  pipe: 'pipe-peer.ts',
 };
 
 /** What a process that has done its work may take to end in order. */

@@ -1,8 +1,8 @@
 // The one error class of actor-ipc and the one table of its codes. A message names the thing, the cause and the next
 // step; docs/errors.md has a row for each code.
 
-/** What an error ends: the call that got it, the channel, the session, or the whole server. */
-export type FatalTo = 'call' | 'channel' | 'session' | 'server';
+/** What an error ends: the call that got it, the channel, the region, the session, or the whole server. */
+export type FatalTo = 'call' | 'channel' | 'region' | 'session' | 'server';
 
 interface CodeRow {
   readonly message: (...facts: never[]) => string;
@@ -210,6 +210,59 @@ const codes = {
     (app: string, why: string) => `the session with ${app} is hosed: ${why}`,
   ),
   ERR_PROTOCOL: row('session', false, (who: string, why: string) => `${who} broke the protocol: ${why}`),
+
+  // Regions and pipes.
+  ERR_REGION_MISSING: row(
+    'call',
+    true,
+    (region: string, ms: number) =>
+      `nobody has created region ${region} within ${ms} ms; one of its users must open it with "bytes"`,
+  ),
+  ERR_PIPE_MISSING: row(
+    'call',
+    true,
+    (pipe: string, region: string, ms: number) =>
+      `region ${region} is there, but nobody has created pipe ${pipe} in it within ${ms} ms; one of its users must open it with "capacityPackets"`,
+  ),
+  ERR_REGION_MISMATCH: row(
+    'call',
+    false,
+    (what: string, why: string) => `${what} is not what was asked for: ${why}`,
+  ),
+  ERR_REGION_REFUSED: row(
+    'call',
+    false,
+    (region: string, why: string) => `what was handed out as region ${region} was refused: ${why}`,
+  ),
+  ERR_REGION_FULL: row(
+    'call',
+    true,
+    (region: string, what: string) => `region ${region} has no room for ${what}; nothing in it has changed`,
+  ),
+  ERR_LOCK_TIMEOUT: row(
+    'call',
+    true,
+    (region: string, ms: number) =>
+      `the lock of region ${region} was held for ${ms} ms; a process that uses it is stopped or gets no time`,
+  ),
+  ERR_REGION_CLOSED: row('region', false, (what: string) => `${what} is closed`),
+  ERR_REGION_REPLACED: row(
+    'region',
+    false,
+    (region: string, generation: string) =>
+      `region ${region} was created anew; what belonged to generation ${generation} is over, open it again`,
+  ),
+  ERR_REGION_BROKEN: row(
+    'region',
+    false,
+    (region: string, why: string) => `region ${region} can't be used any more: ${why}; open it again`,
+  ),
+  ERR_PACKET_INVALID: row('call', false, (what: string, why: string) => `a packet of ${what}: ${why}`),
+  ERR_PIPE_BUSY: row(
+    'call',
+    true,
+    (pipe: string, max: number) => `pipe ${pipe} has ${max} calls waiting already; await some of them first`,
+  ),
   ERR_STOPPING: row('server', false, (what: string) => `${what} is stopping`),
 } satisfies Record<string, CodeRow>;
 

@@ -1,6 +1,7 @@
 // The public API of the entry `actor-ipc`.
 export { sessionOf, sessionSetup, type WithSession } from './actors/session-setup.ts';
 export { type ErrorCode, type FatalTo, IpcError } from './errors.ts';
+export type { MulticastReport, ReaderView, SlowPolicy } from './machines/multicast.ts';
 export type { Reconnect } from './machines/process.ts';
 export {
   type ArenaOptions,
@@ -8,9 +9,13 @@ export {
   connect,
   createArena,
   createRuntime,
+  type Multicast,
+  type MulticastOptions,
+  multicast,
   type Participation,
   type Runtime,
   type RuntimeOptions,
+  region,
   reportState,
   type ServeOptions,
   type Serving,
@@ -25,6 +30,18 @@ export type {
   Loan,
   SharedValue,
 } from './spec/memory.ts';
+export type {
+  DequeueOptions,
+  Packet,
+  PacketCodec,
+  Pipe,
+  PipeOptions,
+  PipeStats,
+  Region,
+  RegionOptions,
+  RegionStats,
+  RegionValue,
+} from './spec/region.ts';
 export type {
   BorrowOptions,
   Broadcast,

@@ -92,6 +92,40 @@ describe('the example of docs/memory.md', function () {
   });
 });
 
+describe('the example of docs/pipes.md', function () {
+  this.timeout(30_000);
+  const place = scratch();
+  after(() => place.remove());
+
+  it('runs as it stands there, started in any order', async () => {
+    const project = join(place.folder, 'project');
+    mkdirSync(join(project, 'node_modules'), { recursive: true });
+    symlinkSync(root, join(project, 'node_modules', 'actor-ipc'));
+    writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
+    const files = [...read('docs/pipes.md').matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```/gms)];
+    assert.sameMembers(
+      files.map(([, name]) => name),
+      ['producer.ts', 'middle.ts', 'consumer.ts'],
+    );
+    for (const [, name, text] of files) writeFileSync(join(project, name!), text!);
+    const env = { ACTOR_IPC_RUN_DIR: join(place.folder, 'run') };
+    const start = (name: string) =>
+      startProgram(process.execPath, ['--import', 'tsx/esm', join(project, name)], { env });
+    using consumer = start('consumer.ts');
+    using middle = start('middle.ts');
+    using producer = start('producer.ts');
+    const ends = await Promise.all([consumer.end, middle.end, producer.end]);
+    for (const { code, stderr } of ends) assert.equal(code, 0, stderr);
+    assert.deepEqual(
+      ends[0].stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+      [0, 1, 2].map((sequence) => ({ sequence, by: 'middle' })),
+    );
+  });
+});
+
 describe('the links of the documentation', () => {
   for (const name of [
     'README.md',
@@ -102,6 +136,7 @@ describe('the links of the documentation', () => {
     'docs/supervision.md',
     'docs/cli.md',
     'docs/memory.md',
+    'docs/pipes.md',
   ])
     it(`${name} leads to files that exist`, () => {
       for (const [, target] of read(name).matchAll(/\]\((?!https?:|#)([^)#]+)/g))

@@ -36,6 +36,11 @@ const char* CodeName(Code code) {
     case Code::kUnsafeFolder: return "UNSAFE_FOLDER";
     case Code::kBusy: return "BUSY";
     case Code::kGone: return "GONE";
+    case Code::kLocked: return "LOCKED";
+    case Code::kFull: return "FULL";
+    case Code::kNoMemory: return "NO_MEMORY";
+    case Code::kMismatch: return "MISMATCH";
+    case Code::kNotFound: return "NOT_FOUND";
   }
   return "SYSTEM";
 }
@@ -63,6 +68,18 @@ int32_t Int32(const Napi::CallbackInfo& info, size_t index) {
 
 uint64_t Whole(const Napi::CallbackInfo& info, size_t index) {
   return static_cast<uint64_t>(Number(info, index, 0, kWholeMax, "a safe non-negative integer"));
+}
+
+bool Flag(const Napi::CallbackInfo& info, size_t index) {
+  if (!info[index].IsBoolean()) Refuse(info, index, "a boolean");
+  return info[index].As<Napi::Boolean>().Value();
+}
+
+std::span<const uint8_t> Bytes(const Napi::CallbackInfo& info, size_t index) {
+  if (!info[index].IsTypedArray() || info[index].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    Refuse(info, index, "a Uint8Array");
+  const auto array = info[index].As<Napi::Uint8Array>();
+  return {array.Data(), array.ByteLength()};
 }
 
 std::string Text(const Napi::CallbackInfo& info, size_t index) {

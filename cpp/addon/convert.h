@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ uint32_t Uint32(const Napi::CallbackInfo& info, size_t index);
 int32_t Int32(const Napi::CallbackInfo& info, size_t index);
 /// A size or a tick count: an integer that JavaScript holds exactly.
 uint64_t Whole(const Napi::CallbackInfo& info, size_t index);
+bool Flag(const Napi::CallbackInfo& info, size_t index);
+/// The bytes of a Uint8Array, valid until JavaScript runs again.
+std::span<const uint8_t> Bytes(const Napi::CallbackInfo& info, size_t index);
 std::string Text(const Napi::CallbackInfo& info, size_t index);
 Napi::Function Callback(const Napi::CallbackInfo& info, size_t index);
 std::vector<uint32_t> Uint32List(const Napi::CallbackInfo& info, size_t index);

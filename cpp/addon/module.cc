@@ -6,9 +6,11 @@
 
 #include <string>
 
+#include "addon/bell_object.h"
 #include "addon/convert.h"
 #include "addon/doorbell_object.h"
 #include "addon/process_object.h"
+#include "addon/region_object.h"
 #include "addon/segment_object.h"
 #include "addon/socket_object.h"
 #include "addon/uv_loop.h"
@@ -149,7 +151,9 @@ Napi::Object Register(Napi::Env env, Napi::Object exports) {
   exports.Set("bootId", Napi::Function::New<Boot>(env, "bootId"));
   exports.Set("closeWindow", Napi::Function::New<CloseWindow>(env, "closeWindow"));
   exports.Set("installLastWord", Napi::Function::New<NameFaults>(env, "installLastWord"));
+  BellObject::Register(env, exports);
   SegmentObject::Register(env, exports);
+  RegionObject::Register(env, exports);
   DoorbellObject::Register(env, exports);
   SocketObject::Register(env, exports);
   ListenerObject::Register(env, exports);

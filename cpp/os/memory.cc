@@ -88,7 +88,9 @@ Status GivePagesBack(const Mapping& mapping, size_t offset, size_t bytes) {
   return Status::Ok();
 }
 
-Status MapForReading(int file, size_t bytes, size_t bytesMax, Mapping* mapping) {
+namespace {
+
+Status MapReceived(int file, size_t bytes, size_t bytesMax, bool writable, Mapping* mapping) {
   if (bytes > bytesMax) return Status::Of(Code::kTooLarge, "segment size");
   const int seals = ::fcntl(file, F_GET_SEALS);
   if (seals < 0) return Status::Of(Code::kBadSegment, "not a memory file");
@@ -101,10 +103,20 @@ Status MapForReading(int file, size_t bytes, size_t bytesMax, Mapping* mapping) 
   size_t actual = 0;
   if (Status status = MemoryBytes(file, &actual); !status.ok()) return status;
   if (actual != bytes || bytes == 0) return Status::Of(Code::kBadSegment, "another size than announced");
-  void* base = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file, 0);
+  void* base = ::mmap(nullptr, bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, file, 0);
   if (base == MAP_FAILED) return Status::System(errno, "mmap");
-  *mapping = Mapping(base, bytes, false);
+  *mapping = Mapping(base, bytes, writable);
   return Status::Ok();
+}
+
+}  // namespace
+
+Status MapForReading(int file, size_t bytes, size_t bytesMax, Mapping* mapping) {
+  return MapReceived(file, bytes, bytesMax, false, mapping);
+}
+
+Status MapForWriting(int file, size_t bytes, size_t bytesMax, Mapping* mapping) {
+  return MapReceived(file, bytes, bytesMax, true, mapping);
 }
 
 }  // namespace actor_ipc

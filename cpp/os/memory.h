@@ -50,6 +50,9 @@ Status CreateMemory(const char* label, size_t bytes, Access access, Fd* file, Ma
 /// Errors: kBadSegment (not sealed, not memory, another size), kTooLarge, kSystem.
 Status MapForReading(int file, size_t bytes, size_t bytesMax, Mapping* mapping);
 
+/// The same, to read and write. Errors: also kSystem with EPERM for a file that only its creator can write.
+Status MapForWriting(int file, size_t bytes, size_t bytesMax, Mapping* mapping);
+
 /// A descriptor of the same file that can be mapped only to read, also after it has been handed on. Errors: kSystem.
 Status OpenForReading(int file, Fd* reading);
 

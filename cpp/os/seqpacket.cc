@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -10,34 +9,11 @@
 
 #include <utility>
 
+#include "os/unix_address.h"
+
 namespace actor_ipc {
 
 namespace {
-
-/// sun_path holds 107 bytes and a zero; a longer path is reached through its folder's descriptor.
-Status FillAddress(const char* path, sockaddr_un* address, Fd* folder) {
-  memset(address, 0, sizeof *address);
-  address->sun_family = AF_UNIX;
-  if (strlen(path) < sizeof address->sun_path) {
-    memcpy(address->sun_path, path, strlen(path) + 1);
-    return Status::Ok();
-  }
-  const char* name = strrchr(path, '/');
-  if (name == nullptr) return Status::Of(Code::kTooLarge, "socket path");
-  char parent[4096];
-  const size_t length = static_cast<size_t>(name - path);
-  if (length >= sizeof parent) return Status::Of(Code::kTooLarge, "socket path");
-  memcpy(parent, path, length);
-  parent[length] = '\0';
-  const int number = ::open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (number < 0) return Status::System(errno, "open(run directory)");
-  *folder = Fd(number);
-  const int written =
-      snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d%s", folder->get(), name);
-  if (written < 0 || static_cast<size_t>(written) >= sizeof address->sun_path)
-    return Status::Of(Code::kTooLarge, "socket path");
-  return Status::Ok();
-}
 
 Status NewSocket(Fd* socket) {
   const int number = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -63,7 +39,7 @@ Status FromErrno(int error, const char* step) {
 Status ListenPacket(const char* path, mode_t mode, int backlog, Fd* listener) {
   sockaddr_un address;
   Fd folder;
-  if (Status status = FillAddress(path, &address, &folder); !status.ok()) return status;
+  if (Status status = FillUnixAddress(path, &address, &folder); !status.ok()) return status;
   Fd socket;
   if (Status status = NewSocket(&socket); !status.ok()) return status;
   if (::unlink(address.sun_path) != 0 && errno != ENOENT) return Status::System(errno, "unlink(socket)");
@@ -90,7 +66,7 @@ Status AcceptPacket(int listener, Fd* socket) {
 Status ConnectPacket(const char* path, Fd* socket) {
   sockaddr_un address;
   Fd folder;
-  if (Status status = FillAddress(path, &address, &folder); !status.ok()) return status;
+  if (Status status = FillUnixAddress(path, &address, &folder); !status.ok()) return status;
   Fd owned;
   if (Status status = NewSocket(&owned); !status.ok()) return status;
   if (::connect(owned.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)

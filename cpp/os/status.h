@@ -22,6 +22,11 @@ enum class Code : uint8_t {
   kUnsafeFolder,  // a run directory that others could reach or that is not ours
   kBusy,          // somebody else holds it
   kGone,          // the process has ended, or its number now belongs to another one
+  kLocked,        // the lock of a region is held; try again on a later turn
+  kFull,          // all places of a table are taken
+  kNoMemory,      // the pool of a region has no block of that size
+  kMismatch,      // it is there already, and different
+  kNotFound,      // nothing has that number
 };
 
 class [[nodiscard]] Status {

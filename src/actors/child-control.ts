@@ -26,6 +26,8 @@ export interface ChildServices {
   claim(universe: string, app: string): number;
   /** Whether a process of this tree that runs that app has that pid; undefined if no child of the tree runs it. */
   runs(app: string, pid: number): boolean | undefined;
+  /** Keeps that region for when all its users are gone. @throws {IpcError} if it is not there. */
+  keep(region: string, generation: string): Promise<void>;
 }
 
 /** The flight recorder that a child handed over. */
@@ -110,6 +112,12 @@ export class ChildControl {
         return this.#observer.log(levelOf(frame), mapOf(frame, 'facts'), textOf(frame, 'message', 16_384));
       case 'claim':
         return this.#claim(wholeOf(frame, 'id'), textOf(frame, 'universe', 64), textOf(frame, 'app', 64));
+      case 'keep':
+        // A child that reads none of its answers needs no further one.
+        this.#keep(wholeOf(frame, 'id'), textOf(frame, 'region', 64), textOf(frame, 'generation', 32)).catch(
+          () => {},
+        );
+        return;
       case 'runs': {
         const runs = this.#services.runs(textOf(frame, 'app', 64), wholeOf(frame, 'pid'));
         return this.#socket.send({ t: 'answer', id: wholeOf(frame, 'id'), runs: runs ?? null });
@@ -146,10 +154,24 @@ export class ChildControl {
       if (!isName(universe) || !isName(app)) throw IpcError.of('ERR_APP_UNKNOWN', app);
       this.#socket.send({ t: 'answer', id }, [this.#services.claim(universe, app)]);
     } catch (error) {
-      const { code, message } =
-        error instanceof IpcError ? error : IpcError.from(error, 'ERR_SYSTEM', 'claim', messageOf(error));
-      this.#socket.send({ t: 'answer', id, error: { code, message } });
+      this.#refuse(id, error, 'claim');
     }
+  }
+
+  async #keep(id: number, region: string, generation: string): Promise<void> {
+    try {
+      if (!isName(region)) throw IpcError.of('ERR_REGION_MISSING', region, 0);
+      await this.#services.keep(region, generation);
+      this.#socket.send({ t: 'answer', id });
+    } catch (error) {
+      this.#refuse(id, error, 'keep');
+    }
+  }
+
+  #refuse(id: number, error: unknown, what: string): void {
+    const { code, message } =
+      error instanceof IpcError ? error : IpcError.from(error, 'ERR_SYSTEM', what, messageOf(error));
+    this.#socket.send({ t: 'answer', id, error: { code, message } });
   }
 }
 

@@ -49,6 +49,8 @@ export class Watching {
 /** Services know which unit asks. */
 export interface ServicesFor {
   claim(unit: Address, universe: string, app: string): number;
+  /** Keeps a region for when all its users are gone. */
+  keep(region: string, generation: string): Promise<void>;
   runs(app: string, pid: number): boolean | undefined;
 }
 
@@ -222,6 +224,7 @@ class Control {
     const [ours, theirs] = native().socketPair();
     const services: ChildServices = {
       claim: (universe, app) => tree.services.claim(unit, universe, app),
+      keep: (region, generation) => tree.services.keep(region, generation),
       runs: (app, pid) => tree.services.runs(app, pid),
     };
     this.#theirs = theirs;

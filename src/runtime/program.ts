@@ -2,17 +2,21 @@
 // which a supervisor's child gets from its bootstrap and any other program makes for itself at first use.
 import type { AnyStateMachine } from 'xstate';
 import type { Hosted, Log } from '../actors/hosting.ts';
+import { startMulticast } from '../actors/multicast.ts';
 import { startClientProcess, startServerProcess } from '../actors/process.ts';
 import { type SessionLimits, sessionDefaults } from '../actors/session.ts';
 import { type ErrorData, IpcError } from '../errors.ts';
+import type { MulticastReport, ReaderView, SlowPolicy } from '../machines/multicast.ts';
 import type { clientProcessMachine, Reconnect, serverProcessMachine } from '../machines/process.ts';
 import { type Address, addressOf, isStatePath } from '../names.ts';
+import type { Pipe, Region, RegionOptions } from '../spec/region.ts';
 import type { Publishers } from '../spec/session.ts';
 import type { AppSpec } from '../spec/universe.ts';
 import { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
 import { FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { native, requireKernel } from '../transport/native.ts';
+import { openRegion } from '../transport/region.ts';
 import { appSocketPath, type Claim, claimApp, ensureRunDirectory } from '../transport/run-directory.ts';
 import { SharedArena } from '../transport/value-arena.ts';
 import { Host } from './host.ts';
@@ -38,6 +42,22 @@ export const reconnectDefaults: Reconnect = { minMs: 250, maxMs: 5_000, jitter: 
 /** Sessions have a deadline of their own for closing; this is for those that miss it. */
 const stopTimeoutMs = 2_000;
 const pendingMaxDefault = 64;
+/** Long for a process that runs, short for one that has stopped. */
+const slowAfterDefaultMs = 1_000;
+
+export interface MulticastOptions {
+  /** What a reader gets that has no room for `slowAfterMs`: `block` (default) waits for it, `drop` lets it lose packets. */
+  slow?: SlowPolicy;
+  /** Default 1000. */
+  slowAfterMs?: number;
+  /** Called when a reader becomes too slow, and when it takes packets again. Without it, the log is told. */
+  onReport?: (report: MulticastReport) => void;
+}
+
+/** A multicast that runs: its readers as they are now. */
+export interface Multicast extends Participation {
+  readers(): readonly ReaderView[];
+}
 
 /** What `serve` and `connect` give back. */
 export interface Participation {
@@ -75,6 +95,7 @@ export class Runtime {
   readonly #recorder: FlightRecorder;
   readonly #parts = new Set<Participation>();
   readonly #arenas: SharedArena[] = [];
+  readonly #regions = new Set<Region>();
   #stopping: Promise<void> | undefined;
 
   /** @throws {IpcError} ERR_ADDON_MISSING, ERR_KERNEL_UNSUPPORTED, ERR_RUN_DIRECTORY. */
@@ -177,6 +198,50 @@ export class Runtime {
     return arena;
   }
 
+  /**
+   * Opens a region of shared memory: attaches to it, or creates it if `bytes` is given and it is not there.
+   * @throws {IpcError} ERR_REGION_MISSING once `timeoutMs` is over, ERR_REGION_MISMATCH, ERR_REGION_REFUSED,
+   * ERR_REGION_REPLACED, ERR_REGION_FULL, ERR_LOCK_TIMEOUT, ERR_STOPPING.
+   */
+  async region(name: string, options?: RegionOptions): Promise<Region> {
+    this.#refuseIfStopping(`region ${name}`);
+    const region = await openRegion(this.runDirectory, name, options);
+    this.#regions.add(region);
+    region.onClosed = () => this.#regions.delete(region);
+    try {
+      if (options?.persistent) await this.#root?.keep(name, region.generation);
+    } catch (error) {
+      await region.close();
+      throw error;
+    }
+    return region;
+  }
+
+  /** Hands each packet of a pipe to each of the readers' pipes, all of one region and codec. */
+  multicast<T>(input: Pipe<T>, readers: readonly Pipe<T>[], options: MulticastOptions = {}): Multicast {
+    this.#refuseIfStopping(`a multicast of pipe ${input.name}`);
+    const { slow = 'block', slowAfterMs = slowAfterDefaultMs } = options;
+    const address = this.#addressFor(`multicast-${input.name}`);
+    const part = new Part(() => running.hosted.post({ type: 'stop' }));
+    const running = startMulticast(this.host, {
+      address,
+      input: input as Pipe,
+      readers: readers as readonly Pipe[],
+      policy: slow,
+      slowAfterMs,
+      onReport: options.onReport ?? ((report) => this.#logReader(address, report)),
+      onEnd: (end) => this.#settle(part, end.how === 'done' ? end.output.error : null),
+    });
+    this.#parts.add(part);
+    return Object.assign(part, { readers: running.readers });
+  }
+
+  #logReader(actor: Address, { type, reader, dropped }: MulticastReport): void {
+    const slow = type === 'reader.slow';
+    const message = slow ? `reader ${reader} is too slow` : `reader ${reader} takes packets again`;
+    this.host.log[slow ? 'warn' : 'info']({ actor, reader, dropped }, message);
+  }
+
   /** Reports the named state of this process to its supervisor; without one, nobody asks. */
   reportState(state: string): void {
     if (!isStatePath(state)) throw new TypeError(`${state} is no state: names joined by dots are`);
@@ -189,6 +254,7 @@ export class Runtime {
     this.#stopping ??= (async () => {
       for (const part of [...this.#parts].reverse()) await part.stop();
       for (const arena of this.#arenas) arena.close();
+      for (const region of this.#regions) await region.close();
       this.#recorder.close();
     })();
     return this.#stopping;
@@ -334,6 +400,20 @@ export async function connect(...parameters: Parameters<Runtime['connect']>): Pr
 /** As `Runtime.createArena`, by the runtime of this process. */
 export function createArena(options: ArenaOptions): SharedArena {
   return currentRuntime().createArena(options);
+}
+
+/** As `Runtime.region`, by the runtime of this process. */
+export async function region(name: string, options?: RegionOptions): Promise<Region> {
+  return currentRuntime().region(name, options);
+}
+
+/** As `Runtime.multicast`, by the runtime of this process. */
+export function multicast<T>(
+  input: Pipe<T>,
+  readers: readonly Pipe<T>[],
+  options?: MulticastOptions,
+): Multicast {
+  return currentRuntime().multicast(input, readers, options);
 }
 
 /** As `Runtime.reportState`, by the runtime of this process. */

@@ -103,6 +103,13 @@ export class RootLink {
     return typeof frame.runs === 'boolean' ? frame.runs : undefined;
   }
 
+  /** Has the root keep a region for when all its users are gone. @throws {IpcError} what the root answers. */
+  async keep(region: string, generation: string): Promise<void> {
+    const { frame, fds } = await this.#ask({ t: 'keep', region, generation });
+    closeAll(fds);
+    if (frame.error !== undefined) throw errorIn(frame);
+  }
+
   #ask(frame: Frame): Promise<{ frame: Frame; fds: number[] }> {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {

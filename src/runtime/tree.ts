@@ -21,6 +21,7 @@ import { AppSockets } from './app-sockets.ts';
 import { ControlServer } from './control-server.ts';
 import type { FeedRecord } from './feed.ts';
 import { Host } from './host.ts';
+import { KeptRegions } from './kept-regions.ts';
 import { loaderArgs } from './loader.ts';
 import { defaultRunDirectory, treeRunDirectory } from './place.ts';
 import { describeExit, describeFlight, type TreeStatus, treeStatus } from './status.ts';
@@ -50,6 +51,7 @@ export class Tree {
   readonly #lock: FileLock;
   readonly #directory: string;
   readonly #sockets: AppSockets;
+  readonly #regions: KeptRegions;
   readonly #control: ControlServer;
   readonly #supervisor: Hosted<typeof supervisorMachine>;
   readonly #recorder: FlightRecorder;
@@ -83,6 +85,7 @@ export class Tree {
     });
     this.#recorder = new FlightRecorder();
     this.host = new Host({ log: options.log, recorder: this.#recorder });
+    this.#regions = new KeptRegions(this.#directory);
     this.#sockets = new AppSockets(
       directory,
       (unit) => appOf(topology, unit),
@@ -149,6 +152,7 @@ export class Tree {
       watching: this.#watching,
       services: {
         claim: (unit, universe, app) => this.#sockets.lend(unit, universe, app),
+        keep: (region, generation) => this.#regions.keep(region, generation),
         runs: (app, pid) => this.#processes.get(app)?.has(pid),
       },
       watch: {
@@ -213,6 +217,7 @@ export class Tree {
   #onEnd(output: SupervisorOutput | undefined): void {
     this.#control.close();
     this.#sockets.release();
+    this.#regions.release();
     // Nobody else has anything in there: the workspace is locked.
     rmSync(this.#directory, { recursive: true, force: true });
     this.#lock.release();

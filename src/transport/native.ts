@@ -69,6 +69,17 @@ export interface NativeDoorbell {
   close(): void;
 }
 
+/** A bell with a path: whoever may enter its folder rings it. */
+export interface NativeBell {
+  /** @returns false if nobody has that bell. `why` is a byte. */
+  ring(path: string, why: number): boolean;
+  /** Called once for all rings that have come: their bytes or-ed, and how many they were. Does not hold the process. */
+  listen(onRung: (why: number, count: number) => void): void;
+  hold(on: boolean): void;
+  /** Does not remove the path. */
+  close(): void;
+}
+
 /** A process as the kernel vouches for it. */
 export interface Credentials {
   readonly pid: number;
@@ -107,6 +118,100 @@ export interface NativeProcess {
   close(): void;
 }
 
+/** What dequeue() fills. The caller keeps one and uses it again. */
+export interface NativePacket {
+  /** What ack(), reject(), view() and release() take; 0 if nothing of the packet stays ours. */
+  block: number;
+  /** A private copy; null after dequeueBlock(). */
+  bytes: Uint8Array | null;
+  /** How often this packet has been handed out, this time included: 1 unless a consumer died or rejected it. */
+  deliveries: number;
+}
+
+/** 0: done. 1: no room, or empty. 2: the lock is held by somebody else; try again on a later turn. */
+export type NativeAnswer = 0 | 1 | 2;
+
+/**
+ * A region of shared memory: user slots, a pool of blocks, pipes by name. One mutex guards all of it; every call answers
+ * at once (it spins for at most 50 us) and runs no JavaScript while it has the lock. `code` of what is thrown: LOCKED
+ * where no number says so, CLOSED before join() or after close(), GONE if others have taken us for dead, BAD_LAYOUT if
+ * what stands in the region makes no sense. Numbers that name no pipe or no block of ours are a RangeError.
+ */
+export interface NativeRegion {
+  readonly fd: number;
+  readonly bytes: number;
+  /** 32 hex digits, new for each creation. */
+  readonly generation: string;
+  /** Our user slot, 0 to 63, -1 before join(). */
+  readonly slot: number;
+  /** Takes a user slot for this process; a second join() does nothing. Throws FULL, LOCKED. */
+  join(): void;
+  /** Gives back slot, blocks, unacknowledged packets; without a slot it does nothing. Throws LOCKED: nothing is lost, try again. */
+  leave(): void;
+  /** Throws LOCKED. */
+  users(): { slot: number; pid: number; startTicks: number }[];
+  /**
+   * Finds the pipe, or makes it if `capacityPackets` > 0; -1 if it is not there. `name` has 1 to 64 bytes of UTF-8.
+   * Throws FULL (64 pipes are there), NO_MEMORY, LOCKED, MISMATCH (it has another capacity).
+   */
+  pipe(name: string, capacityPackets: number): number;
+  /** 1: no room, and we are told once there is some if `wait`. Throws NO_MEMORY. */
+  enqueue(pipe: number, bytes: Uint8Array, wait: boolean): NativeAnswer;
+  /** 1: empty, and we are told once there is a packet if `wait`. With `ack` the packet stays ours until ack() or reject(). */
+  dequeue(pipe: number, packet: NativePacket, ack: boolean, wait: boolean): NativeAnswer;
+  /**
+   * The same without ack, and faster: the number of bytes that are now in `scratch`, a Buffer of its own for a packet that
+   * has no room there, -1 for an empty pipe, -2 while the lock is held.
+   */
+  take(pipe: number, scratch: Uint8Array, wait: boolean): number | Uint8Array;
+  /** The same without a copy: the packet is gone from the pipe, its block is ours until release(). */
+  dequeueBlock(pipe: number, packet: NativePacket, wait: boolean): NativeAnswer;
+  /** The packet is dealt with and never handed out again. */
+  ack(block: number): 0 | 2;
+  /** The packet goes back to the front. */
+  reject(block: number): 0 | 2;
+  /** No longer waiting, in either direction; if we had been told already, another waiting user is told instead. */
+  unwait(pipe: number): 0 | 2;
+  /** A block of our own with a copy of `bytes`. Throws NO_MEMORY, LOCKED. */
+  construct(bytes: Uint8Array): number;
+  /** Puts a block that we hold into a pipe, without a copy. It stays ours too until release(). */
+  enqueueBlock(pipe: number, block: number, wait: boolean): NativeAnswer;
+  /** The bytes of a block that we hold; not to be written, not to be used after release(), ack() or reject(). */
+  view(block: number): Uint8Array;
+  release(block: number): 0 | 2;
+  /**
+   * User slots to ring for what the last calls have made available, each once; to be asked after every call that
+   * changes a pipe. One waiting user is told for each packet and for each room; all are told after a recovery.
+   */
+  takeRings(): number[];
+  /** Gives back what a dead user had; nothing if the slot is no longer theirs. Throws BUSY if that process is alive. */
+  recover(slot: number, pid: number, startTicks: number): 0 | 2;
+  /** `used` and `free` are bytes of the pool, headers of blocks included. Pristine: no block is in use. Throws LOCKED. */
+  stats(): {
+    bytes: number;
+    used: number;
+    free: number;
+    largest: number;
+    blocks: number;
+    pristine: boolean;
+    repairs: number;
+    users: number;
+  };
+  /** enqueued - dequeued = packets (waiting) + unacknowledged <= capacity. Throws LOCKED. */
+  pipeStats(pipe: number): {
+    capacity: number;
+    packets: number;
+    unacknowledged: number;
+    enqueued: number;
+    dequeued: number;
+  };
+  /**
+   * Leaves, detaches all views and unmaps; closing twice is fine. Never throws. Nobody is told of the packets that it puts
+   * back: who cares calls leave() and takeRings() first.
+   */
+  close(): void;
+}
+
 interface Native {
   readonly layout: Layout;
   probe(): { feature: string; message: string }[];
@@ -134,7 +239,14 @@ interface Native {
     /** One of an arena; its `fd` can only be read. */
     new (bytes: number): NativeSegment;
   };
+  readonly Region: {
+    /** Creates a region of at least `bytes`. Throws TOO_LARGE (out of 64 KiB to 16 GiB), SYSTEM. */
+    new (bytes: number): NativeRegion;
+    /** Attaches and takes fd. Throws BAD_SEGMENT, BAD_LAYOUT, TOO_LARGE, SYSTEM. */
+    new (fd: number, bytesMax: number): NativeRegion;
+  };
   readonly Doorbell: new (segment: NativeSegment, spinUs: number) => NativeDoorbell;
+  readonly Bell: new (path: string) => NativeBell;
   readonly Socket: { new (fd: number): NativeSocket; new (path: string): NativeSocket };
   readonly Listener: {
     new (path: string, mode: number, backlog: number): NativeListener;

@@ -35,6 +35,11 @@ export function appSocketPath(directory: string, universe: string, app: string):
   return join(directory, `${shortName(`${universe}/${app}`)}.sock`);
 }
 
+/** Where the users of a region find each other. */
+export function regionDirectory(directory: string, region: string): string {
+  return join(directory, `r-${shortName(region)}`);
+}
+
 /** Where the command line talks to the root of a tree. */
 export function controlSocketPath(directory: string): string {
   return join(directory, 'control.sock');

@@ -10,12 +10,13 @@ export interface Call<T> {
 
 /**
  * Starts a wait with `begin`, which answers how to give it up. It is given up after `timeoutMs` with ERR_TIMEOUT, or when
- * the signal is aborted with the signal's reason.
+ * the signal is aborted with the signal's reason. With `late`, its answer (or what it throws) takes the place of ERR_TIMEOUT.
  */
 export function waiting<T>(
   what: string,
   options: WaitOptions | undefined,
   begin: (call: Call<T>) => () => void,
+  late?: (timeoutMs: number) => T,
 ): Promise<T> {
   // Most waits have no limit: two closures less each.
   if (options === undefined)
@@ -31,15 +32,25 @@ export function waiting<T>(
       clearTimeout(timer);
       signal?.removeEventListener('abort', abort);
     };
-    const abandon = (error: unknown) => {
+    const abandon = () => {
       settle();
       giveUp?.();
-      reject(error);
     };
-    const abort = () => abandon(signal?.reason);
+    const abort = () => {
+      abandon();
+      reject(signal?.reason);
+    };
+    const timeout = () => {
+      abandon();
+      try {
+        if (!late) throw IpcError.of('ERR_TIMEOUT', what, timeoutMs);
+        resolve(late(timeoutMs));
+      } catch (error) {
+        reject(error);
+      }
+    };
     signal?.addEventListener('abort', abort, { once: true });
-    if (timeoutMs !== Number.POSITIVE_INFINITY)
-      timer = setTimeout(() => abandon(IpcError.of('ERR_TIMEOUT', what, timeoutMs)), timeoutMs);
+    if (timeoutMs !== Number.POSITIVE_INFINITY) timer = setTimeout(timeout, timeoutMs);
     giveUp = begin({
       resolve(value) {
         settle();

@@ -5,6 +5,7 @@ import { startChannel } from '../../src/actors/channel.ts';
 import type { Host, Hosted } from '../../src/actors/hosting.ts';
 import type { Tree } from '../../src/actors/incarnation.ts';
 import { startLogin } from '../../src/actors/incoming-session.ts';
+import { startMulticast } from '../../src/actors/multicast.ts';
 import { startClientProcess, startServerProcess } from '../../src/actors/process.ts';
 import { dialSession, sessionDefaults } from '../../src/actors/session.ts';
 import { startSessionServer } from '../../src/actors/session-server.ts';
@@ -78,6 +79,7 @@ function provided(): AnyStateMachine[] {
     link: linkToNobody(),
     lane: 0,
   } as never);
+  startMulticast(host, { address, readers: [] } as never);
   return host.logics;
 }
 

@@ -303,6 +303,7 @@ describe('the memory of an app', () => {
     assert.deepEqual(extract({ arenaBytes: 2 ** 20, sharedBytes: 2 ** 21 }), {
       universe: 'floor',
       channels: {},
+      broadcasts: {},
       arenaBytes: 2 ** 20,
       sharedBytes: 2 ** 21,
     });

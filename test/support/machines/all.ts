@@ -3,6 +3,7 @@ import type { AnyStateMachine, EventObject } from 'xstate';
 import { appSessionMachine } from '../../../src/machines/app-session.ts';
 import { channelMachine } from '../../../src/machines/channel.ts';
 import { incomingSessionMachine } from '../../../src/machines/incoming-session.ts';
+import { type MulticastContext, multicastMachine } from '../../../src/machines/multicast.ts';
 import {
   clientProcessMachine,
   type ServerProcessContext,
@@ -105,6 +106,12 @@ export const walks: readonly Walk[] = [
     machine: appSessionMachine,
     inputs: [samples.appSessionInput],
     events: samples.appSessionEvents,
+  },
+  {
+    machine: multicastMachine,
+    inputs: [samples.multicastInput, { ...samples.multicastInput, policy: 'block' }],
+    events: samples.multicastEvents,
+    place: ({ pending, readers }: MulticastContext) => [pending, readers.map(({ slow }) => slow)],
   },
   { machine: channelMachine, inputs: [samples.channelInput], events: samples.channelEvents },
 ];

@@ -1,10 +1,12 @@
 // Samples: for each machine an input, and one event of each type that it knows.
+
 import type { ErrorData } from '../../../src/errors.ts';
 import type { AppSessionEvent, AppSessionInput } from '../../../src/machines/app-session.ts';
 import type { ChannelEvent, ChannelInput } from '../../../src/machines/channel.ts';
 import type { Exit } from '../../../src/machines/exit.ts';
 import type { IncomingSessionEvent, IncomingSessionInput } from '../../../src/machines/incoming-session.ts';
 import { type Hello, type PeerProcess, protocolVersions } from '../../../src/machines/login.ts';
+import type { MulticastEvent, MulticastInput } from '../../../src/machines/multicast.ts';
 import type {
   ClientProcessEvent,
   ClientProcessInput,
@@ -200,4 +202,15 @@ export const channelEvents: ChannelEvent[] = [
   { type: 'drain.failed' },
   { type: 'peer.ended' },
   { type: 'hose', reason: 'peer.reset', why: 'its process was killed' },
+];
+
+export const multicastInput: MulticastInput = { readers: ['a', 'b'], policy: 'drop', slowAfterMs: 500 };
+
+export const multicastEvents: MulticastEvent[] = [
+  { type: 'packet.taken' },
+  { type: 'reader.took', reader: 0 },
+  { type: 'reader.took', reader: 1 },
+  { type: 'reader.late', reader: 0 },
+  { type: 'pipe.failed', error: { code: 'ERR_REGION_CLOSED', message: 'pipe market/a is closed' } },
+  { type: 'stop' },
 ];

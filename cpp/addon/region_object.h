@@ -1,0 +1,62 @@
+// Region for JavaScript: arguments in, one call, result out. No call runs JavaScript while it has the lock.
+//
+// Lifetime: one ArrayBuffer over the whole mapping, made for the first view; close() detaches it, so that every view turns
+// empty instead of dangling. An environment that ends leaves the region.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <string>
+
+#include "os/fd.h"
+#include "shm/region.h"
+
+namespace actor_ipc {
+
+class RegionObject : public Napi::ObjectWrap<RegionObject> {
+ public:
+  static void Register(Napi::Env env, Napi::Object exports);
+  /// new Region(bytes) creates; new Region(fd, bytesMax) attaches and takes fd.
+  explicit RegionObject(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value GetFd(const Napi::CallbackInfo& info);
+  Napi::Value GetBytes(const Napi::CallbackInfo& info);
+  Napi::Value GetGeneration(const Napi::CallbackInfo& info);
+  Napi::Value GetSlot(const Napi::CallbackInfo& info);
+  void Join(const Napi::CallbackInfo& info);
+  void Leave(const Napi::CallbackInfo& info);
+  Napi::Value Users(const Napi::CallbackInfo& info);
+  Napi::Value OpenPipe(const Napi::CallbackInfo& info);
+  Napi::Value Enqueue(const Napi::CallbackInfo& info);
+  Napi::Value Dequeue(const Napi::CallbackInfo& info);
+  Napi::Value TakeInto(const Napi::CallbackInfo& info);
+  Napi::Value DequeueBlock(const Napi::CallbackInfo& info);
+  Napi::Value Ack(const Napi::CallbackInfo& info);
+  Napi::Value Reject(const Napi::CallbackInfo& info);
+  Napi::Value Unwait(const Napi::CallbackInfo& info);
+  Napi::Value Construct(const Napi::CallbackInfo& info);
+  Napi::Value EnqueueBlock(const Napi::CallbackInfo& info);
+  Napi::Value View(const Napi::CallbackInfo& info);
+  Napi::Value Release(const Napi::CallbackInfo& info);
+  Napi::Value TakeRings(const Napi::CallbackInfo& info);
+  Napi::Value Recover(const Napi::CallbackInfo& info);
+  Napi::Value Stats(const Napi::CallbackInfo& info);
+  Napi::Value StatsOf(const Napi::CallbackInfo& info);
+  void Close(const Napi::CallbackInfo& info);
+
+  Region& Opened(Napi::Env env);
+  Napi::Value Answer(Napi::Env env, const Status& status);
+  Napi::Value Hand(const Napi::CallbackInfo& info, Take take, bool wait);
+  Napi::Object Buffer(Napi::Env env);
+
+  Fd file_;
+  std::unique_ptr<Region> region_;
+  std::string generation_;
+  /// Owned by the ArrayBuffer's finalizer, which may run long after close(); emptied by close().
+  std::shared_ptr<Mapping>* held_by_buffer_ = nullptr;
+  Napi::ObjectReference buffer_;
+};
+
+}  // namespace actor_ipc

@@ -1,0 +1,33 @@
+// Datagram: a bell with a name. Whoever may enter its folder rings it by a byte; its owner alone can read it.
+//
+// Thread safety: free functions on descriptors.
+// A bell that is still full of unread rings counts as rung. A byte says why it was rung, but nobody may rely on it: of many
+// rings the kernel keeps the first few.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "os/fd.h"
+#include "os/status.h"
+
+namespace actor_ipc {
+
+/// A bell at `path` with `mode`, replacing a socket file that nobody reads.
+/// REQUIRES: no living process has a bell of that name. Errors: kTooLarge, kSystem.
+Status BindBell(const char* path, mode_t mode, Fd* bell);
+
+/// Rings the bell at `path` from our own. Errors: kGone (nobody has that bell), kTooLarge, kSystem.
+Status RingBell(int own, const char* path, uint8_t why);
+
+struct Rings {
+  uint32_t count = 0;
+  /// The bytes of all rings, or-ed.
+  uint8_t why = 0;
+};
+
+/// Takes the rings that have come, at most 256 of them. Never blocks.
+Rings ClearBell(int bell);
+
+}  // namespace actor_ipc
