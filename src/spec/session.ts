@@ -61,19 +61,18 @@ export interface Channel<Out = unknown, In = unknown, R extends Requests = Reque
    */
   send(message: Out, options?: WaitOptions): Promise<void>;
 
-  /** The next message, or undefined if none is there. Throws once the channel is closed or hosed and empty. */
-  tryReceive(): In | undefined;
-
   /**
-   * The same, without a copy where the message stands in the peer's arena.
+   * As below, without a copy where the message stands in the peer's arena.
    * @throws {IpcError} ERR_BORROW_LIMIT, ERR_CHANNEL_CODEC.
    */
   tryReceive(options: BorrowOptions): Borrowed<In> | undefined;
+  /** The next message, or undefined if none is there. Throws once the channel is closed or hosed and empty. */
+  tryReceive(): In | undefined;
 
+  /** As below, as a borrow. @throws {IpcError} those of both. */
+  receive(options: WaitOptions & BorrowOptions): Promise<Borrowed<In>>;
   /** The next message. @throws {IpcError} ERR_CHANNEL_CLOSED, ERR_CHANNEL_HOSED, ERR_TIMEOUT, ERR_CHANNEL_BUSY. */
   receive(options?: WaitOptions): Promise<In>;
-  /** The same, as a borrow. @throws {IpcError} those of both. */
-  receive(options: WaitOptions & BorrowOptions): Promise<Borrowed<In>>;
 
   /**
    * The next message, copied into memory of the caller.

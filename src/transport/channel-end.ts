@@ -73,14 +73,14 @@ export class ChannelEnd implements Channel, LinkMember {
     return this.#finished ? Promise.reject(this.#finished) : this.#sender.flush(options);
   }
 
-  tryReceive(): unknown;
   tryReceive(options: BorrowOptions): Borrowed<unknown> | undefined;
+  tryReceive(): unknown;
   tryReceive(options?: BorrowOptions): unknown {
     return options?.borrow ? this.#receiver.tryBorrow() : this.#receiver.tryReceive();
   }
 
-  receive(options?: WaitOptions): Promise<unknown>;
   receive(options: WaitOptions & BorrowOptions): Promise<Borrowed<unknown>>;
+  receive(options?: WaitOptions): Promise<unknown>;
   receive(options?: WaitOptions & Partial<BorrowOptions>): Promise<unknown> {
     return options?.borrow ? this.#receiver.receiveBorrow(options) : this.#receiver.receive(options);
   }

@@ -25,7 +25,7 @@ export type MessageHandler = (message: unknown) => void;
 
 /** A call of receive; what it takes is either copied or borrowed. */
 interface Receiving extends Call<unknown> {
-  readonly borrow: boolean;
+  readonly borrow?: boolean;
 }
 
 /** What a receiver tells its channel. */
@@ -83,15 +83,33 @@ export class Receiver {
   }
 
   tryReceive(): unknown {
-    const message = this.#next(false);
-    return message instanceof Borrow ? this.#copyOf(message) : message;
+    if (this.#inbox.length > 0) return this.#plainOf(this.#inbox.shift());
+    let message: unknown;
+    if (!this.#finished)
+      this.#readWhile(
+        () => message === undefined,
+        (next) => {
+          message = next;
+        },
+      );
+    if (message === undefined && (this.#finished || this.#peerEnded)) throw this.#end();
+    return message;
   }
 
   /** As tryReceive, with a hold on the message. @throws {IpcError} ERR_BORROW_LIMIT, ERR_CHANNEL_CODEC. */
   tryBorrow(): Borrow | undefined {
     this.#needBorrow();
-    const message = this.#next(true);
-    return message === undefined ? undefined : this.#borrowOf(message);
+    let message = this.#inbox.shift();
+    if (message === undefined && !this.#finished)
+      this.#readBlocks(
+        () => message === undefined,
+        (next) => {
+          message = next;
+        },
+      );
+    if (message !== undefined) return this.#borrowOf(message);
+    if (this.#finished || this.#peerEnded) throw this.#end();
+    return undefined;
   }
 
   receive(options?: WaitOptions): Promise<unknown> {
@@ -104,7 +122,7 @@ export class Receiver {
       return Promise.reject(error);
     }
     return waiting<unknown>(`receive on channel ${this.#name}`, options, (call) =>
-      this.#receiving.join({ ...call, borrow: false }),
+      this.#receiving.join(call),
     );
   }
 
@@ -232,7 +250,7 @@ export class Receiver {
     const wanted = () => {
       const { first } = this.#receiving;
       // What nobody has asked for yet is kept as it is: the next call may want to borrow it.
-      this.#takesBlocks = first?.borrow ?? true;
+      this.#takesBlocks = first === undefined || first.borrow === true;
       return first !== undefined || (this.#inbox.length < inboxMax && this.#observer.looksAhead());
     };
     const more = this.#readWhile(wanted, (message) => {
@@ -321,21 +339,6 @@ export class Receiver {
       this.#reader.refuse(messageOf(error));
     }
     return !this.#stalled;
-  }
-
-  /** The next message; in the peer's arena, it comes as a Borrow, or decoded for those who only take copies. */
-  #next(takesBlocks: boolean): unknown {
-    if (this.#inbox.length > 0) return this.#inbox.shift();
-    let message: unknown;
-    const take = (next: unknown) => {
-      message = next;
-    };
-    const wanted = () => message === undefined;
-    if (this.#finished) throw this.#end();
-    if (takesBlocks) this.#readBlocks(wanted, take);
-    else this.#readWhile(wanted, take);
-    if (message === undefined && (this.#finished || this.#peerEnded)) throw this.#end();
-    return message;
   }
 
   #decode(borrow: Borrow): unknown {
