@@ -55,6 +55,7 @@ describe('the links of the documentation', () => {
     'docs/sessions.md',
     'docs/supervision.md',
     'docs/cli.md',
+    'docs/reliability.md',
   ])
     it(`${name} leads to files that exist`, () => {
       for (const [, target] of read(name).matchAll(/\]\((?!https?:|#)([^)#]+)/g))

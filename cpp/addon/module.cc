@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <string>
+#include <utility>
 
 #include "addon/convert.h"
 #include "addon/doorbell_object.h"
 #include "addon/process_object.h"
+#include "addon/reactor.h"
 #include "addon/segment_object.h"
 #include "addon/socket_object.h"
 #include "addon/uv_loop.h"
@@ -86,7 +88,10 @@ Napi::Value DupFd(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), number);
 }
 
-void CloseFd(const Napi::CallbackInfo& info) { TakeFd(info, 0).Reset(); }
+void CloseFd(const Napi::CallbackInfo& info) {
+  Fd file = TakeFd(info, 0);
+  Reactor::Of(info.Env())->Forget(file.get());
+}
 
 void EnsureFolder(const Napi::CallbackInfo& info) {
   Check(info.Env(), EnsureRunDirectory(Text(info, 0).c_str(), Uint32(info, 1)));
@@ -103,7 +108,8 @@ Napi::Value Lock(const Napi::CallbackInfo& info) {
     return answer;
   }
   Check(info.Env(), status);
-  answer.Set("fd", Napi::Number::New(info.Env(), lock.Release()));
+  answer.Set("fd", Napi::Number::New(info.Env(), lock.get()));
+  Reactor::Of(info.Env())->Keep(std::move(lock));
   return answer;
 }
 
