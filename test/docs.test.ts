@@ -137,6 +137,7 @@ describe('the links of the documentation', () => {
     'docs/cli.md',
     'docs/memory.md',
     'docs/pipes.md',
+    'docs/reliability.md',
   ])
     it(`${name} leads to files that exist`, () => {
       for (const [, target] of read(name).matchAll(/\]\((?!https?:|#)([^)#]+)/g))

@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include <string>
+#include <utility>
 
 #include "addon/bell_object.h"
 #include "addon/convert.h"
 #include "addon/doorbell_object.h"
 #include "addon/process_object.h"
+#include "addon/reactor.h"
 #include "addon/region_object.h"
 #include "addon/segment_object.h"
 #include "addon/socket_object.h"
@@ -97,7 +99,10 @@ Napi::Value DupFd(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), number);
 }
 
-void CloseFd(const Napi::CallbackInfo& info) { TakeFd(info, 0).Reset(); }
+void CloseFd(const Napi::CallbackInfo& info) {
+  Fd file = TakeFd(info, 0);
+  Reactor::Of(info.Env())->Forget(file.get());
+}
 
 void EnsureFolder(const Napi::CallbackInfo& info) {
   Check(info.Env(), EnsureRunDirectory(Text(info, 0).c_str(), Uint32(info, 1)));
@@ -114,7 +119,8 @@ Napi::Value Lock(const Napi::CallbackInfo& info) {
     return answer;
   }
   Check(info.Env(), status);
-  answer.Set("fd", Napi::Number::New(info.Env(), lock.Release()));
+  answer.Set("fd", Napi::Number::New(info.Env(), lock.get()));
+  Reactor::Of(info.Env())->Keep(std::move(lock));
   return answer;
 }
 

@@ -84,7 +84,7 @@ Reactor* Reactor::Of(Napi::Env env) {
   if (reactor == nullptr) {
     reactor = new Reactor(env);
     // The cleanup hook deletes it, after its last handle has closed; the instance data does not.
-    env.SetInstanceData<Reactor, &Reactor::Keep>(reactor);
+    env.SetInstanceData<Reactor, &Reactor::KeepReactor>(reactor);
   }
   return reactor;
 }
@@ -139,6 +139,15 @@ void Reactor::EndIfClosed() {
 void Reactor::Track(Poll* poll) { polls_.push_back(poll); }
 
 void Reactor::Untrack(Poll* poll) { polls_.erase(std::remove(polls_.begin(), polls_.end(), poll), polls_.end()); }
+
+void Reactor::Forget(int number) {
+  for (auto file = kept_.begin(); file != kept_.end(); ++file) {
+    if (file->get() != number) continue;
+    file->Release();
+    kept_.erase(file);
+    return;
+  }
+}
 
 void Reactor::AddHot(Spinner* spinner) {
   if (ending_) return;

@@ -10,9 +10,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "addon/uv_loop.h"
+#include "os/fd.h"
 
 namespace actor_ipc {
 
@@ -75,12 +77,18 @@ class Reactor {
   /// or called any more: what then fails must not leave this frame.
   void Guard(const std::function<void()>& body);
 
+  /// Keeps a descriptor that JavaScript knows as a mere number, so that it is closed at the latest with the environment: a
+  /// worker that is terminated closes nothing by itself.
+  void Keep(Fd file) { kept_.push_back(std::move(file)); }
+  /// Forgets a kept descriptor that is about to be closed.
+  void Forget(int number);
+
   static uint64_t NowNs();
 
  private:
   explicit Reactor(Napi::Env env);
   ~Reactor() = default;
-  static void Keep(Napi::Env, Reactor*) {}
+  static void KeepReactor(Napi::Env, Reactor*) {}
 
   void Prepare();
   void SetSpinning(bool on);
@@ -102,6 +110,7 @@ class Reactor {
   bool ending_ = false;
   int closing_ = 0;
   std::vector<Poll*> polls_;
+  std::vector<Fd> kept_;
   /// Holes are left while Prepare runs, since a callback may close any doorbell.
   std::vector<Spinner*> hot_;
 };

@@ -103,6 +103,7 @@ struct Side {
   /// Sleeps unless `look` finds something after all. False if nothing woke it: a lost wake-up.
   template <typename Look>
   bool Sleep(Look look) {
+    peer_stopped = false;  // What an earlier sleep was woken by is not news.
     Park(own);
     const bool woken = look() || Await();
     Unpark(own);

@@ -359,10 +359,13 @@ function onLoginFrame(live: Live, frame: Frame, fds: number[], sender: Credentia
   if (frame.t === 'goodbye') return goodbye(live, frame);
   if (frame.t !== 'accepted') throw new Error(`a frame ${frame.t} during the log-in`);
   try {
+    const accepted = parseAccepted(frame);
     const [segmentFd, bellFd] = takeFds(fds, 2, 'accepted') as [number, number];
-    onAccepted(live, parseAccepted(frame), segmentFd, bellFd, sender);
+    onAccepted(live, accepted, segmentFd, bellFd, sender);
     live.hosted!.post({ type: 'login.accepted' });
   } catch (error) {
+    // Those that nobody has taken yet.
+    closeAll(fds);
     live.hosted!.post({ type: 'login.rejected', error: asIpcError(error).toJSON() });
   }
 }
