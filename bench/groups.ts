@@ -41,6 +41,10 @@ const awaited = (load: Load): Row => ({
   name: 'actor-ipc, await',
   job: { transport: 'session-await', ...load },
 });
+const broadcasts = (load: Load): Row[] => [
+  { name: '1 reader', job: { transport: 'broadcast', ...load, readers: 1 } },
+  { name: '3 readers', job: { transport: 'broadcast', ...load, readers: 3 } },
+];
 const forks = (load: Load): Row[] => [
   { name: peers[0], job: { transport: 'fork-json', ...load } },
   { name: peers[1], job: { transport: 'fork-advanced', ...load } },
@@ -48,6 +52,7 @@ const forks = (load: Load): Row[] => [
 
 const kib = 1024;
 const bytes = (payload: number): Load => ({ ...busy, payload });
+const oneWay = (payload: number): Load => ({ ...bytes(payload), measures: ['one-way'] });
 const object: Load = { ...busy, payload: 'object' };
 
 export const groups: readonly Group[] = [
@@ -77,5 +82,15 @@ export const groups: readonly Group[] = [
     title: `16 B, ${sporadicPauseUs / 1_000} ms apart`,
     rows: [doorbell(sporadic), session(sporadic), ...forks(sporadic)],
     patience: 2,
+  },
+  {
+    name: 'broadcast16B',
+    title: '16 B, broadcast to readers of one process',
+    rows: [session(oneWay(16)), ...broadcasts(oneWay(16))],
+  },
+  {
+    name: 'broadcast4KiB',
+    title: '4 KiB, broadcast to readers of one process',
+    rows: [session(oneWay(4 * kib)), ...broadcasts(oneWay(4 * kib))],
   },
 ];

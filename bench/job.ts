@@ -1,7 +1,14 @@
 // Job: what one pair of processes does. Made by main, handed to both processes as JSON on their command line.
 
 /** How the two processes of a pair reach each other. */
-export type Transport = 'session' | 'session-await' | 'fork-json' | 'fork-advanced' | 'atomics' | 'doorbell';
+export type Transport =
+  | 'session'
+  | 'session-await'
+  | 'broadcast'
+  | 'fork-json'
+  | 'fork-advanced'
+  | 'atomics'
+  | 'doorbell';
 
 export type Measure = 'round-trip' | 'one-way';
 
@@ -21,6 +28,8 @@ export interface Job extends Durations {
   readonly pauseUs: number;
   /** The session's option; undefined: its default. */
   readonly spinUs: number | undefined;
+  /** Of a broadcast: the sessions that read, all in the responder. Default 1. */
+  readonly readers?: number;
 }
 
 /** The driver asks, sends and measures; the responder answers and takes. */

@@ -8,6 +8,7 @@ import { readyLine, type Work } from './peer.ts';
 const programs: Record<Transport, string> = {
   session: 'session-peer.ts',
   'session-await': 'session-peer.ts',
+  broadcast: 'broadcast-peer.ts',
   'fork-json': 'fork-peer.ts',
   'fork-advanced': 'fork-peer.ts',
   atomics: 'atomics-peer.ts',

@@ -129,7 +129,7 @@ export class BroadcastRingWriter {
 
   /**
    * Copies a record of `length` bytes of `payload` into the ring, over the oldest ones; `publish` makes it visible.
-   * REQUIRES: length <= payloadMax.
+   * REQUIRES: length <= payloadMax; everything written before has been published.
    * @returns false if what is held leaves no room; nothing was written then.
    */
   write(kind: number, flags: number, payload: Uint8Array, length: number): boolean {
@@ -333,6 +333,10 @@ export class BroadcastRingReader {
       const turn = Atomics.load(words, this.#turnAt);
       const oldest = Atomics.load(words, this.#oldestAt);
       if (Atomics.load(words, this.#turnAt) !== turn) continue;
+      const oldestTurn = turnOf(oldest, turn);
+      // First: a header that begins between two places could end behind the ring.
+      if ((oldest & alignMask) !== 0 || (turn - oldestTurn) >>> 0 >= 2)
+        return this.#break('the oldest record is outside the ring');
       const tail = Atomics.load(words, this.#tailAt);
       if (tail === oldest) break;
       const word = (oldest & this.#mask) >> 2;
@@ -343,9 +347,7 @@ export class BroadcastRingReader {
         continue;
       const sequence = low + high * halfSequence;
       const unread = (tail - oldest) | 0;
-      const oldestTurn = turnOf(oldest, turn);
-      const fits = unread >= 0 && unread <= this.capacity && (oldest & alignMask) === 0;
-      if (!fits || (turn - oldestTurn) >>> 0 >= 2 || sequence < this.#sequence)
+      if (unread < 0 || unread > this.capacity || sequence < this.#sequence)
         return this.#break('the oldest record is outside the ring');
       this.#missed += sequence - this.#sequence;
       this.#head = oldest;
