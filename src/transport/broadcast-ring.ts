@@ -23,6 +23,8 @@ const turnBits = 30;
 /** The turns that the two upper bits of a position tell apart. */
 const turnsMask = 3;
 const halfSequence = 2 ** 32;
+/** Up to this many bytes a record is copied word by word: a view of it for a block copy costs more than that. */
+const wordwiseMax = 128;
 /** A writer that lies could have us try for ever. One that is always ahead publishes, and so wakes us again. */
 const catchUpTries = 1000;
 
@@ -209,7 +211,8 @@ export class BroadcastRingReader {
   flags = 0;
   length = 0;
   /** The reader's own memory: holds the record that was read last until the next read. */
-  copy: Uint8Array = Buffer.allocUnsafeSlow(4096);
+  copy = new Uint8Array(4096);
+  #copyWords = new Int32Array(this.copy.buffer);
 
   readonly #words: Int32Array;
   readonly #ring: Uint8Array;
@@ -313,8 +316,17 @@ export class BroadcastRingReader {
   }
 
   #copy(at: number, bytes: number): void {
-    if (bytes > this.copy.length) this.copy = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(bytes)));
-    this.copy.set(this.#ring.subarray(at, at + bytes));
+    if (bytes > wordwiseMax) {
+      if (bytes > this.copy.length) {
+        this.copy = new Uint8Array(2 ** Math.ceil(Math.log2(bytes)));
+        this.#copyWords = new Int32Array(this.copy.buffer);
+      }
+      this.copy.set(this.#ring.subarray(at, at + bytes));
+      return;
+    }
+    const from = at >> 2;
+    const words = (bytes + 3) >> 2;
+    for (let i = 0; i < words; i++) this.#copyWords[i] = this.#ringWords[from + i]!;
   }
 
   #lapped(): boolean {
