@@ -42,7 +42,8 @@ export function groupTable(
   const figuresOf = (name: string) => mediansOf(rows, group.name, mode, name);
   const subjectFigures = figuresOf(subject);
   const lines = group.rows.map(({ name }) => figuresLine(name, figuresOf(name)));
-  const ratios = peers.map((peer) => ({
+  const there = peers.filter((peer) => group.rows.some(({ name }) => name === peer));
+  const ratios = there.map((peer) => ({
     name: `faster than ${peer.replace('fork ', '')}`,
     cells: cellsOf(speedups(subjectFigures, figuresOf(peer)), (value) => `${ratio(value)}x`),
     style: pc.cyan,
