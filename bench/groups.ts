@@ -46,6 +46,10 @@ const awaited = (load: Load): Row => ({
   name: 'actor-ipc, await',
   job: { transport: 'session-await', ...load },
 });
+const broadcasts = (load: Load): Row[] => [
+  { name: '1 reader', job: { transport: 'broadcast', ...load, readers: 1 } },
+  { name: '3 readers', job: { transport: 'broadcast', ...load, readers: 3 } },
+];
 const forks = (load: Load): Row[] => [
   { name: peers[0], job: { transport: 'fork-json', ...load } },
   { name: peers[1], job: { transport: 'fork-advanced', ...load } },
@@ -53,6 +57,7 @@ const forks = (load: Load): Row[] => [
 
 const kib = 1024;
 const bytes = (payload: number): Load => ({ ...busy, payload });
+const oneWay = (payload: number): Load => ({ ...bytes(payload), measures: ['one-way'] });
 const object: Load = { ...busy, payload: 'object' };
 
 export const groups: readonly Group[] = [
@@ -104,5 +109,15 @@ export const groups: readonly Group[] = [
     name: 'pipe',
     title: '64 B through a pipe, 2 producers and 2 consumers',
     rows: [{ name: subject, job: { transport: 'pipe', ...bytes(64), measures: ['one-way'] } }],
+  },
+  {
+    name: 'broadcast16B',
+    title: '16 B, broadcast to readers of one process',
+    rows: [session(oneWay(16)), ...broadcasts(oneWay(16))],
+  },
+  {
+    name: 'broadcast4KiB',
+    title: '4 KiB, broadcast to readers of one process',
+    rows: [session(oneWay(4 * kib)), ...broadcasts(oneWay(4 * kib))],
   },
 ];

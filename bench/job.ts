@@ -5,6 +5,7 @@ export type Transport =
   | 'session'
   | 'session-await'
   | 'crowd'
+  | 'broadcast'
   | 'fork-json'
   | 'fork-advanced'
   | 'atomics'
@@ -33,6 +34,8 @@ export interface Job extends Durations {
   readonly spinUs: number | undefined;
   /** Sessions beside the one that is measured, all idle. */
   readonly crowd: number;
+  /** Of a broadcast: the sessions that read, all in the responder. Default 1. */
+  readonly readers?: number;
 }
 
 /** The driver asks, sends and measures; the responder answers and takes. */

@@ -12,6 +12,7 @@ const programs: Record<Exclude<Transport, 'cpp' | 'cpp-copy'>, string> = {
   crowd: 'crowd-peer.ts',
   session: 'session-peer.ts',
   'session-await': 'session-peer.ts',
+  broadcast: 'broadcast-peer.ts',
   'fork-json': 'fork-peer.ts',
   'fork-advanced': 'fork-peer.ts',
   atomics: 'atomics-peer.ts',

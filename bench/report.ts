@@ -26,6 +26,7 @@ export const legend = [
   'limit: eventfd   two event loops wake each other, the message in shared memory',
   'actor-ipc        a channel of a session with trySend and onBatch',
   'actor-ipc, await the same with send and for await',
+  'n readers        a broadcast that so many sessions read; messages are counted once',
   'fork json        child_process.fork and process.send, bytes as base64',
   'fork advanced    the same with serialization: advanced',
   `other work       share of all CPUs that went to something else; told from ${otherWorkNotable * 100} % on`,

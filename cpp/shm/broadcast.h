@@ -80,7 +80,8 @@ class BroadcastWriter {
   }
   void HoldNothing() { holds_ = false; }
 
-  /// Copies one record into the ring, over the oldest ones; Publish makes it visible.
+  /// Copies one record into the ring, over the oldest ones; Publish makes it visible, and comes before the next Write:
+  /// readers take an `oldest` behind the tail for a lie.
   /// Errors: kAgain (what is held leaves no room), kTooLarge.
   Status Write(uint32_t kind, uint32_t flags, const uint8_t* payload, uint32_t bytes) {
     if (bytes > BroadcastPayloadMax(capacity_)) return Status::Of(Code::kTooLarge, "record");
@@ -206,10 +207,7 @@ class BroadcastReader {
       if (!CatchUp()) return false;
       return head_.position != tail_;
     }
-    if (tail - head_.position > capacity_ || tail % kBroadcastAlign != 0) {
-      broken_ = true;
-      return false;
-    }
+    if (tail - head_.position > capacity_ || tail % kBroadcastAlign != 0) return BreakHere();
     tail_ = tail;
     return tail_ != head_.position;
   }
@@ -230,6 +228,8 @@ class BroadcastReader {
       place.position = line_->oldest.load(std::memory_order_seq_cst);
       if (turn != line_->turn.load(std::memory_order_seq_cst)) continue;
       place.turn = internal::TurnOf(place.position, turn);
+      // First: a header that begins between two places could end behind the ring.
+      if (place.position % kBroadcastAlign != 0 || turn - place.turn >= 2) return BreakHere();
       const uint32_t tail = line_->tail.load(std::memory_order_seq_cst);
       if (tail == place.position) {
         tail_ = head_.position;
@@ -241,12 +241,7 @@ class BroadcastReader {
           line_->turn.load(std::memory_order_seq_cst) != turn)
         continue;
       place.sequence = header.sequence[0] | uint64_t{header.sequence[1]} << 32;
-      if (tail - place.position > capacity_ || place.position % kBroadcastAlign != 0 ||
-          turn - place.turn >= 2 || place.sequence < head_.sequence) {
-        broken_ = true;
-        tail_ = head_.position;
-        return false;
-      }
+      if (tail - place.position > capacity_ || place.sequence < head_.sequence) return BreakHere();
       missed_ += place.sequence - head_.sequence;
       head_ = place;
       tail_ = tail;
@@ -262,6 +257,11 @@ class BroadcastReader {
     head_.position = next;
   }
 
+  bool BreakHere() {
+    broken_ = true;
+    tail_ = head_.position;
+    return false;
+  }
   static Status Broken() { return Status::Of(Code::kBadLayout, "record"); }
 
   /// A writer that lies could have us try for ever. One that is always ahead publishes, and so wakes us again.

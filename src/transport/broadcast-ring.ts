@@ -23,6 +23,8 @@ const turnBits = 30;
 /** The turns that the two upper bits of a position tell apart. */
 const turnsMask = 3;
 const halfSequence = 2 ** 32;
+/** Up to this many bytes a record is copied word by word: a view of it for a block copy costs more than that. */
+const wordwiseMax = 128;
 /** A writer that lies could have us try for ever. One that is always ahead publishes, and so wakes us again. */
 const catchUpTries = 1000;
 
@@ -129,7 +131,7 @@ export class BroadcastRingWriter {
 
   /**
    * Copies a record of `length` bytes of `payload` into the ring, over the oldest ones; `publish` makes it visible.
-   * REQUIRES: length <= payloadMax.
+   * REQUIRES: length <= payloadMax; everything written before has been published.
    * @returns false if what is held leaves no room; nothing was written then.
    */
   write(kind: number, flags: number, payload: Uint8Array, length: number): boolean {
@@ -209,7 +211,8 @@ export class BroadcastRingReader {
   flags = 0;
   length = 0;
   /** The reader's own memory: holds the record that was read last until the next read. */
-  copy: Uint8Array = Buffer.allocUnsafeSlow(4096);
+  copy = new Uint8Array(4096);
+  #copyWords = new Int32Array(this.copy.buffer);
 
   readonly #words: Int32Array;
   readonly #ring: Uint8Array;
@@ -313,8 +316,17 @@ export class BroadcastRingReader {
   }
 
   #copy(at: number, bytes: number): void {
-    if (bytes > this.copy.length) this.copy = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(bytes)));
-    this.copy.set(this.#ring.subarray(at, at + bytes));
+    if (bytes > wordwiseMax) {
+      if (bytes > this.copy.length) {
+        this.copy = new Uint8Array(2 ** Math.ceil(Math.log2(bytes)));
+        this.#copyWords = new Int32Array(this.copy.buffer);
+      }
+      this.copy.set(this.#ring.subarray(at, at + bytes));
+      return;
+    }
+    const from = at >> 2;
+    const words = (bytes + 3) >> 2;
+    for (let i = 0; i < words; i++) this.#copyWords[i] = this.#ringWords[from + i]!;
   }
 
   #lapped(): boolean {
@@ -333,6 +345,10 @@ export class BroadcastRingReader {
       const turn = Atomics.load(words, this.#turnAt);
       const oldest = Atomics.load(words, this.#oldestAt);
       if (Atomics.load(words, this.#turnAt) !== turn) continue;
+      const oldestTurn = turnOf(oldest, turn);
+      // First: a header that begins between two places could end behind the ring.
+      if ((oldest & alignMask) !== 0 || (turn - oldestTurn) >>> 0 >= 2)
+        return this.#break('the oldest record is outside the ring');
       const tail = Atomics.load(words, this.#tailAt);
       if (tail === oldest) break;
       const word = (oldest & this.#mask) >> 2;
@@ -343,9 +359,7 @@ export class BroadcastRingReader {
         continue;
       const sequence = low + high * halfSequence;
       const unread = (tail - oldest) | 0;
-      const oldestTurn = turnOf(oldest, turn);
-      const fits = unread >= 0 && unread <= this.capacity && (oldest & alignMask) === 0;
-      if (!fits || (turn - oldestTurn) >>> 0 >= 2 || sequence < this.#sequence)
+      if (unread < 0 || unread > this.capacity || sequence < this.#sequence)
         return this.#break('the oldest record is outside the ring');
       this.#missed += sequence - this.#sequence;
       this.#head = oldest;

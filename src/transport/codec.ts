@@ -195,7 +195,7 @@ export const broadcastCodecs: Readonly<Record<CodecName, BroadcastCodec>> = {
   },
   bytes: {
     encoder: () => new BytesEncoder(),
-    decode: (bytes, length) => new Uint8Array(bytes.subarray(0, length)),
+    decode: (bytes, length) => bytes.slice(0, length),
   },
 };
 

@@ -71,9 +71,10 @@ describe('a broadcast', function () {
     broadcasts.news.tryPublish({ n: 1, text: 'a' });
     const late = await band.tune();
     await Promise.all([late.session.broadcasts.news.subscribe(), late.session.broadcasts.raw.subscribe()]);
-    broadcasts.news.tryPublish({ n: 2, text: 'b' });
+    const text = 'ä€'.repeat(200);
+    broadcasts.news.tryPublish({ n: 2, text });
     broadcasts.raw.tryPublish(Uint8Array.of(1, 2, 3));
-    assert.deepEqual((await late.session.broadcasts.news.receive()).message, { n: 2, text: 'b' });
+    assert.deepEqual((await late.session.broadcasts.news.receive()).message, { n: 2, text });
     assert.deepEqual((await late.session.broadcasts.raw.receive()).message, Uint8Array.of(1, 2, 3));
     assert.deepEqual((await early.session.broadcasts.news.receive()).message, { n: 1, text: 'a' });
   });

@@ -66,7 +66,7 @@ describe('a log-in', () => {
     ],
     [
       'another universe',
-      { universe: { universe: 'chess', channels: {} } },
+      { universe: { universe: 'chess', channels: {}, broadcasts: {} } },
       'ERR_UNIVERSE_MISMATCH',
       /chess\/wall/,
     ],
@@ -79,7 +79,7 @@ describe('a log-in', () => {
     ],
     [
       'other channels',
-      { universe: { universe: 'tennis', channels: {} } },
+      { universe: { universe: 'tennis', channels: {}, broadcasts: {} } },
       'ERR_UNIVERSE_MISMATCH',
       /does not know channel balls/,
     ],
