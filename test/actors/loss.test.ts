@@ -117,7 +117,8 @@ describe('a session whose peer is killed', () => {
     await waitUntil('the loss', () => reasons.length === 1);
     start('serve');
     await waitUntil('the second session', () => tokens.length === 2);
-    assert.equal(reasons[0], 'peer.closed');
+    // Reset, if it died before it had read the last that we sent it in the log-in.
+    assert.include(['peer.closed', 'peer.reset'], reasons[0]);
     assert.notEqual(tokens[0], tokens[1]);
   });
 });
