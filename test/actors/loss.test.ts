@@ -117,7 +117,8 @@ describe('a session whose peer is killed', () => {
     await waitUntil('the loss', () => reasons.length === 1);
     start('serve');
     await waitUntil('the second session', () => tokens.length === 2);
-    assert.equal(reasons[0], 'peer.closed');
+    // Reset: it was killed before it had read that the client is ready.
+    assert.include(['peer.closed', 'peer.reset'], reasons[0]);
     assert.notEqual(tokens[0], tokens[1]);
   });
 });
