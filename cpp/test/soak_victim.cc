@@ -1,5 +1,5 @@
 // Soak victim: one side of a session, made to be killed, for test/soak/. It does what the other side of a session does, in
-// C++, because a Node.js process takes a hundred times as long to start.
+// C++, because a Node.js process takes so much longer to start.
 //
 //   actor_ipc_soak_victim ROLE SOCKET FRAMES LEDGER SEED DIE_AT
 //
