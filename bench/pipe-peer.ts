@@ -19,6 +19,8 @@ const size = job.payload as number;
 const end = Uint8Array.of(0);
 
 endWithStarter();
+// Before anything else: a line that nobody waits for is lost.
+const ready = untilReady();
 const shared = await region('bench', { bytes: 4 * 1024 * 1024 });
 const data = await shared.pipe<Packet>('data', { capacityPackets: 4096, codec: 'bytes' });
 /** How long the second producer shall put packets in. */
@@ -39,7 +41,7 @@ if (role === 'responder') {
 } else if (second) {
   for (;;) await sent.enqueue(await putFlow(data, job, (await flows.dequeue())!));
 } else {
-  await untilReady();
+  await ready;
   await measure(job.warmUpMs);
   tell(await measure(job.measureMs));
   process.exit();

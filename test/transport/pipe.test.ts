@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
-import { writeSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { assert } from 'chai';
 import { type ErrorCode, IpcError } from '../../src/errors.ts';
 import type { Pipe } from '../../src/spec/region.ts';
@@ -387,7 +388,11 @@ describe('a pipe', function () {
       using holder = regionUser('hammer', folder.path, 'p');
       await holder.says();
       for (let tries = 0; ; tries++) {
+        // A busy machine may leave it no time between two stops, and it would stay where it was.
+        const { dequeued } = await pipe.stats();
+        while ((await pipe.stats()).dequeued < dequeued + 100) await pause(1);
         holder.child.kill('SIGSTOP');
+        await waitUntil('it is stopped', () => / T /.test(readFileSync(`/proc/${holder.pid}/stat`, 'utf8')));
         // Whether it was stopped with the lock is a matter of luck.
         const answer = await pipe.dequeue({ timeoutMs: 100 }).catch((error: unknown) => error as IpcError);
         const held = answer instanceof IpcError;
