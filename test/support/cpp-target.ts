@@ -1,6 +1,5 @@
 // Programs of cpp/test/ and cpp/bench/, built when a test or the benchmark wants them.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -12,7 +11,8 @@ export const cppBuildTimeoutMs = 300_000;
 
 /** Builds a target with the preset `plain`, unless it is up to date, and answers where `file` of it is. */
 export function cppTarget(target: string, file: string = target, source: string = 'cpp/test'): string {
-  if (!existsSync(join(folder, 'CMakeCache.txt'))) run('--preset', 'plain');
+  // Also where it has been done before: an older build knows no target that has come since.
+  run('--preset', 'plain');
   run('--build', '--preset', 'plain', '--target', target, '--parallel', '2');
   return join(folder, source, file);
 }
