@@ -448,7 +448,11 @@ function makeMemory(live: Live, side: Side): void {
   const limits = memoryLimits(server);
   if (!limits) return;
   const other: Side = side === 'server' ? 'client' : 'server';
-  const scopes = { own: scopeOf(live.token, side), peer: scopeOf(live.token, other) };
+  const scopes = {
+    own: scopeOf(live.token, side),
+    peer: scopeOf(live.token, other),
+    peerApp: live.peer!.app,
+  };
   live.memory = new SessionMemory(live.link!, releaseLane(server), limits, scopes, {
     offer: (segment, fd) => live.socket!.send(memoryFrame(segment), [fd]),
     broken: (why) => live.hosted!.post({ type: 'protocol.violated', why }),

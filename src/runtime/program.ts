@@ -12,6 +12,7 @@ import { type Address, addressOf, isStatePath } from '../names.ts';
 import type { Pipe, Region, RegionOptions } from '../spec/region.ts';
 import type { Publishers } from '../spec/session.ts';
 import type { AppSpec } from '../spec/universe.ts';
+import { checkBorrows } from '../transport/borrow.ts';
 import { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
 import { FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
@@ -103,7 +104,9 @@ export class Runtime {
     requireKernel();
     checkMemoryOrder();
     // A handler of signals is a matter of the whole process: taken only where a supervisor started it, or on request.
-    if (root || process.env.ACTOR_IPC_CHECKED === '1') native().installLastWord();
+    const checked = process.env.ACTOR_IPC_CHECKED === '1';
+    if (root || checked) native().installLastWord();
+    if (checked) checkBorrows();
     this.runDirectory = runDirectory ?? defaultRunDirectory(process.env);
     this.#root = root;
     this.#recorder = recorder ?? new FlightRecorder();

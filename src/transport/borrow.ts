@@ -1,6 +1,25 @@
 // Borrow: a reader's hold on memory of its peer, or a small message's private copy with the same manners.
 import { IpcError } from '../errors.ts';
 import type { Borrowed } from '../spec/memory.ts';
+import { type NativeSegment, native } from './native.ts';
+
+let checked = false;
+
+/** From now on, in the whole process, what is borrowed from a peer can't be read any more once it has been released. */
+export function checkBorrows(): void {
+  checked = true;
+}
+
+/** Memory of a peer for one borrow, and how it is given back. */
+export function lookInto(
+  segment: NativeSegment,
+  offset: number,
+  bytes: number,
+): { view: Uint8Array; close: () => void } {
+  if (!checked) return { view: new Uint8Array(segment.buffer, offset, bytes), close: () => {} };
+  const window = segment.window(offset, bytes);
+  return { view: new Uint8Array(window), close: () => native().closeWindow(window) };
+}
 
 export class Borrow<T = Uint8Array> implements Borrowed<T> {
   #bytes: Uint8Array | undefined;

@@ -11,7 +11,7 @@ import type { Handle, InPlaceCodec } from '../spec/memory.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
 import { Arena, type ArenaScope, type ArenaSegment, type Block } from './arena.ts';
 import { BlockReference, handleOf, referenceBytes, referenceIn, writeReference } from './block-reference.ts';
-import { Borrow } from './borrow.ts';
+import { Borrow, lookInto } from './borrow.ts';
 import type { LaneReader, LaneWriter, RecordPlace } from './lane.ts';
 import { type Link, type LinkMember, segmentKind } from './link.ts';
 import { type NativeSegment, native } from './native.ts';
@@ -85,6 +85,7 @@ export class SessionMemory implements LinkMember {
   readonly #observer: MemoryObserver;
   readonly #ownScope: number;
   readonly #peerScope: number;
+  readonly #peerApp: string;
 
   // What we lend.
   readonly #releases: LaneReader;
@@ -110,12 +111,12 @@ export class SessionMemory implements LinkMember {
   readonly #awaiting = new WaitingLine<Call<void> & { segment: number }>();
   #closed = false;
 
-  /** @param scopes tell the two directions of this session from those of all others. */
+  /** @param scopes tell the two directions of this session from those of all others, and whose memory we borrow. */
   constructor(
     link: Link,
     lane: number,
     limits: MemoryLimits,
-    scopes: { own: number; peer: number },
+    scopes: { own: number; peer: number; peerApp: string },
     observer: MemoryObserver,
   ) {
     const { slots } = limits;
@@ -127,6 +128,7 @@ export class SessionMemory implements LinkMember {
     this.#observer = observer;
     this.#ownScope = scopes.own;
     this.#peerScope = scopes.peer;
+    this.#peerApp = scopes.peerApp;
     this.#releases = reader;
     this.#writer = writer;
     this.#lends = new Array(slots).fill(undefined);
@@ -256,6 +258,7 @@ export class SessionMemory implements LinkMember {
       throw new Error(`a segment that was refused: ${messageOf(error)}`);
     }
     segment.closeFile();
+    segment.name(`memory lent in the session with app ${this.#peerApp}`, []);
     this.#receivedBytes[scope] += bytes;
     this.#received.push({ native: segment, bytes, words: new Uint32Array(segment.buffer), borrows: 0 });
     for (const call of this.#awaiting.take((waits) => waits.segment === number)) call.resolve();
@@ -291,8 +294,11 @@ export class SessionMemory implements LinkMember {
     this.#borrowedAs[slot] = slotGeneration;
     this.#borrowedTimes[slot] = times + 1;
     segment.borrows++;
-    const view = new Uint8Array(segment.native.buffer, offset + start, bytes);
-    return new Borrow(what, view, read, () => this.#giveBack(slot, segment));
+    const { view, close } = lookInto(segment.native, offset + start, bytes);
+    return new Borrow(what, view, read, () => {
+      close();
+      this.#giveBack(slot, segment);
+    });
   }
 
   /** Borrows by a handle, which came in some message; waits for its segment. */
