@@ -9,8 +9,7 @@ import type { Awaitable, Port } from './port.ts';
 type Handler = (message: unknown) => Awaitable;
 
 /** Does the job's measures one after the other. The responder keeps step by the end marks. */
-export async function drive(port: Port, job: Job): Promise<Figures> {
-  const payload = payloadOf(job);
+export async function drive(port: Port, job: Job, payload = payloadOf(job)): Promise<Figures> {
   let onMessage: Handler = () => undefined;
   port.listen((message) => onMessage(message));
   const take = (handler: Handler) => {

@@ -46,6 +46,7 @@ const awaited = (load: Load): Row => ({
   name: 'actor-ipc, await',
   job: { transport: 'session-await', ...load },
 });
+const loan = (load: Load): Row => ({ name: 'actor-ipc, loan', job: { transport: 'loan', ...load } });
 const broadcasts = (load: Load): Row[] => [
   { name: '1 reader', job: { transport: 'broadcast', ...load, readers: 1 } },
   { name: '3 readers', job: { transport: 'broadcast', ...load, readers: 3 } },
@@ -79,7 +80,17 @@ export const groups: readonly Group[] = [
       cpp(bytes(kib * kib)),
       atomics(bytes(kib * kib)),
       session(bytes(kib * kib)),
+      loan(bytes(kib * kib)),
       ...forks(bytes(kib * kib)),
+    ],
+  },
+  {
+    name: '64MiB',
+    title: '64 MiB in place: warm, only the first and last byte written and read',
+    rows: [
+      { name: '16 B, copied', job: { transport: 'session', ...roundTrips, payload: 16 } },
+      { name: 'loan', job: { transport: 'loan-view', ...roundTrips, payload: 64 * kib * kib } },
+      { name: 'value lent', job: { transport: 'lent', ...roundTrips, payload: 64 * kib * kib } },
     ],
   },
   { name: 'object', title: 'object of 20 fields', rows: [session(object), ...forks(object)] },

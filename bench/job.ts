@@ -4,6 +4,9 @@
 export type Transport =
   | 'session'
   | 'session-await'
+  | 'loan'
+  | 'loan-view'
+  | 'lent'
   | 'crowd'
   | 'broadcast'
   | 'fork-json'

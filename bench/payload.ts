@@ -75,6 +75,19 @@ export function checkStamp(bytes: Uint8Array, n: number): void {
   if (sum !== expected) throw new Error(`message ${n} arrived with the sum ${sum} instead of ${expected}`);
 }
 
+/** Writes the low byte of `n` into the first and the last byte, and into nothing between. */
+export function markEnds(bytes: Uint8Array, n: number): void {
+  bytes[0] = n & 0xff;
+  bytes[bytes.length - 1] = n & 0xff;
+}
+
+/** Throws unless the first and the last byte are those of message number `n`. */
+export function checkEnds(bytes: Uint8Array, n: number): void {
+  const [first, last] = [bytes[0], bytes[bytes.length - 1]];
+  if (first !== (n & 0xff) || last !== first)
+    throw new Error(`message ${n} arrived with ${first} and ${last} at its ends`);
+}
+
 function bytesPayload(sizeBytes: number): Payload {
   const bytes = Buffer.alloc(sizeBytes, 0x5a);
   return {

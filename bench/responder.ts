@@ -7,8 +7,7 @@ import type { Port } from './port.ts';
  * Echoes in a round-trip measure, takes in a one-way measure and in the warm-up before it. An end mark comes before the
  * first and after each; it is answered. `begin` is lower by one for each end mark that comes even before those.
  */
-export function respond(port: Port, job: Job, begin = -1): void {
-  const payload = payloadOf(job);
+export function respond(port: Port, job: Job, begin = -1, payload = payloadOf(job)): void {
   const echoes = job.measures.flatMap((measure) => (measure === 'round-trip' ? [true] : [false, false]));
   let at = begin;
   let n = 0;

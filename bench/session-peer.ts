@@ -1,5 +1,6 @@
 // Session peer: one process of a pair that talks over a channel of actor-ipc, as a program of its users would.
 import {
+  type Arena,
   type Channel,
   channel,
   connect,
@@ -10,8 +11,9 @@ import {
 } from 'actor-ipc';
 import { fromCallback, fromPromise } from 'xstate';
 import { drive } from './driver.ts';
-import type { Figures, Job } from './job.ts';
-import { type Message, ringBytesOf } from './payload.ts';
+import { arenaBytesOf, type End, isInPlace, lentEnd, loanEnd, loansMax } from './in-place.ts';
+import type { Figures } from './job.ts';
+import { type Message, payloadOf, ringBytesOf } from './payload.ts';
 import { endWithStarter, sayReady, tell, untilReady, workOf } from './peer.ts';
 import type { Port } from './port.ts';
 import { respond } from './responder.ts';
@@ -21,10 +23,14 @@ const { role, job } = workOf(process.argv);
 const bench = defineUniverse('bench', {
   responder: {
     allow: ['driver'],
+    arenaBytes: arenaBytesOf(job),
     channels: {
       data: channel<{ up: Message; down: Message }>({
         codec: job.payload === 'object' ? 'msgpack' : 'bytes',
-        capacityBytes: ringBytesOf(job.payload),
+        // What is lent stands elsewhere.
+        ...(isInPlace(job)
+          ? { maxMessageBytes: job.payload as number, maxLoans: loansMax }
+          : { capacityBytes: ringBytesOf(job.payload) }),
       }),
     },
   },
@@ -53,7 +59,10 @@ if (role === 'responder') {
 function responding() {
   return sessionSetup(bench.responder, 'server', {
     actors: {
-      responder: fromCallback(({ input }) => respond(portOf(input.session.channels.data, job), job)),
+      responder: fromCallback(({ input }) => {
+        const { port, payload } = endOf(input.session.channels.data, () => input.session.arena);
+        respond(port, job, undefined, payload);
+      }),
     },
   }).createMachine({ invoke: { src: 'responder' } });
 }
@@ -61,9 +70,10 @@ function responding() {
 function driving(onDone: (figures: Figures) => void) {
   return sessionSetup(bench.responder, 'client', {
     actors: {
-      driver: fromPromise<Figures, WithSession<typeof bench.responder, 'client'>>(({ input }) =>
-        drive(portOf(input.session.channels.data, job), job),
-      ),
+      driver: fromPromise<Figures, WithSession<typeof bench.responder, 'client'>>(({ input }) => {
+        const { port, payload } = endOf(input.session.channels.data, () => input.session.arena);
+        return drive(port, job, payload);
+      }),
     },
   }).createMachine({
     initial: 'driving',
@@ -87,8 +97,19 @@ function fail(error: unknown): never {
   process.exit(1);
 }
 
-function portOf(data: Channel<Message, Message>, { transport }: Job): Port {
-  return transport === 'session-await' ? awaitingPort(data) : batchPort(data);
+/** A session has an arena only if something is lent in it. */
+function endOf(data: Channel<Message, Message>, arena: () => Arena): End {
+  switch (job.transport) {
+    case 'loan':
+    case 'loan-view':
+      return loanEnd(data, job);
+    case 'lent':
+      return lentEnd(data, arena(), job);
+    case 'session-await':
+      return { port: awaitingPort(data), payload: payloadOf(job) };
+    default:
+      return { port: batchPort(data), payload: payloadOf(job) };
+  }
 }
 
 function batchPort(data: Channel<Message, Message>): Port {
