@@ -11,11 +11,16 @@ function checksum(bytes: Uint8Array): number {
 
 export function makeMessage(number: number, random: Random): Uint8Array {
   const message = new Uint8Array(headBytes + random.below(random.below(16) === 0 ? 1500 : 120));
+  fillMessage(message, number, random);
+  return message;
+}
+
+/** Makes the message of that number in place. REQUIRES: at least 8 bytes. */
+export function fillMessage(message: Uint8Array, number: number, random: Random): void {
   for (let at = headBytes; at < message.length; at++) message[at] = random.next();
-  const head = new DataView(message.buffer);
+  const head = new DataView(message.buffer, message.byteOffset, message.length);
   head.setUint32(0, number, true);
   head.setUint32(4, checksum(message), true);
-  return message;
 }
 
 /** What is wrong with the message that should be the one of that number. */

@@ -1,5 +1,5 @@
 // The session that the soak test kills. cpp/test/soak_victim.cc knows it by heart.
-import { channel, defineUniverse } from '../../src/index.ts';
+import { channel, defineUniverse, type Handle } from '../../src/index.ts';
 
 const carried = {
   words: channel<{ up: Uint8Array; down: Uint8Array }>({ codec: 'bytes', capacityBytes: 4096 }),
@@ -11,4 +11,28 @@ export const soak = defineUniverse('soak', {
   store: { allow: ['courier'], channels: carried },
   vault: { allow: ['courier'], channels: carried },
   courier: {},
+});
+
+interface Lent {
+  readonly number: number;
+  readonly value: Handle<Uint8Array>;
+}
+
+/** The session of the arena soak. Both sides lend and borrow. */
+export const arenaSoak = defineUniverse('arena-soak', {
+  quarry: {
+    allow: ['mason'],
+    arenaBytes: 2 * 1024 * 1024,
+    sharedBytes: 2 * 1024 * 1024,
+    channels: {
+      blocks: channel<{ up: Uint8Array; down: Uint8Array }>({
+        codec: 'bytes',
+        capacityBytes: 4096,
+        maxMessageBytes: 64 * 1024,
+        maxLoans: 16,
+      }),
+      values: channel<{ up: Lent; down: Lent }>({ capacityBytes: 4096, maxLoans: 16 }),
+    },
+  },
+  mason: {},
 });
