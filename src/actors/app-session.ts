@@ -4,7 +4,7 @@ import { type ErrorData, IpcError, messageOf } from '../errors.ts';
 import { appSessionMachine, type SessionEnd } from '../machines/app-session.ts';
 import { type Address, addressOf } from '../names.ts';
 import { Handles, type Host, type Hosted } from './hosting.ts';
-import type { RunningSession } from './session.ts';
+import type { RunningSession } from './live-session.ts';
 
 /** How an app session ended, for the process that it belongs to. */
 export interface AppSessionResult {

@@ -15,8 +15,10 @@ import { Link } from '../transport/link.ts';
 import { native, nativeCode } from '../transport/native.ts';
 import { closeAll, PacketSocket, takeFds } from '../transport/packet-socket.ts';
 import { Handles, type Host, type Hosted } from './hosting.ts';
-import { laneCapacities, newToken, type SessionLimits } from './session.ts';
+import type { SessionLimits } from './live-session.ts';
+import { newToken } from './session.ts';
 import { acceptedFrame, parseHello, readyFrame, rejectedFrame } from './session-frame.ts';
+import { laneCapacities } from './session-lanes.ts';
 
 /** What a server has ready for each log-in. */
 export interface LoginSettings {

@@ -14,7 +14,8 @@ import type { Claim } from '../transport/run-directory.ts';
 import { type AppSessionResult, startAppSession } from './app-session.ts';
 import { Handles, type Host, type Hosted } from './hosting.ts';
 import type { AcceptedLogin } from './incoming-session.ts';
-import { acceptSession, dialSession, type RunningSession, type SessionLimits } from './session.ts';
+import type { RunningSession, SessionLimits } from './live-session.ts';
+import { acceptSession, dialSession } from './session.ts';
 import { startSessionServer } from './session-server.ts';
 
 // ---- server

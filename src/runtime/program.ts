@@ -2,9 +2,9 @@
 // which a supervisor's child gets from its bootstrap and any other program makes for itself at first use.
 import type { AnyStateMachine } from 'xstate';
 import type { Hosted, Log } from '../actors/hosting.ts';
+import { type SessionLimits, sessionDefaults } from '../actors/live-session.ts';
 import { startMulticast } from '../actors/multicast.ts';
 import { startClientProcess, startServerProcess } from '../actors/process.ts';
-import { type SessionLimits, sessionDefaults } from '../actors/session.ts';
 import { type ErrorData, IpcError } from '../errors.ts';
 import type { MulticastReport, ReaderView, SlowPolicy } from '../machines/multicast.ts';
 import type { clientProcessMachine, Reconnect, serverProcessMachine } from '../machines/process.ts';

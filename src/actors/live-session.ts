@@ -1,0 +1,161 @@
+// Live session: the handles of one session, and the object through which a program uses it.
+import { IpcError } from '../errors.ts';
+import type { SessionReport, sessionMachine } from '../machines/session.ts';
+import type { Address } from '../names.ts';
+import type { Arena } from '../spec/memory.ts';
+import type { Peer, Side } from '../spec/session.ts';
+import type { AppSpec } from '../spec/universe.ts';
+import type { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
+import type { BroadcastSubscription } from '../transport/broadcast-subscription.ts';
+import type { ChannelEnd } from '../transport/channel-end.ts';
+import type { Link } from '../transport/link.ts';
+import type { PacketSocket } from '../transport/packet-socket.ts';
+import type { SessionMemory } from '../transport/session-memory.ts';
+import type { RunningChannel } from './channel.ts';
+import type { Host, Hosted } from './hosting.ts';
+
+/** Limits of a session; each side has its own. */
+export interface SessionLimits {
+  readonly loginTimeoutMs: number;
+  /** How long `close` may take to send what was accepted. */
+  readonly closeTimeoutMs: number;
+  /** How long a busy session stays awake for the next message; 0 never spins. */
+  readonly spinUs: number;
+}
+
+export const sessionDefaults: SessionLimits = { loginTimeoutMs: 5_000, closeTimeoutMs: 1_000, spinUs: 20 };
+
+export interface SessionOptions {
+  readonly address: Address;
+  /** The app that is served, whichever side we are on. */
+  readonly server: AppSpec;
+  readonly limits: SessionLimits;
+  readonly onReport: (report: SessionReport) => void;
+}
+
+/** A session that a client opens. */
+export interface DialOptions extends SessionOptions {
+  readonly client: AppSpec;
+  readonly socketPath: string;
+  readonly metadata: unknown;
+}
+
+/** A session whose log-in the server has done. */
+export interface AcceptedOptions extends SessionOptions {
+  readonly socket: PacketSocket;
+  readonly link: Link;
+  readonly peer: Peer;
+  /** When the peer's process started. */
+  readonly startTicks: number;
+  readonly token: string;
+  /** The writing ends of the app's broadcasts, which all its sessions share. */
+  readonly publishers: Readonly<Record<string, BroadcastPublisher>>;
+}
+
+/** What runs of a session: its actor, and the object for those who use it. */
+export interface RunningSession {
+  readonly hosted: Hosted<typeof sessionMachine>;
+  readonly session: LiveSession;
+}
+
+/** What users know as their Session, typed by the universe: the same object. */
+export class LiveSession {
+  readonly side: Side;
+  readonly channels: Readonly<Record<string, ChannelEnd>>;
+  readonly broadcasts: Readonly<Record<string, BroadcastSubscription | BroadcastPublisher>>;
+  readonly #live: Live;
+
+  constructor(live: Live, side: Side) {
+    this.#live = live;
+    this.side = side;
+    this.channels = live.ends;
+    this.broadcasts = side === 'server' ? live.publishers : live.subscriptions;
+  }
+
+  /** The reading ends of the broadcasts, at a client. */
+  get subscriptions(): Readonly<Record<string, BroadcastSubscription>> {
+    return this.#live.subscriptions;
+  }
+
+  get peer(): Peer {
+    return this.#live.peer!;
+  }
+
+  get token(): string {
+    return this.#live.token;
+  }
+
+  close(reason = 'closed by its program'): void {
+    this.#live.hosted!.post({ type: 'close', reason });
+  }
+
+  /** Our arena of this session. @throws {IpcError} ERR_NO_ARENA. */
+  get arena(): Arena {
+    const { arena, options } = this.#live;
+    if (!arena || options.server.arenaBytes === 0)
+      throw IpcError.of('ERR_NO_ARENA', `the session with ${this.peer.app}`, 'arenaBytes');
+    return arena;
+  }
+
+  /** Lets messages come: whoever takes them is there now. */
+  listen(): void {
+    const { link, memory, channels } = this.#live;
+    const ends = channels.map(({ end }) => end);
+    // Memory first: those who wait for some find what has come back.
+    link?.start(memory ? [memory, ...ends] : ends);
+  }
+
+  /** Messages per channel that the peer never took. */
+  unread(): Record<string, number> {
+    return this.#live.unread;
+  }
+
+  /** Why the session is hosed, once it is. */
+  get error(): IpcError | undefined {
+    return this.#live.error;
+  }
+}
+
+/** The handles of one session. */
+export interface Live {
+  readonly host: Host;
+  readonly options: SessionOptions & Partial<DialOptions>;
+  hosted: Hosted<typeof sessionMachine> | undefined;
+  socket: PacketSocket | undefined;
+  link: Link | undefined;
+  peer: Peer | undefined;
+  startTicks: number;
+  memory: SessionMemory | undefined;
+  arena: Arena | undefined;
+  token: string;
+  readonly ends: Record<string, ChannelEnd>;
+  readonly channels: RunningChannel[];
+  readonly publishers: Readonly<Record<string, BroadcastPublisher>>;
+  readonly subscriptions: Record<string, BroadcastSubscription>;
+  unread: Record<string, number>;
+  error: IpcError | undefined;
+  /** It reads no broadcast any more. */
+  over: boolean;
+}
+
+export function newLive(host: Host, options: SessionOptions): Live {
+  return {
+    host,
+    options,
+    hosted: undefined,
+    socket: undefined,
+    link: undefined,
+    peer: undefined,
+    startTicks: 0,
+    memory: undefined,
+    arena: undefined,
+    token: '',
+    ends: {},
+    channels: [],
+    publishers: {},
+    subscriptions: {},
+    unread: {},
+    error: undefined,
+    over: false,
+  };
+}

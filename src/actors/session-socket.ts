@@ -1,0 +1,49 @@
+// Session socket: what an open session hears from its socket.
+import type { Frame } from '../transport/frame.ts';
+import type { SocketEnd } from '../transport/native.ts';
+import { closeAll, takeFds } from '../transport/packet-socket.ts';
+import type { SegmentOffer, SessionMemory } from '../transport/session-memory.ts';
+import type { Live } from './live-session.ts';
+import { leaveBroadcast, onSubscribe, onSubscribed } from './session-broadcasts.ts';
+import { parseGoodbye, parseMemory, parseUnsubscribe } from './session-frame.ts';
+
+/** From now on frames are those of an open session. */
+export function listenOpen(live: Live): void {
+  live.socket!.listen({
+    frame: (frame, fds) => onOpenFrame(live, frame, fds),
+    ended: (end, why) => onSocketEnd(live, end, why),
+  });
+}
+
+function onOpenFrame(live: Live, frame: Frame, fds: number[]): void {
+  if (frame.t === 'memory' && live.memory) {
+    const [fd] = takeFds(fds, 1, 'memory') as [number];
+    return receiveMemory(live.memory, frame, fd);
+  }
+  if (frame.t === 'subscribed') return onSubscribed(live, frame, takeFds(fds, 1, frame.t)[0]!);
+  closeAll(fds);
+  if (frame.t === 'subscribe') return onSubscribe(live, frame);
+  if (frame.t === 'unsubscribe') return leaveBroadcast(live, parseUnsubscribe(frame));
+  if (frame.t !== 'goodbye') throw new Error(`a frame of unknown type ${frame.t}`);
+  goodbye(live, frame);
+}
+
+function receiveMemory(memory: SessionMemory, frame: Frame, fd: number): void {
+  let offer: SegmentOffer;
+  try {
+    offer = parseMemory(frame);
+  } catch (error) {
+    closeAll([fd]);
+    throw error;
+  }
+  memory.receive(offer, fd);
+}
+
+export function goodbye(live: Live, frame: Frame): void {
+  live.hosted!.post({ type: 'peer.goodbye', why: parseGoodbye(frame) });
+}
+
+export function onSocketEnd(live: Live, end: SocketEnd, why: string): void {
+  const type = end === 'CLOSED' ? 'peer.closed' : end === 'BAD_PACKET' ? 'protocol.violated' : 'peer.reset';
+  live.hosted!.post({ type, why });
+}
