@@ -263,6 +263,18 @@ const codes = {
     true,
     (pipe: string, max: number) => `pipe ${pipe} has ${max} calls waiting already; await some of them first`,
   ),
+  // The workspace.
+  ERR_URI_INVALID: row('call', false, (uri: string, why: string) => `the uri ${uri} can't be used: ${why}`),
+  ERR_WORKSPACE_FILE: row(
+    'call',
+    false,
+    (path: string, why: string) => `${path} can't be used: ${why}; mend it, or move it away`,
+  ),
+  ERR_CONDITION_INVALID: row(
+    'call',
+    false,
+    (text: string, why: string) => `the condition "${text}" can't be used: ${why}`,
+  ),
   ERR_STOPPING: row('server', false, (what: string) => `${what} is stopping`),
 } satisfies Record<string, CodeRow>;
 

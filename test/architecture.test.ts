@@ -24,7 +24,8 @@ const mayImport: Record<string, readonly string[]> = {
 const packages: Record<string, readonly string[]> = {
   machines: ['xstate'],
   transport: ['msgpackr', 'flatbuffers', 'node:'],
-  spec: ['zod', 'dependency-graph', 'node:'],
+  spec: ['zod', 'dependency-graph', '@marcbachmann/cel-js', 'node:'],
+  workspace: ['yaml', 'zod', 'node-sqlite3-wasm', 'codenamize-ts', 'node:'],
   'errors.ts': [],
   'names.ts': [],
 };

@@ -16,3 +16,13 @@ export function temporaryFolder(): TemporaryFolder {
     },
   };
 }
+
+/** A fresh folder for each test of the group in which this is called. */
+export function folderOfEachTest(): () => string {
+  let folder: TemporaryFolder;
+  beforeEach(() => {
+    folder = temporaryFolder();
+  });
+  afterEach(() => folder[Symbol.dispose]());
+  return () => folder.path;
+}

@@ -1,0 +1,71 @@
+// State fingerprints: `fp/<name>.<state>.fp`, how a process looks when it is in a state. They recognise the state again.
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { IpcError } from '../errors.ts';
+import { type Fingerprint, likeness, sameFrom } from '../spec/fingerprint.ts';
+import { readYaml, writeYaml } from './yaml-file.ts';
+
+const entries = z.array(z.string());
+const schema = z.object({
+  cmdline: entries,
+  listen: entries,
+  established: entries,
+  udp: entries,
+  files: entries,
+});
+
+export class StateFingerprints {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** @param state the state that it is in; without, its latest look. */
+  save(name: string, fingerprint: Fingerprint, state?: string): void {
+    writeYaml(this.#path(name, state), fingerprint);
+  }
+
+  /** The states of which it is known how the process looks then. @throws {IpcError} ERR_WORKSPACE_FILE. */
+  of(name: string): ReadonlyMap<string, Fingerprint> {
+    const known = new Map<string, Fingerprint>();
+    for (const file of this.#files(name)) {
+      const state = file.slice(name.length + 1, -'.fp'.length);
+      const path = join(this.#folder, file);
+      const { success, data } = schema.safeParse(readYaml(path));
+      if (!success) throw IpcError.of('ERR_WORKSPACE_FILE', path, 'it is no fingerprint');
+      known.set(state, data);
+    }
+    return known;
+  }
+
+  /** The known state that a process looks most like, if it looks enough like one. @throws {IpcError} ERR_WORKSPACE_FILE. */
+  recognise(name: string, fingerprint: Fingerprint): string | undefined {
+    let best: string | undefined;
+    let bestLikeness = sameFrom;
+    for (const [state, known] of this.of(name)) {
+      const alike = likeness(fingerprint, known);
+      if (alike < bestLikeness) continue;
+      best = state;
+      bestLikeness = alike;
+    }
+    return best;
+  }
+
+  remove(name: string): void {
+    for (const file of this.#files(name)) rmSync(join(this.#folder, file), { force: true });
+    rmSync(this.#path(name), { force: true });
+  }
+
+  /** A name has no dot, a state may. */
+  #files(name: string): string[] {
+    return readdirSync(this.#folder).filter(
+      (file) => file.startsWith(`${name}.`) && file.endsWith('.fp') && file.length > `${name}..fp`.length,
+    );
+  }
+
+  #path(name: string, state?: string): string {
+    return join(this.#folder, state === undefined ? `${name}.fp` : `${name}.${state}.fp`);
+  }
+}

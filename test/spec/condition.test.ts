@@ -1,0 +1,66 @@
+import { assert } from 'chai';
+import { IpcError } from '../../src/errors.ts';
+import { type ConditionFacts, parseCondition } from '../../src/spec/condition.ts';
+
+const facts: ConditionFacts = {
+  fp: { cmdline: ['tws', 'a=1'], listen: ['0.0.0.0:9090'], established: [], udp: [], files: ['/etc/hosts'] },
+  state: 'operative',
+  health: 'healthy',
+  uptimeMs: 1500.7,
+};
+
+describe('a condition', () => {
+  for (const [text, holds] of [
+    ["len(fp['listen'])>0", true],
+    ['len(fp.listen) > 0', true],
+    ["'0.0.0.0:9090' in fp.listen", true],
+    ["'0.0.0.0:80' in fp.listen", false],
+    ['size(fp.established) == 0', true],
+    ["fp.cmdline[0] == 'tws'", true],
+    ["state == 'operative' && health != 'unhealthy'", true],
+    ['uptimeMs >= 1500 && uptimeMs < 1501', true],
+    ['!(len(fp.listen) > 1) || false', true],
+    ["fp.listen.exists(address, address.endsWith(':9090'))", true],
+  ] as const)
+    it(`${text} is ${holds}`, () => assert.equal(parseCondition(text).holds(facts), holds));
+
+  it('says whether it needs a fingerprint', () => {
+    assert.isTrue(parseCondition('len(fp.udp) == 0').needsFingerprint);
+    assert.isFalse(parseCondition("state == 'fp'").needsFingerprint);
+  });
+
+  for (const [text, why] of [
+    ['', 'character 1'],
+    ['fp.listen >', 'character 12'],
+    ['fp.nope == 1', 'a fingerprint has no nope'],
+    ["len(fp['nope']) > 0", 'a fingerprint has no nope'],
+    ['process.exit(1)', 'Unknown variable: process'],
+    ["globalThis['process']", 'Unknown variable: globalThis'],
+    ['fp.constructor', 'a fingerprint has no constructor'],
+    ["''.constructor.constructor('return 1')()", 'character'],
+    ['import("node:fs")', 'character'],
+    ['__import__("os")', 'character'],
+    ['uptimeMs + 1', 'it gives a int'],
+    ['state', 'it gives a string'],
+    ["state == 'a' and state == 'b'", 'write && for and'],
+    ['nothing > 1', 'Unknown variable: nothing'],
+    ['(((('.repeat(20), 'character'],
+    [`state == '${'x'.repeat(2000)}'`, 'longer than'],
+  ] as const)
+    it(`is refused before anything runs: ${text.slice(0, 40)}`, () => {
+      assert.throws(() => parseCondition(text), IpcError, why);
+    });
+
+  it('shows the place of a mistake', () => {
+    assert.throws(() => parseCondition('fp.listen >'), IpcError, '  fp.listen >\n             ^');
+  });
+
+  it('tells what only the values show', () => {
+    assert.throws(
+      () => parseCondition('1 / (uptimeMs - uptimeMs) > 0').holds(facts),
+      IpcError,
+      'division by zero',
+    );
+    assert.throws(() => parseCondition("fp.cmdline[5] == ''").holds(facts), IpcError, "can't be used");
+  });
+});
