@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { IpcError } from '../errors.ts';
 import { checkCommand } from './check.ts';
 import { exitCode } from './exit-code.ts';
+import { graphCommand } from './graph.ts';
 import { runCommand } from './run.ts';
 import { statusCommand } from './status.ts';
 
@@ -25,6 +26,7 @@ const program = new Command('actor-ipc')
   .exitOverride()
   .addCommand(runCommand())
   .addCommand(checkCommand())
+  .addCommand(graphCommand())
   .addCommand(statusCommand());
 for (const command of program.commands)
   command.exitOverride().showHelpAfterError(`(see "actor-ipc ${command.name()} --help")`);

@@ -1,0 +1,124 @@
+// Dependence graph: who waits for whom in a topology, as data and in the languages in which graphs are drawn.
+import type { SupervisorSpec, Topology } from './child.ts';
+
+export interface GraphNode {
+  /** Letters, digits and `_`. */
+  readonly id: string;
+  /** The unit's path below the root. */
+  readonly unit: string;
+  /** The unit, and the state that others wait for if all of them wait for the same one. */
+  readonly label: string;
+  readonly kind: string;
+  /** Set for the children of a nested supervisor. */
+  readonly supervisor: string | null;
+}
+
+export interface GraphEdge {
+  readonly from: string;
+  readonly to: string;
+  /** The state that the child waits for. */
+  readonly state: string;
+}
+
+export interface DependenceGraph {
+  readonly name: string;
+  readonly nodes: readonly GraphNode[];
+  /** From parent to child. */
+  readonly edges: readonly GraphEdge[];
+}
+
+/** States that say no more than that somebody waits at all. */
+const plain: ReadonlySet<string> = new Set(['ready']);
+
+export function dependenceGraph(topology: Topology): DependenceGraph {
+  const nodes: Omit<GraphNode, 'label'>[] = [];
+  const edges: GraphEdge[] = [];
+  const ids = new Set<string>();
+  const walk = (spec: SupervisorSpec, supervisor: string | null, path: string) => {
+    const own = new Map<string, string>();
+    for (const [name, child] of Object.entries(spec.children)) {
+      const unit = path === '' ? name : `${path}/${name}`;
+      const id = freeId(unit, ids);
+      own.set(name, id);
+      nodes.push({ id, unit, kind: child.kind, supervisor });
+      if (child.kind === 'supervisor') walk(child, id, unit);
+    }
+    for (const [name, child] of Object.entries(spec.children))
+      for (const [parent, state] of Object.entries(child.dependsOn))
+        edges.push({ from: own.get(parent)!, to: own.get(name)!, state });
+  };
+  walk(topology, null, '');
+  return {
+    name: topology.name,
+    nodes: nodes.map((node) => ({ ...node, label: labelOf(node, edges) })),
+    edges,
+  };
+}
+
+function freeId(unit: string, taken: Set<string>): string {
+  const base = unit.replaceAll(/[^A-Za-z0-9]/g, '_');
+  let id = base;
+  for (let i = 2; taken.has(id); i++) id = `${base}_${i}`;
+  taken.add(id);
+  return id;
+}
+
+function labelOf({ id, unit }: { id: string; unit: string }, edges: readonly GraphEdge[]): string {
+  const states = new Set(
+    edges.filter(({ from, state }) => from === id && !plain.has(state)).map(({ state }) => state),
+  );
+  return states.size === 1 ? `${unit}:${[...states][0]}` : unit;
+}
+
+/** The state that stands at an edge because its parent's label does not say it. */
+function stateAt({ from, state }: GraphEdge, { nodes }: DependenceGraph): string | undefined {
+  const parent = nodes.find(({ id }) => id === from)!;
+  return plain.has(state) || parent.label === `${parent.unit}:${state}` ? undefined : state;
+}
+
+/** In the language of Graphviz; dashed edges, from parent to child. */
+export function toDot(graph: DependenceGraph): string {
+  const quote = (text: string) => JSON.stringify(text);
+  const inside = (supervisor: string | null, indent: string): string[] =>
+    graph.nodes
+      .filter((node) => node.supervisor === supervisor)
+      .flatMap((node) =>
+        node.kind === 'supervisor'
+          ? [
+              `${indent}subgraph ${quote(`cluster_${node.id}`)} {`,
+              `${indent}  label=${quote(node.unit)};`,
+              `${indent}  ${node.id} [label=${quote(node.label)}, shape=box, style=rounded];`,
+              ...inside(node.id, `${indent}  `),
+              `${indent}}`,
+            ]
+          : [`${indent}${node.id} [label=${quote(node.label)}];`],
+      );
+  const edges = graph.edges.map((edge) => {
+    const state = stateAt(edge, graph);
+    return `  ${edge.from} -> ${edge.to}${state === undefined ? '' : ` [label=${quote(state)}]`};`;
+  });
+  return `digraph ${quote(graph.name)} {\n  edge [style="dashed"];\n${[...inside(null, '  '), ...edges].join('\n')}\n}\n`;
+}
+
+/** In the language of Mermaid. */
+export function toMermaid(graph: DependenceGraph): string {
+  const quote = (text: string) => `"${text.replaceAll('"', '#quot;')}"`;
+  const inside = (supervisor: string | null, indent: string): string[] =>
+    graph.nodes
+      .filter((node) => node.supervisor === supervisor)
+      .flatMap((node) =>
+        node.kind === 'supervisor'
+          ? [
+              `${indent}subgraph group_${node.id} [${quote(node.unit)}]`,
+              `${indent}  ${node.id}([${quote(node.label)}])`,
+              ...inside(node.id, `${indent}  `),
+              `${indent}end`,
+            ]
+          : [`${indent}${node.id}[${quote(node.label)}]`],
+      );
+  const edges = graph.edges.map((edge) => {
+    const state = stateAt(edge, graph);
+    return `  ${edge.from} -.->${state === undefined ? '' : `|${quote(state)}|`} ${edge.to}`;
+  });
+  return `flowchart TD\n${[...inside(null, '  '), ...edges].join('\n')}\n`;
+}
