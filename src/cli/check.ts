@@ -7,7 +7,7 @@ import { startOrder } from '../spec/start-order.ts';
 export function checkCommand(): Command {
   return new Command('check')
     .description('check a topology and print its tree and start order; nothing runs')
-    .argument('[file]', 'topology file (default: topology.ts, .mts, .js or .mjs here)')
+    .argument('[file]', 'topology file (default: topology.{ts,mts,js,mjs,yaml,json} here)')
     .option('--json', 'print the topology with all defaults filled in')
     .action(async (named: string | undefined, { json = false }: { json?: boolean }) => {
       const topology = await loadTopology(findTopology(named, process.cwd()));

@@ -8,7 +8,7 @@ type Format = 'dot' | 'mermaid' | 'json' | 'svg';
 export function graphCommand(): Command {
   return new Command('graph')
     .description('draw the units of a topology and their dependences; nothing runs')
-    .argument('[file]', 'topology file (default: topology.ts, .mts, .js or .mjs here)')
+    .argument('[file]', 'topology file (default: topology.{ts,mts,js,mjs,yaml,json} here)')
     .addOption(
       new Option('-f, --format <format>', 'in which language')
         .choices(['dot', 'mermaid', 'json', 'svg'])

@@ -3,9 +3,12 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { IpcError } from '../errors.ts';
+import { buildCommand } from './build.ts';
 import { checkCommand } from './check.ts';
+import { doctorCommand } from './doctor.ts';
 import { exitCode } from './exit-code.ts';
 import { graphCommand } from './graph.ts';
+import { initCommand } from './init.ts';
 import { runCommand } from './run.ts';
 import { statusCommand } from './status.ts';
 
@@ -27,7 +30,10 @@ const program = new Command('actor-ipc')
   .addCommand(runCommand())
   .addCommand(checkCommand())
   .addCommand(graphCommand())
-  .addCommand(statusCommand());
+  .addCommand(statusCommand())
+  .addCommand(buildCommand())
+  .addCommand(initCommand())
+  .addCommand(doctorCommand());
 for (const command of program.commands)
   command.exitOverride().showHelpAfterError(`(see "actor-ipc ${command.name()} --help")`);
 

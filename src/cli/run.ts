@@ -18,7 +18,7 @@ export function runCommand(): Command {
   return new Command('run')
     .alias('up')
     .description('start a topology and supervise it until Ctrl-C')
-    .argument('[file]', 'topology file (default: topology.ts, .mts, .js or .mjs here)')
+    .argument('[file]', 'topology file (default: topology.{ts,mts,js,mjs,yaml,json} here)')
     .option('-w, --workspace <folder>', 'keep logs and records there (default: .actor-ipc beside the file)')
     .addOption(
       new Option('-l, --log-level <level>', 'least level to log')

@@ -11,7 +11,7 @@ export function statusCommand(): Command {
   return new Command('status')
     .alias('ps')
     .description('print the units of the running tree')
-    .argument('[file]', 'topology file of the tree (default: topology.ts, .mts, .js or .mjs here)')
+    .argument('[file]', 'topology file of the tree (default: topology.{ts,mts,js,mjs,yaml,json} here)')
     .option('-w, --workspace <folder>', 'the workspace of the tree, if it is not beside the file')
     .option('--json', 'print it as JSON')
     .action(

@@ -1,7 +1,7 @@
 // Loader: reads topology files, TypeScript ones also where Node can't, and says with which arguments a child can do the
 // same.
 import { fork } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { extname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { IpcError, messageOf } from '../errors.ts';
@@ -11,7 +11,11 @@ import { placeOf } from './stack.ts';
 const typescript = new Set(['.ts', '.mts', '.cts', '.tsx']);
 
 /** What `run` takes in a folder when no file is named. */
-const defaultNames = ['topology.ts', 'topology.mts', 'topology.js', 'topology.mjs'];
+const defaultNames = ['ts', 'mts', 'js', 'mjs', 'yaml', 'json'].map((extension) => `topology.${extension}`);
+
+/** A topology that is data, not a program. */
+const data = new Set(['.yaml', '.yml', '.json']);
+const dataBytesMax = 1024 * 1024;
 
 /** The topology file that is meant; a folder stands for the one in it. @throws {IpcError} ERR_TOPOLOGY_INVALID if there is none. */
 export function findTopology(named: string | undefined, folder: string): string {
@@ -47,7 +51,9 @@ export async function loadTopology(file: string): Promise<Topology> {
 export async function readTopology(file: string): Promise<Topology> {
   let exported: unknown;
   try {
-    exported = defaultOf(await import(pathToFileURL(file).href));
+    exported = data.has(extname(file))
+      ? await readData(file)
+      : defaultOf(await import(pathToFileURL(file).href));
   } catch (error) {
     throw IpcError.from(
       error,
@@ -56,14 +62,24 @@ export async function readTopology(file: string): Promise<Topology> {
       `it could not be loaded: ${whyNotLoaded(error)}`,
     );
   }
-  if (exported === undefined)
+  if (exported === undefined || exported === null)
     throw IpcError.of(
       'ERR_TOPOLOGY_INVALID',
       file,
-      'it has no default export; write "export default defineTopology({ ... })"',
+      data.has(extname(file))
+        ? 'it is empty'
+        : 'it has no default export; write "export default defineTopology({ ... })"',
     );
   const { checkTopology } = await import('../spec/topology-check.ts');
   return checkTopology(exported, file);
+}
+
+/** JSON is YAML, too; both are bounded, since a file of data may come from anywhere. */
+async function readData(file: string): Promise<unknown> {
+  const { size } = statSync(file);
+  if (size > dataBytesMax) throw new Error(`it has ${size} bytes; ${dataBytesMax} are possible`);
+  const { parse } = await import('yaml');
+  return parse(readFileSync(file, 'utf8'), { maxAliasCount: 20, prettyErrors: true });
 }
 
 /** What the reader sends back. */
