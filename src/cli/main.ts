@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { IpcError } from '../errors.ts';
 import { buildCommand } from './build.ts';
 import { checkCommand } from './check.ts';
+import { completeCommand, completionCommand } from './completion.ts';
 import { doctorCommand } from './doctor.ts';
 import { exitCode } from './exit-code.ts';
 import { graphCommand } from './graph.ts';
@@ -27,13 +28,16 @@ const program = new Command('actor-ipc')
   .showSuggestionAfterError()
   .showHelpAfterError('(see "actor-ipc --help")')
   .exitOverride()
+  .enablePositionalOptions()
   .addCommand(runCommand())
   .addCommand(checkCommand())
   .addCommand(graphCommand())
   .addCommand(statusCommand())
   .addCommand(buildCommand())
   .addCommand(initCommand())
-  .addCommand(doctorCommand());
+  .addCommand(doctorCommand())
+  .addCommand(completionCommand());
+program.addCommand(completeCommand(program), { hidden: true });
 for (const command of program.commands)
   command.exitOverride().showHelpAfterError(`(see "actor-ipc ${command.name()} --help")`);
 
