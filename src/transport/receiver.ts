@@ -5,8 +5,8 @@ import { IpcError, messageOf } from '../errors.ts';
 import type { InPlaceCodec } from '../spec/memory.ts';
 import type { ChannelOptions } from '../spec/universe.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
-import { type BlockReference, readReference, referenceBytes } from './block-reference.ts';
-import { Borrow } from './borrow.ts';
+import { BlockReference, readReference, referenceBytes } from './block-reference.ts';
+import { Borrow, type BorrowCounter } from './borrow.ts';
 import { codecs, type Decoder, unpackPlain } from './codec.ts';
 import type { LaneReader, RecordPlace } from './lane.ts';
 import type { Link } from './link.ts';
@@ -38,12 +38,13 @@ export interface ReceiverObserver {
   broken(why: string): void;
 }
 
-export class Receiver {
+export class Receiver implements BorrowCounter {
   received = 0;
   /** Borrows in hand, and calls that wait for one. */
   borrows = 0;
 
   readonly #name: string;
+  readonly #what: string;
   readonly #link: Link;
   readonly #reader: LaneReader;
   readonly #decoder: Decoder;
@@ -59,8 +60,12 @@ export class Receiver {
   #batchBorrows = false;
   /** Whether whoever takes the next message takes it as a Borrow, if it stands in the peer's arena. */
   #takesBlocks = false;
-  /** A message in a segment that has not come yet; nothing behind it is read. */
-  #stalled: BlockReference | undefined;
+  /** What the last record told; kept while `#stalled`. */
+  readonly #reference = new BlockReference();
+  /** Its message is in a segment that has not come yet; nothing behind it is read. */
+  #stalled = false;
+  /** Messages were left because the handler of batches has as many borrows as it may. */
+  #heldBack = false;
   #peerEnded = false;
   #finishing = false;
   #finished: IpcError | undefined;
@@ -74,6 +79,7 @@ export class Receiver {
     observer: ReceiverObserver,
   ) {
     this.#name = name;
+    this.#what = `channel ${name}`;
     this.#link = link;
     this.#reader = reader;
     this.#decoder = codecs[options.codec].decoder();
@@ -164,7 +170,7 @@ export class Receiver {
     this.borrows++;
     try {
       const borrow = await memory.borrowValue(`channel ${this.#name}`, handle, codec, options);
-      borrow.alsoOnRelease(() => this.#borrowEnded());
+      borrow.countedBy(this);
       return borrow;
     } catch (error) {
       this.borrows--;
@@ -231,13 +237,16 @@ export class Receiver {
     const batch: unknown[] = [];
     let more: boolean;
     if (this.#batchBorrows) {
-      // What is not released holds back what comes behind; each release asks for another turn.
-      const wanted = () => this.#finishing || this.borrows < this.#options.maxBorrows;
-      more = this.#readBlocks(wanted, (message) => batch.push(this.#borrowOf(message))) && wanted();
+      // What is not released holds back what comes behind; the next release asks for another turn.
+      more = this.#readBlocks(this.#mayBorrow, (message) => batch.push(this.#borrowOf(message)));
+      this.#heldBack = !this.#mayBorrow();
+      more &&= !this.#heldBack;
     } else more = this.#readWhile(always, (message) => batch.push(message));
     if (batch.length > 0) onBatch(batch);
     return more;
   }
+
+  readonly #mayBorrow = () => this.#finishing || this.borrows < this.#options.maxBorrows;
 
   #readBlocks(wanted: () => boolean, onMessage: MessageHandler): boolean {
     this.#takesBlocks = true;
@@ -302,7 +311,8 @@ export class Receiver {
   #handleOther({ kind, at, bytes }: RecordPlace, onMessage: MessageHandler): void {
     if (kind === recordKind.block && this.#memory) {
       if (bytes !== referenceBytes) throw new Error('a reference of another length');
-      this.#handleBlock(this.#memory, readReference(this.#reader.ringWords, at >> 2), onMessage);
+      readReference(this.#reader.ringWords, at >> 2, this.#reference);
+      this.#handleBlock(this.#memory, onMessage);
     } else if (kind === recordKind.structure) {
       const told = this.#plain(at, bytes);
       if (!Array.isArray(told) || !this.#decoder.learn(told[0], told[1]))
@@ -320,10 +330,11 @@ export class Receiver {
   }
 
   /** A message in the peer's arena. Throws if the reference makes no sense. */
-  #handleBlock(memory: SessionMemory, reference: BlockReference, onMessage: MessageHandler): void {
+  #handleBlock(memory: SessionMemory, onMessage: MessageHandler): void {
+    const reference = this.#reference;
     if (reference.bytes > this.#options.maxMessageBytes) throw new Error('a message above the limit');
-    const borrow = memory.borrow(`channel ${this.#name}`, reference, asTheyAre, false);
-    this.#stalled = borrow ? undefined : reference;
+    const borrow = memory.borrow(this.#what, reference, asTheyAre, false);
+    this.#stalled = !borrow;
     if (!borrow) return;
     this.received++;
     onMessage(this.#takesBlocks ? borrow : this.#decode(borrow));
@@ -333,9 +344,9 @@ export class Receiver {
   #resume(wanted: () => boolean, onMessage: MessageHandler): boolean {
     if (this.#finished || !wanted()) return false;
     try {
-      this.#handleBlock(this.#memory!, this.#stalled!, onMessage);
+      this.#handleBlock(this.#memory!, onMessage);
     } catch (error) {
-      this.#stalled = undefined;
+      this.#stalled = false;
       this.#reader.refuse(messageOf(error));
     }
     return !this.#stalled;
@@ -366,15 +377,17 @@ export class Receiver {
     const borrow =
       message instanceof Borrow
         ? message
-        : new Borrow(`channel ${this.#name}`, message as Uint8Array, asTheyAre, () => {});
+        : new Borrow(this.#what, message as Uint8Array, asTheyAre, undefined, 0);
     this.borrows++;
-    borrow.alsoOnRelease(() => this.#borrowEnded());
+    borrow.countedBy(this);
     return borrow;
   }
 
-  #borrowEnded(): void {
+  borrowEnded(): void {
     this.borrows--;
-    if (this.#batchBorrows && !this.#finished) this.#link.again();
+    if (!this.#heldBack) return;
+    this.#heldBack = false;
+    if (!this.#finished) this.#link.again();
   }
 
   #needBorrow(): void {

@@ -4,7 +4,7 @@ import { IpcError, messageOf } from '../errors.ts';
 import type { Handle } from '../spec/memory.ts';
 import type { WaitOptions } from '../spec/session.ts';
 import type { ChannelOptions } from '../spec/universe.ts';
-import type { Arena, Block } from './arena.ts';
+import type { Block } from './arena.ts';
 import { referenceBytes } from './block-reference.ts';
 import { codecs, type Encoder, packPlain } from './codec.ts';
 import type { LaneWriter } from './lane.ts';
@@ -99,7 +99,7 @@ export class Sender implements Lender {
    * Memory of the arena for one message.
    * @throws {IpcError} ERR_ARENA_FULL, ERR_LOAN_LIMIT, ERR_NO_ARENA, ERR_CHANNEL_CODEC, ERR_MESSAGE_TOO_LARGE.
    */
-  loan(bytes: number): { arena: Arena; block: Block } {
+  loan(bytes: number): Block {
     const memory = this.#memory;
     if (!memory) throw IpcError.of('ERR_NO_ARENA', `a loan of channel ${this.#name}`, 'arenaBytes');
     if (this.#options.codec !== 'bytes') throw IpcError.of('ERR_CHANNEL_CODEC', this.#name, 'lend memory');
@@ -115,7 +115,12 @@ export class Sender implements Lender {
       block = arena.need(bytes);
     }
     this.loans++;
-    return { arena, block };
+    return block;
+  }
+
+  /** The memory of a loan. */
+  bytesOf(block: Block, bytes: number): Uint8Array {
+    return this.#memory!.arena.view(block, 0, bytes);
   }
 
   /** Sends what was written into a loan; the block is the peer's then. @returns false if there is no room now. */
