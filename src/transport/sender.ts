@@ -243,6 +243,7 @@ export class Sender implements Lender {
         : this.#writer.writeNumbered(kind, 0, number, payload, payload.length);
     if (!written) return false;
     this.sent++;
+    this.#memory?.publishReleases();
     this.#writer.publish();
     this.#link.notify();
     return true;
@@ -279,6 +280,7 @@ export class Sender implements Lender {
       return false;
     }
     this.sent++;
+    memory.publishReleases();
     this.#writer.publish();
     this.#link.notify();
     return true;

@@ -115,6 +115,8 @@ export class SessionMemory implements LinkMember, BorrowedFrom {
   readonly #borrowedAs: Uint32Array;
   readonly #borrowedTimes: Uint32Array;
   readonly #releasedAs: Uint32Array;
+  /** A release was written that the peer can't see yet. */
+  #unpublished = false;
   readonly #awaiting = new WaitingLine<Call<void> & { segment: number }>();
   #closed = false;
 
@@ -383,11 +385,28 @@ export class SessionMemory implements LinkMember, BorrowedFrom {
     const generation = this.#borrowedAs[slot]!;
     this.#releasedAs[slot] = generation;
     this.#releaseWords[0] = generation;
-    if (this.#writer.writeNumbered(recordKind.release, 0, slot, this.#releaseRecord, 4)) {
-      this.#writer.publish();
-      this.#link.notify();
-    } else this.#observer.broken('the peer lends more than it may');
+    if (!this.#writer.writeNumbered(recordKind.release, 0, slot, this.#releaseRecord, 4))
+      return this.#observer.broken('the peer lends more than it may');
+    // Whoever answers a message takes its release along; only one waits for that, since a writer may be out of memory.
+    if (!this.#unpublished && this.#link.afterPoll(this.#publishLate)) this.#unpublished = true;
+    else {
+      this.#unpublished = true;
+      this.#publishLate();
+    }
   }
+
+  /** Makes releases visible that wait for the next message. Whoever calls it publishes a message and notifies. */
+  publishReleases(): void {
+    if (!this.#unpublished) return;
+    this.#unpublished = false;
+    this.#writer.publish();
+  }
+
+  readonly #publishLate = () => {
+    if (!this.#unpublished || this.#closed) return;
+    this.publishReleases();
+    this.#link.notify();
+  };
 
   // ---- ending
 
