@@ -91,16 +91,8 @@ export class ChannelEnd implements Channel, LinkMember {
     return options?.borrow ? this.#receiver.receiveBorrow(options) : this.#receiver.receive(options);
   }
 
-  async receiveInto(memory: Uint8Array, options?: WaitOptions): Promise<number> {
-    const borrow = await this.#receiver.receiveBorrow(options);
-    const { bytes } = borrow;
-    if (bytes.byteLength > memory.byteLength) {
-      this.#receiver.putBack(borrow);
-      throw IpcError.of('ERR_MESSAGE_TOO_LARGE', this.name, bytes.byteLength, memory.byteLength);
-    }
-    memory.set(bytes);
-    borrow.release();
-    return bytes.byteLength;
+  receiveInto(memory: Uint8Array, options?: WaitOptions): Promise<number> {
+    return this.#receiver.receiveInto(memory, options);
   }
 
   onBatch(handler: (messages: unknown[]) => void): () => void;

@@ -23,9 +23,10 @@ const inboxMax = 1024;
 
 export type MessageHandler = (message: unknown) => void;
 
-/** A call of receive; what it takes is either copied or borrowed. */
+/** A call of receive; what it takes is copied, borrowed, or copied into the caller's memory. */
 interface Receiving extends Call<unknown> {
   readonly borrow?: boolean;
+  readonly into?: Uint8Array;
 }
 
 /** What a receiver tells its channel. */
@@ -60,6 +61,8 @@ export class Receiver implements BorrowCounter {
   #batchBorrows = false;
   /** Whether whoever takes the next message takes it as a Borrow, if it stands in the peer's arena. */
   #takesBlocks = false;
+  /** Where the next message goes if it stands in the ring and has room there; its number of bytes is handed on then. */
+  #into: Uint8Array | undefined;
   /** What the last record told; kept while `#stalled`. */
   readonly #reference = new BlockReference();
   /** Its message is in a segment that has not come yet; nothing behind it is read. */
@@ -159,6 +162,40 @@ export class Receiver implements BorrowCounter {
     );
   }
 
+  /** Copies the next message into memory of the caller. @returns its number of bytes. */
+  async receiveInto(memory: Uint8Array, options?: WaitOptions): Promise<number> {
+    if (this.#receiving.full) throw IpcError.of('ERR_CHANNEL_BUSY', this.#name, this.#receiving.length);
+    this.#needBytes();
+    if (!(memory instanceof Uint8Array)) throw new TypeError('receiveInto takes a Uint8Array or a Buffer');
+    let message = this.#receiving.length === 0 ? this.#inbox.shift() : undefined;
+    if (message === undefined && this.#receiving.length === 0) {
+      if (!this.#finished) {
+        this.#into = memory;
+        this.#readBlocks(
+          () => message === undefined,
+          (next) => {
+            message = next;
+          },
+        );
+        this.#into = undefined;
+      }
+      if (message === undefined && (this.#finished || this.#peerEnded)) throw this.#end();
+    }
+    message ??= await waiting<unknown>(`receive on channel ${this.#name}`, options, (call) =>
+      this.#receiving.join({ ...call, borrow: true, into: memory }),
+    );
+    if (typeof message === 'number') return message;
+    const bytes = message instanceof Borrow ? message.bytes : (message as Uint8Array);
+    const { byteLength } = bytes;
+    if (byteLength > memory.byteLength) {
+      this.#putBack(message);
+      throw IpcError.of('ERR_MESSAGE_TOO_LARGE', this.#name, byteLength, memory.byteLength);
+    }
+    memory.set(bytes);
+    if (message instanceof Borrow) message.release();
+    return byteLength;
+  }
+
   /** Borrows what a handle leads to; counted with the messages. */
   async borrowValue<T>(
     memory: SessionMemory,
@@ -178,11 +215,11 @@ export class Receiver implements BorrowCounter {
     }
   }
 
-  /** Makes a borrow that was taken the next message again. */
-  putBack(borrow: Borrow): void {
+  /** Makes what was taken the next message again. */
+  #putBack(message: unknown): void {
     const call = this.#receiving.shift();
-    if (!call) this.#inbox.unshift(borrow);
-    else call.resolve(call.borrow ? borrow : this.#copyOf(borrow));
+    if (!call) this.#inbox.unshift(message);
+    else call.resolve(call.borrow ? message : this.#plainOf(message));
   }
 
   onBatch(handler: (messages: unknown[]) => void, borrow: boolean): () => void {
@@ -260,6 +297,7 @@ export class Receiver implements BorrowCounter {
       const { first } = this.#receiving;
       // What nobody has asked for yet is kept as it is: the next call may want to borrow it.
       this.#takesBlocks = first === undefined || first.borrow === true;
+      this.#into = first?.into;
       return first !== undefined || (this.#inbox.length < inboxMax && this.#observer.looksAhead());
     };
     const more = this.#readWhile(wanted, (message) => {
@@ -270,6 +308,7 @@ export class Receiver implements BorrowCounter {
     if (this.#peerEnded) this.#receiving.rejectAll(this.#end());
     const again = more && wanted();
     this.#takesBlocks = false;
+    this.#into = undefined;
     return again;
   }
 
@@ -299,13 +338,21 @@ export class Receiver implements BorrowCounter {
     try {
       if (this.#peerEnded) throw new Error('a record after the end');
       if (place.kind !== recordKind.message) return this.#handleOther(place, onMessage);
-      message = this.#decoder.decode(this.#reader.ring, place.at, place.bytes);
+      message =
+        this.#into !== undefined && place.bytes <= this.#into.byteLength
+          ? this.#copyInto(this.#into, place)
+          : this.#decoder.decode(this.#reader.ring, place.at, place.bytes);
     } catch (error) {
       this.#reader.refuse(messageOf(error));
       return;
     }
     this.received++;
     onMessage(message);
+  }
+
+  #copyInto(memory: Uint8Array, { at, bytes }: RecordPlace): number {
+    memory.set(this.#reader.ring.subarray(at, at + bytes));
+    return bytes;
   }
 
   #handleOther({ kind, at, bytes }: RecordPlace, onMessage: MessageHandler): void {
