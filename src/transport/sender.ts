@@ -29,6 +29,11 @@ const done = Promise.resolve();
 /** A message larger than this part of its ring stands in the arena: a few of them would keep the ring full. */
 const inRingPart = 4;
 
+/** From this size on, fresh memory costs more than copying into it: the kernel clears each page. */
+const spareBytesMin = 64 * 1024;
+/** A channel keeps no more than this. */
+const spareBytesMax = 1024 * 1024;
+
 export class Sender implements Lender {
   /** Blocks and values that are out: loans in hand, and what the peer has not given back. */
   loans = 0;
@@ -48,6 +53,8 @@ export class Sender implements Lender {
   readonly #sending = new WaitingLine<WaitingSend>();
   readonly #flushing = new WaitingLine<WaitingFlush>();
   #unwatchHead: (() => void) | undefined;
+  /** Of a message that had to wait. */
+  #spare: ArrayBufferLike | undefined;
 
   constructor(
     name: string,
@@ -90,9 +97,23 @@ export class Sender implements Lender {
   send(message: unknown, options?: WaitOptions): Promise<void> {
     if (this.trySend(message) || this.#options.overflow === 'drop-newest') return done;
     const { buffer, start, length } = this.#encoder;
-    // A copy: the encoder's bytes are overwritten by its next message. (Buffer's own slice would not copy.)
-    const bytes = new Uint8Array(buffer.subarray(start, start + length));
-    return this.#sendLater(() => this.#put(recordKind.message, 0, bytes), options);
+    // A copy: the encoder's bytes are overwritten by its next message.
+    const bytes = this.#memoryFor(length);
+    bytes.set(buffer.subarray(start, start + length));
+    return this.#sendLater(() => {
+      if (!this.#put(recordKind.message, 0, bytes)) return false;
+      if (length >= spareBytesMin && length <= spareBytesMax) this.#spare = bytes.buffer;
+      return true;
+    }, options);
+  }
+
+  /** Memory for a message that waits. Who sends large messages one after another waits in the same memory each time. */
+  #memoryFor(length: number): Uint8Array {
+    const spare = this.#spare;
+    if (spare === undefined || length < spareBytesMin || length > spare.byteLength)
+      return new Uint8Array(length);
+    this.#spare = undefined;
+    return new Uint8Array(spare, 0, length);
   }
 
   /**

@@ -408,6 +408,21 @@ describe('the memory of a session', () => {
     });
   });
 
+  it('keeps each large message that waits, also in memory that an earlier one has waited in', async () => {
+    const { atServer, atClient } = await openLibrary(court);
+    const { pages } = atServer.channels;
+    const source = new Uint8Array(70_000);
+    for (let round = 0; round < 3; round++) {
+      let sent = 0;
+      while (pages.trySend(source.fill(sent))) sent++;
+      const waiting = Array.from({ length: 3 }, () => pages.send(source.fill(sent++)));
+      source.fill(255);
+      for (let n = 0; n < sent; n++)
+        assert.deepEqual(await atClient.channels.pages.receive(), new Uint8Array(70_000).fill(n));
+      await Promise.all(waiting);
+    }
+  });
+
   describe('receiveInto()', () => {
     it('fills memory of the caller and answers the length', async () => {
       const { atServer, atClient } = await openLibrary(court);
