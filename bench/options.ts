@@ -31,7 +31,7 @@ measures ${groups
   .join(', ')} only, unless --only asks for more.
 
   --long          ${longForm.runs} runs and ${longForm.measureMs} ms per measure, not ${shortForm.runs} and ${shortForm.measureMs} ms; what other
-                  work disturbs is repeated; takes seven minutes and more
+                  work disturbs is repeated; takes a quarter of an hour and more
   --only PATTERN  only where the group's name and the mode match: 16B,
                   "object pinned", "^(16B|4KiB) unpinned"
                   groups: ${groups.map(({ name }) => name).join(' ')}

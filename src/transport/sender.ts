@@ -87,7 +87,11 @@ export class Sender implements Lender {
 
   trySend(message: unknown): boolean {
     const { buffer, start, length } = this.#encode(message);
-    const payload = start === 0 && length === buffer.length ? buffer : buffer.subarray(start, start + length);
+    // Not Buffer's subarray, which takes twice as long.
+    const payload =
+      start === 0 && length === buffer.length
+        ? buffer
+        : new Uint8Array(buffer.buffer, buffer.byteOffset + start, length);
     if (this.#sending.length === 0 && this.#put(recordKind.message, 0, payload)) return true;
     this.full++;
     if (this.#options.overflow === 'drop-newest') this.dropped++;
