@@ -289,10 +289,7 @@ export class Runtime {
   /** With a thousand others of the name, this must not look at each: numbers go on where they ended. */
   #addressFor(name: string): Address {
     const plain = addressOf(name);
-    if (!this.host.has(plain)) {
-      this.#numbers.delete(name);
-      return plain;
-    }
+    if (!this.host.has(plain)) return plain;
     for (let number = this.#numbers.get(name) ?? 2; ; number++) {
       const address = addressOf(`${name}#${number}`);
       if (this.host.has(address)) continue;
