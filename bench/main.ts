@@ -24,7 +24,12 @@ try {
 /** @returns whether every group was measured. */
 async function bench(options: Options): Promise<boolean> {
   const places = placesHere();
-  const work = groups.flatMap((group) =>
+  const whole = options.long || options.only !== undefined;
+  const shown = groups.map((group) => ({
+    ...group,
+    rows: group.rows.filter(({ longOnly = false }) => whole || !longOnly),
+  }));
+  const work = shown.flatMap((group) =>
     places
       .filter(({ mode }) => options.only?.test(`${group.name} ${mode}`) ?? isMeasured(group, mode))
       .map((place) => ({ group, place })),

@@ -24,11 +24,12 @@ const longForm = { long: true, runs: 3, attempts: 3, warmUpMs: 300, measureMs: 1
 export const helpText = `Usage: npm run bench -- [options]
 
 Measures sessions of actor-ipc between two processes beside child_process.fork
-and the limit of the machine. Takes about a minute. Unpinned, this short form
-measures ${groups
+and the limit of the machine. Takes about a minute. This short form measures
+unpinned only ${groups
   .filter(({ unpinnedToo }) => unpinnedToo)
   .map(({ name }) => name)
-  .join(', ')} only, unless --only asks for more.
+  .join(', ')}, and fork only in half of the groups;
+--only measures all of what it names.
 
   --long          ${longForm.runs} runs and ${longForm.measureMs} ms per measure, not ${shortForm.runs} and ${shortForm.measureMs} ms; what other
                   work disturbs is repeated; takes a quarter of an hour and more
