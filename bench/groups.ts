@@ -5,6 +5,8 @@ import type { Durations, Job } from './job.ts';
 export interface Row {
   readonly name: string;
   readonly job: Omit<Job, keyof Durations>;
+  /** Left out of the short form: it is known well enough from other groups. */
+  readonly longOnly?: boolean;
 }
 
 export interface Group {
@@ -14,6 +16,8 @@ export interface Group {
   readonly rows: readonly Row[];
   /** How much longer than others it is measured: who is silent in between has fewer round trips in the same time. */
   readonly patience?: number;
+  /** Where the kernel puts the processes matters much to it, so the short form measures it unpinned too. */
+  readonly unpinnedToo?: boolean;
 }
 
 /** The row that is compared, and those it is compared with. */
@@ -47,6 +51,10 @@ const awaited = (load: Load): Row => ({
   job: { transport: 'session-await', ...load },
 });
 const loan = (load: Load): Row => ({ name: 'actor-ipc, loan', job: { transport: 'loan', ...load } });
+const alone = (name: string, transport: 'encoder' | 'xstate', load: Load): Row => ({
+  name: `limit: ${name}`,
+  job: { transport, ...load, measures: ['one-way'] },
+});
 const broadcasts = (load: Load): Row[] => [
   { name: '1 reader', job: { transport: 'broadcast', ...load, readers: 1 } },
   { name: '3 readers', job: { transport: 'broadcast', ...load, readers: 3 } },
@@ -55,6 +63,7 @@ const forks = (load: Load): Row[] => [
   { name: peers[0], job: { transport: 'fork-json', ...load } },
   { name: peers[1], job: { transport: 'fork-advanced', ...load } },
 ];
+const longForks = (load: Load): Row[] => forks(load).map((row) => ({ ...row, longOnly: true }));
 
 const kib = 1024;
 const bytes = (payload: number): Load => ({ ...busy, payload });
@@ -66,11 +75,28 @@ export const groups: readonly Group[] = [
     name: '16B',
     title: '16 B',
     rows: [cpp(bytes(16)), atomics(bytes(16)), session(bytes(16)), awaited(bytes(16)), ...forks(bytes(16))],
+    unpinnedToo: true,
+  },
+  {
+    name: '64B',
+    title: '64 B, one way: copied, and borrowed; and each an event of a machine of XState',
+    rows: [
+      atomics(oneWay(64)),
+      session(oneWay(64)),
+      { name: 'actor-ipc, borrow', job: { transport: 'session-borrow', ...oneWay(64) } },
+      alone('XState', 'xstate', oneWay(64)),
+      { name: 'actor-ipc, event', job: { transport: 'session-events', ...oneWay(64) } },
+    ],
   },
   {
     name: '4KiB',
     title: '4 KiB',
-    rows: [cpp(bytes(4 * kib)), atomics(bytes(4 * kib)), session(bytes(4 * kib)), ...forks(bytes(4 * kib))],
+    rows: [
+      cpp(bytes(4 * kib)),
+      atomics(bytes(4 * kib)),
+      session(bytes(4 * kib)),
+      ...longForks(bytes(4 * kib)),
+    ],
   },
   {
     name: '1MiB',
@@ -80,6 +106,7 @@ export const groups: readonly Group[] = [
       cpp(bytes(kib * kib)),
       atomics(bytes(kib * kib)),
       session(bytes(kib * kib)),
+      { name: 'actor-ipc, into', job: { transport: 'session-into', ...bytes(kib * kib) } },
       loan(bytes(kib * kib)),
       ...forks(bytes(kib * kib)),
     ],
@@ -91,19 +118,27 @@ export const groups: readonly Group[] = [
       { name: '16 B, copied', job: { transport: 'session', ...roundTrips, payload: 16 } },
       { name: 'loan', job: { transport: 'loan-view', ...roundTrips, payload: 64 * kib * kib } },
       { name: 'value lent', job: { transport: 'lent', ...roundTrips, payload: 64 * kib * kib } },
+      { name: 'loan, 256 MiB', job: { transport: 'loan-view', ...roundTrips, payload: 256 * kib * kib } },
+      { name: 'value of 1 GiB', job: { transport: 'lent', ...roundTrips, payload: kib * kib * kib } },
     ],
   },
-  { name: 'object', title: 'object of 20 fields', rows: [session(object), ...forks(object)] },
+  {
+    name: 'object',
+    title: 'object of 20 fields',
+    rows: [alone('encoder', 'encoder', object), session(object), ...forks(object)],
+  },
   {
     name: 'parked',
     title: '16 B, both asleep (spinUs: 0)',
-    rows: [cpp(parked), doorbell(parked), session(parked), ...forks(parked)],
+    rows: [cpp(parked), doorbell(parked), session(parked), ...longForks(parked)],
+    unpinnedToo: true,
   },
   {
     name: 'sporadic',
     title: `16 B, ${sporadicPauseUs / 1_000} ms apart`,
-    rows: [cpp(sporadic), doorbell(sporadic), session(sporadic), ...forks(sporadic)],
+    rows: [cpp(sporadic), doorbell(sporadic), session(sporadic), ...longForks(sporadic)],
     patience: 2,
+    unpinnedToo: true,
   },
   {
     name: 'sessions',

@@ -20,7 +20,9 @@ export function isInPlace({ transport }: Job): boolean {
 }
 
 export function arenaBytesOf(job: Job): number {
-  return isInPlace(job) ? loansMax * (job.payload as number) + overheadBytes : 0;
+  if (!isInPlace(job)) return 0;
+  const messages = job.transport === 'lent' ? 1 : loansMax;
+  return messages * (job.payload as number) + overheadBytes;
 }
 
 const end = Buffer.alloc(1);

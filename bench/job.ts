@@ -4,6 +4,9 @@
 export type Transport =
   | 'session'
   | 'session-await'
+  | 'session-borrow'
+  | 'session-into'
+  | 'session-events'
   | 'loan'
   | 'loan-view'
   | 'lent'
@@ -14,6 +17,8 @@ export type Transport =
   | 'atomics'
   | 'doorbell'
   | 'pipe'
+  | 'encoder'
+  | 'xstate'
   | 'cpp'
   | 'cpp-copy';
 

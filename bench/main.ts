@@ -1,11 +1,11 @@
 // The benchmark: `npm run bench -- --help` says what it can do.
 import { cpusToPin } from './cpus.ts';
-import { groups } from './groups.ts';
+import { type Group, groups } from './groups.ts';
 import { machineFacts } from './machine.ts';
 import { measure, type Place } from './measure.ts';
 import { helpText, type Options, optionsOf } from './options.ts';
 import { showProgress } from './progress.ts';
-import { type RecordedRow, readRecording, writeRecording } from './record.ts';
+import { type Mode, type RecordedRow, readRecording, writeRecording } from './record.ts';
 import { comparison, groupTable, headline, legend, machineLines } from './report.ts';
 
 // What has to be tidied up is, at the exit of this process.
@@ -24,11 +24,20 @@ try {
 /** @returns whether every group was measured. */
 async function bench(options: Options): Promise<boolean> {
   const places = placesHere();
-  const work = groups.flatMap((group) =>
+  const whole = options.long || options.only !== undefined;
+  const shown = groups.map((group) => ({
+    ...group,
+    rows: group.rows.filter(({ longOnly = false }) => whole || !longOnly),
+  }));
+  const work = shown.flatMap((group) =>
     places
-      .filter(({ mode }) => options.only?.test(`${group.name} ${mode}`) ?? true)
+      .filter(({ mode }) => options.only?.test(`${group.name} ${mode}`) ?? isMeasured(group, mode))
       .map((place) => ({ group, place })),
   );
+  // Not asked for anything, the short form leaves out what tells least.
+  function isMeasured({ unpinnedToo = false }: Group, mode: Mode): boolean {
+    return options.long || unpinnedToo || mode === 'pinned' || places.length === 1;
+  }
   if (work.length === 0) throw new Error(`no group and mode match ${options.only?.source}; see --help`);
   const last = options.jsonFile === undefined ? undefined : readRecording(options.jsonFile);
   const machine = machineFacts();

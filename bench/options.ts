@@ -6,6 +6,7 @@ import { modes } from './record.ts';
 
 export interface Options extends Durations {
   readonly help: boolean;
+  readonly long: boolean;
   /** Pairs of processes per row. */
   readonly runs: number;
   /** How often a pair is tried, as long as other work disturbs it. */
@@ -16,17 +17,22 @@ export interface Options extends Durations {
 }
 
 /** For every day: long enough for V8 to have compiled what is measured, and to see one percentile in a thousand. */
-const shortForm = { runs: 1, attempts: 1, warmUpMs: 100, measureMs: 200 };
+const shortForm = { long: false, runs: 1, attempts: 1, warmUpMs: 60, measureMs: 120 };
 /** For figures that are shown to others: the middle of three runs, each in a quiet moment if there is one. */
-const longForm = { runs: 3, attempts: 3, warmUpMs: 300, measureMs: 1_000 };
+const longForm = { long: true, runs: 3, attempts: 3, warmUpMs: 300, measureMs: 1_000 };
 
 export const helpText = `Usage: npm run bench -- [options]
 
 Measures sessions of actor-ipc between two processes beside child_process.fork
-and the limit of the machine.
+and the limit of the machine. Takes about a minute. This short form measures
+unpinned only ${groups
+  .filter(({ unpinnedToo }) => unpinnedToo)
+  .map(({ name }) => name)
+  .join(', ')}, and fork only in half of the groups;
+--only measures all of what it names.
 
   --long          ${longForm.runs} runs and ${longForm.measureMs} ms per measure, not ${shortForm.runs} and ${shortForm.measureMs} ms; what other
-                  work disturbs is repeated; takes seven minutes and more
+                  work disturbs is repeated; takes a quarter of an hour and more
   --only PATTERN  only where the group's name and the mode match: 16B,
                   "object pinned", "^(16B|4KiB) unpinned"
                   groups: ${groups.map(({ name }) => name).join(' ')}

@@ -12,6 +12,9 @@ const programs: Record<Exclude<Transport, 'cpp' | 'cpp-copy'>, string> = {
   crowd: 'crowd-peer.ts',
   session: 'session-peer.ts',
   'session-await': 'session-peer.ts',
+  'session-borrow': 'session-peer.ts',
+  'session-into': 'session-peer.ts',
+  'session-events': 'session-peer.ts',
   loan: 'session-peer.ts',
   'loan-view': 'session-peer.ts',
   lent: 'session-peer.ts',
@@ -21,6 +24,8 @@ const programs: Record<Exclude<Transport, 'cpp' | 'cpp-copy'>, string> = {
   atomics: 'atomics-peer.ts',
   doorbell: 'doorbell-peer.ts',
   pipe: 'pipe-peer.ts',
+  encoder: 'alone-peer.ts',
+  xstate: 'alone-peer.ts',
 };
 
 /** What a process that has done its work may take to end in order. */

@@ -5,7 +5,9 @@ import {
   channel,
   connect,
   defineUniverse,
+  IpcError,
   serve,
+  sessionOf,
   sessionSetup,
   type WithSession,
 } from 'actor-ipc';
@@ -57,6 +59,30 @@ if (role === 'responder') {
 }
 
 function responding() {
+  return job.transport === 'session-events' ? respondingByEvents() : respondingByCalls();
+}
+
+/** Each message is an event of the machine. */
+function respondingByEvents() {
+  let handler: (message: unknown) => unknown = () => undefined;
+  return sessionSetup(bench.responder, 'server', {
+    actions: {
+      begin: ({ self }) => {
+        const { data } = sessionOf(bench.responder, self).channels;
+        const send = batchPort(data as Channel<Message, Message>).send;
+        const listen: Port['listen'] = (next) => {
+          handler = next;
+        };
+        respond({ send, listen }, job);
+      },
+    },
+  }).createMachine({
+    entry: 'begin',
+    on: { 'message.data': { actions: ({ event }) => void handler(event.message) } },
+  });
+}
+
+function respondingByCalls() {
   return sessionSetup(bench.responder, 'server', {
     actors: {
       responder: fromCallback(({ input }) => {
@@ -107,6 +133,10 @@ function endOf(data: Channel<Message, Message>, arena: () => Arena): End {
       return lentEnd(data, arena(), job);
     case 'session-await':
       return { port: awaitingPort(data), payload: payloadOf(job) };
+    case 'session-borrow':
+      return { port: borrowingPort(data), payload: payloadOf(job) };
+    case 'session-into':
+      return { port: intoPort(data, job.payload as number), payload: payloadOf(job) };
     default:
       return { port: batchPort(data), payload: payloadOf(job) };
   }
@@ -119,6 +149,38 @@ function batchPort(data: Channel<Message, Message>): Port {
       data.onBatch((messages) => {
         for (const message of messages) handler(message);
       });
+    },
+  };
+}
+
+function borrowingPort(data: Channel<Message, Message>): Port {
+  return {
+    send: batchPort(data).send,
+    listen(handler) {
+      data.onBatch(
+        (borrows) => {
+          for (const borrow of borrows) {
+            handler(borrow.bytes);
+            borrow.release();
+          }
+        },
+        { borrow: true },
+      );
+    },
+  };
+}
+
+/** Each message is copied into the same memory. */
+function intoPort(data: Channel<Message, Message>, sizeBytes: number): Port {
+  const memory = new Uint8Array(sizeBytes);
+  return {
+    send: batchPort(data).send,
+    async listen(handler) {
+      try {
+        for (;;) await handler(memory.subarray(0, await data.receiveInto(memory)));
+      } catch (error) {
+        if (!(error instanceof IpcError && error.code === 'ERR_CHANNEL_CLOSED')) fail(error);
+      }
     },
   };
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include <algorithm>
 #include <span>
 #include <utility>
 
@@ -15,6 +16,12 @@ namespace {
 constexpr int kDone = 0;
 constexpr int kNothing = 1;
 constexpr int kLockedNow = 2;
+/// Done, and somebody is to be told of it.
+constexpr int kDoneRingsDue = 3;
+/// The same for take(), added to the number of bytes.
+constexpr uint32_t kTookRingsDue = 1u << 30;
+/// A larger scratch is used only as far as this, so that the mark above stands out.
+constexpr size_t kScratchMax = kTookRingsDue - 1;
 
 /// Throws what JavaScript got wrong as a RangeError and the rest with its code.
 void CheckNumbers(Napi::Env env, const Status& status) {
@@ -113,17 +120,21 @@ Napi::Value RegionObject::OpenPipe(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), pipe);
 }
 
+/// enqueue(pipe, bytes, wait): also kDoneRingsDue, so that a call of takeRings() need not follow each packet.
 Napi::Value RegionObject::Enqueue(const Napi::CallbackInfo& info) {
   const uint32_t pipe = Uint32(info, 0);
   const std::span<const uint8_t> bytes = Bytes(info, 1);
-  return Answer(info.Env(), Opened(info.Env()).Enqueue(pipe, bytes.data(), bytes.size(), Flag(info, 2)));
+  Region& region = Opened(info.Env());
+  const Status status = region.Enqueue(pipe, bytes.data(), bytes.size(), Flag(info, 2));
+  if (status.ok() && region.RingsDue()) return Napi::Number::New(info.Env(), kDoneRingsDue);
+  return Answer(info.Env(), status);
 }
 
 Napi::Value RegionObject::Dequeue(const Napi::CallbackInfo& info) {
   return Hand(info, Flag(info, 2) ? Take::kAcknowledge : Take::kCopy, Flag(info, 3));
 }
 
-/// take(pipe, scratch, wait): the number of bytes that are now in `scratch`, a Buffer of its own for a packet that has no
+/// take(pipe, scratch, wait): the number of bytes that are now in `scratch`, plus kTookRingsDue if so, a Buffer of its own for a packet that has no
 /// room there, or minus what dequeue() would answer.
 Napi::Value RegionObject::TakeInto(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -140,16 +151,15 @@ Napi::Value RegionObject::TakeInto(const Napi::CallbackInfo& info) {
   Delivery packet;
   const Status status = region.Dequeue(pipe, Take::kCopy, Flag(info, 2), &packet);
   if (!status.ok()) return Napi::Number::New(env, -Answer(env, status).As<Napi::Number>().DoubleValue());
-  const bool fits = data != nullptr && packet.bytes <= room;
+  const bool fits = data != nullptr && packet.bytes <= std::min(room, kScratchMax);
   Napi::Value answer;
-  if (fits) {
-    if (packet.bytes > 0) memcpy(data, packet.data, packet.bytes);
-    answer = Napi::Number::New(env, packet.bytes);
-  } else {
+  if (!fits)
     answer = Napi::Buffer<uint8_t>::Copy(env, packet.data, packet.bytes);
-  }
+  else if (packet.bytes > 0)
+    memcpy(data, packet.data, packet.bytes);
   if (packet.block != 0) region.ReleaseSoon(packet.block);
-  return answer;
+  // The release may have made room for somebody.
+  return fits ? Napi::Number::New(env, packet.bytes + (region.RingsDue() ? kTookRingsDue : 0u)) : answer;
 }
 
 Napi::Value RegionObject::DequeueBlock(const Napi::CallbackInfo& info) {

@@ -124,6 +124,8 @@ class Region {
 
   /// Who is to be told, as a mask of user slots; each once.
   uint64_t TakeRings();
+  /// Whether that is anybody.
+  bool RingsDue() const { return rings_ != 0; }
 
   Status Stats(RegionStats* stats);
   Status StatsOf(uint32_t pipe, PipeStats* stats);

@@ -101,8 +101,8 @@ export class LiveSession {
   listen(): void {
     const { link, memory, channels } = this.#live;
     const ends = channels.map(({ end }) => end);
-    // Memory first: those who wait for some find what has come back.
-    link?.start(memory ? [memory, ...ends] : ends);
+    // Memory last: a message that has come matters first, and who needs memory looks for what has come back by himself.
+    link?.start(memory ? [...ends, memory] : ends);
   }
 
   /** Messages per channel that the peer never took. */

@@ -80,6 +80,10 @@ export class Host implements HostPort {
     return [...this.#entries.keys()];
   }
 
+  has(address: Address): boolean {
+    return this.#entries.has(address);
+  }
+
   /** The state value and context of an actor, for whoever asks; undefined if there is none at that address. */
   snapshotOf(address: Address): { value: StateValue | null; status: string; context: unknown } | undefined {
     const snapshot = this.#entries.get(address)?.actor.getSnapshot();

@@ -94,6 +94,8 @@ export class Runtime {
   readonly runDirectory: string;
   readonly #root: RootLink | undefined;
   readonly #recorder: FlightRecorder;
+  /** By name: the number that the next actor of it gets, if the name itself is taken. */
+  readonly #numbers = new Map<string, number>();
   readonly #parts = new Set<Participation>();
   readonly #arenas: SharedArena[] = [];
   readonly #regions = new Set<Region>();
@@ -284,11 +286,15 @@ export class Runtime {
     return Promise.resolve(claimApp(this.runDirectory, app.universe, app.name));
   }
 
+  /** With a thousand others of the name, this must not look at each: numbers go on where they ended. */
   #addressFor(name: string): Address {
-    const taken = new Set(this.host.addresses);
-    for (let number = 1; ; number++) {
-      const address = addressOf(number === 1 ? name : `${name}#${number}`);
-      if (!taken.has(address)) return address;
+    const plain = addressOf(name);
+    if (!this.host.has(plain)) return plain;
+    for (let number = this.#numbers.get(name) ?? 2; ; number++) {
+      const address = addressOf(`${name}#${number}`);
+      if (this.host.has(address)) continue;
+      this.#numbers.set(name, number + 1);
+      return address;
     }
   }
 }

@@ -3,7 +3,8 @@
 // tear it. What stands in shared memory is one header per block, for the reader to check a reference by.
 //
 // Best fit within a size class, the next class otherwise; neighbours are joined when they are free. Each step touches a
-// bounded number of blocks.
+// bounded number of blocks. The last few freed blocks stay as they are: who writes one message after another of a size gets
+// the block back that is in the caches, with its view, and nothing is cut or joined.
 import { IpcError, messageOf } from '../errors.ts';
 import type { ArenaStats } from '../spec/memory.ts';
 import { type NativeSegment, native } from './native.ts';
@@ -17,10 +18,14 @@ const segmentBytesMax = 2 ** 32 - 65_536;
 const giveBackBytesMin = 1024 * 1024;
 /** Free blocks of one size class that are compared; the next class has room for sure. */
 const comparedMax = 32;
+/** Freed blocks that are not joined yet: as many as are looked through faster than a block is cut and joined. */
+const recentMax = 8;
 
 /** One piece of an arena's memory. `number` counts within the arena. */
 export interface ArenaSegment {
   readonly native: NativeSegment;
+  /** Its memory, kept here since asking the addon costs more than a view. */
+  readonly buffer: ArrayBuffer;
   readonly bytes: number;
   readonly number: number;
   readonly words: Uint32Array;
@@ -30,27 +35,29 @@ export interface ArenaSegment {
 export class Block {
   readonly segment: ArenaSegment;
   /** Where the header begins. */
-  at: number;
+  readonly at: number;
+  /** Where the bytes begin, counted from the start of the segment. */
+  readonly offset: number;
   /** With the header. */
   size: number;
   /** Different for each use; 0 while it is free. */
   generation = 0;
   /** Those who need it: its maker, and each peer that it is lent to. */
   holds = 0;
+  /** In a list of free blocks, so a neighbour may join it. */
+  listed = false;
   before: Block | undefined;
   after: Block | undefined;
   previousFree: Block | undefined;
   nextFree: Block | undefined;
+  /** The last view from its start, for whoever wants the same again. */
+  view: Uint8Array | undefined;
 
   constructor(segment: ArenaSegment, at: number, size: number) {
     this.segment = segment;
     this.at = at;
+    this.offset = at + native().layout.blockAlign;
     this.size = size;
-  }
-
-  /** Where the bytes begin, counted from the start of the segment. */
-  get offset(): number {
-    return this.at + native().layout.blockAlign;
   }
 }
 
@@ -66,6 +73,9 @@ export class Arena {
   readonly #segments: ArenaSegment[] = [];
   /** Free blocks by the power of two of their size. */
   readonly #free: (Block | undefined)[] = new Array(33).fill(undefined);
+  /** Freed, but neither listed nor joined; the last freed stands last. */
+  readonly #recent: Block[] = [];
+  readonly #layout = native().layout;
   #mapped = 0;
   #used = 0;
   #generation = 0;
@@ -92,10 +102,8 @@ export class Arena {
   allocate(bytes: number): Block | undefined {
     if (this.#closed || bytes > this.#bytesMax) return undefined;
     const size = this.#sizeOf(bytes);
-    const block = this.#find(size) ?? this.#grow(size);
+    const block = this.#takeRecent(size) ?? this.#takeListed(size);
     if (!block) return undefined;
-    this.#unlist(block);
-    this.#split(block, size);
     this.#generation = (this.#generation + 1) >>> 0 || 1;
     block.generation = this.#generation;
     block.holds = 1;
@@ -116,12 +124,16 @@ export class Arena {
 
   /** The bytes of a block, from `start` on. */
   view(block: Block, start: number, bytes: number): Uint8Array {
-    return new Uint8Array(block.segment.native.buffer, block.offset + start, bytes);
+    if (start !== 0) return new Uint8Array(block.segment.buffer, block.offset + start, bytes);
+    const { view } = block;
+    if (view !== undefined && view.length === bytes) return view;
+    block.view = new Uint8Array(block.segment.buffer, block.offset, bytes);
+    return block.view;
   }
 
   /** Writes what a reader compares a reference with. Call it before the reference can reach anybody. */
   seal(block: Block, start: number, bytes: number): void {
-    const { blockGenerationOffset, blockStartOffset, blockBytesOffset } = native().layout;
+    const { blockGenerationOffset, blockStartOffset, blockBytesOffset } = this.#layout;
     const { words } = block.segment;
     words[(block.at + blockStartOffset) >>> 2] = start;
     words[(block.at + blockBytesOffset) >>> 2] = bytes;
@@ -138,9 +150,14 @@ export class Arena {
     const { segment, at, size } = block;
     this.#used -= size;
     block.generation = 0;
-    segment.words[(at + native().layout.blockGenerationOffset) >>> 2] = 0;
-    if (giveBack && size >= giveBackBytesMin) segment.native.giveBack(at, size);
-    this.#join(block);
+    segment.words[(at + this.#layout.blockGenerationOffset) >>> 2] = 0;
+    if (giveBack && size >= giveBackBytesMin) {
+      segment.native.giveBack(at, size);
+      this.#join(block);
+      return;
+    }
+    if (this.#recent.length === recentMax) this.#join(this.#recent.shift()!);
+    this.#recent.push(block);
   }
 
   /**
@@ -160,12 +177,14 @@ export class Arena {
 
   /** Gives the pages of all large free blocks back to the system. */
   trim(): void {
+    this.#joinRecent();
     for (const list of this.#free)
       for (let block = list; block; block = block.nextFree)
         if (block.size >= giveBackBytesMin) block.segment.native.giveBack(block.at, block.size);
   }
 
   stats(): ArenaStats {
+    this.#joinRecent();
     let largest = this.#roomToGrow() - this.#align * 2;
     for (const list of this.#free)
       for (let block = list; block; block = block.nextFree) largest = Math.max(largest, block.size);
@@ -184,12 +203,45 @@ export class Arena {
     this.#watches.clear();
     for (const { native: segment } of this.#segments.splice(0)) segment.close();
     this.#free.fill(undefined);
+    this.#recent.length = 0;
     this.#used = 0;
   }
 
   /** With its header, in whole steps. */
   #sizeOf(bytes: number): number {
     return Math.ceil(Math.max(bytes, 1) / this.#align) * this.#align + this.#align;
+  }
+
+  /** Of exactly that size, so that nothing is cut; the last freed first, which the caches still hold. */
+  #takeRecent(size: number): Block | undefined {
+    const recent = this.#recent;
+    for (let at = recent.length - 1; at >= 0; at--) {
+      const block = recent[at]!;
+      if (block.size !== size) continue;
+      if (at === recent.length - 1) recent.pop();
+      else recent.splice(at, 1);
+      return block;
+    }
+    return undefined;
+  }
+
+  #takeListed(size: number): Block | undefined {
+    let block = this.#find(size);
+    if (!block && this.#recent.length > 0) {
+      // Joined, they may have room for it.
+      this.#joinRecent();
+      block = this.#find(size);
+    }
+    block ??= this.#grow(size);
+    if (!block) return undefined;
+    this.#unlist(block);
+    this.#split(block, size);
+    return block;
+  }
+
+  #joinRecent(): void {
+    for (const block of this.#recent) this.#join(block);
+    this.#recent.length = 0;
   }
 
   #find(size: number): Block | undefined {
@@ -218,9 +270,9 @@ export class Arena {
     } catch (error) {
       throw IpcError.from(error, 'ERR_SYSTEM', `adding memory to ${this.#what}`, messageOf(error));
     }
-    const { bytes } = segment;
-    const words = new Uint32Array(segment.buffer);
-    const added: ArenaSegment = { native: segment, bytes, number: this.#segments.length, words };
+    const { bytes, buffer } = segment;
+    const words = new Uint32Array(buffer);
+    const added: ArenaSegment = { native: segment, buffer, bytes, number: this.#segments.length, words };
     this.#segments.push(added);
     this.#mapped += bytes;
     const block = new Block(added, lineBytes, bytes - lineBytes);
@@ -243,12 +295,12 @@ export class Arena {
   #join(block: Block): void {
     let joined = block;
     const { before, after } = block;
-    if (after?.generation === 0) {
+    if (after?.listed) {
       this.#unlist(after);
       joined.size += after.size;
       joined.after = after.after;
     }
-    if (before?.generation === 0) {
+    if (before?.listed) {
       this.#unlist(before);
       before.size += joined.size;
       before.after = joined.after;
@@ -261,6 +313,8 @@ export class Arena {
   #list(block: Block): void {
     const index = classOf(block.size);
     const first = this.#free[index];
+    block.listed = true;
+    block.view = undefined;
     block.nextFree = first;
     if (first) first.previousFree = block;
     this.#free[index] = block;
@@ -272,6 +326,7 @@ export class Arena {
     if (block.nextFree) block.nextFree.previousFree = block.previousFree;
     block.previousFree = undefined;
     block.nextFree = undefined;
+    block.listed = false;
   }
 }
 

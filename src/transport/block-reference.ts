@@ -24,8 +24,11 @@ export const handleBytes = handleWords * 4;
 const handleMagic = 0x48504941;
 
 /** @param words the record's payload, from index `at` on. */
-export function readReference(words: Int32Array | Uint32Array, at: number): BlockReference {
-  const reference = new BlockReference();
+export function readReference(
+  words: Int32Array | Uint32Array,
+  at: number,
+  reference = new BlockReference(),
+): BlockReference {
   reference.slot = words[at]! >>> 0;
   reference.slotGeneration = words[at + 1]! >>> 0;
   reference.segment = words[at + 2]! >>> 0;

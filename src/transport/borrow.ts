@@ -10,15 +10,24 @@ export function checkBorrows(): void {
   checked = true;
 }
 
-/** Memory of a peer for one borrow, and how it is given back. */
-export function lookInto(
-  segment: NativeSegment,
-  offset: number,
-  bytes: number,
-): { view: Uint8Array; close: () => void } {
-  if (!checked) return { view: new Uint8Array(segment.buffer, offset, bytes), close: () => {} };
-  const window = segment.window(offset, bytes);
-  return { view: new Uint8Array(window), close: () => native().closeWindow(window) };
+/** Memory of a peer for one borrow that can be taken away again by `closeView`; undefined where nobody checks. */
+export function checkedView(segment: NativeSegment, offset: number, bytes: number): Uint8Array | undefined {
+  return checked ? new Uint8Array(segment.window(offset, bytes)) : undefined;
+}
+
+export function closeView(view: Uint8Array): void {
+  native().closeWindow(view.buffer as ArrayBuffer);
+}
+
+/** Whose memory is borrowed. */
+export interface BorrowedFrom {
+  /** @param place what it gave the borrow to know it by. */
+  takeBack(place: number, bytes: Uint8Array): void;
+}
+
+/** Who counts the borrows that are out. */
+export interface BorrowCounter {
+  borrowEnded(): void;
 }
 
 export class Borrow<T = Uint8Array> implements Borrowed<T> {
@@ -26,13 +35,23 @@ export class Borrow<T = Uint8Array> implements Borrowed<T> {
   #value: T | undefined;
   readonly #what: string;
   readonly #read: (bytes: Uint8Array) => T;
-  #giveBack: () => void;
+  readonly #from: BorrowedFrom | undefined;
+  readonly #place: number;
+  #counter: BorrowCounter | undefined;
 
-  constructor(what: string, bytes: Uint8Array, read: (bytes: Uint8Array) => T, giveBack: () => void) {
+  /** @param from undefined for a private copy. */
+  constructor(
+    what: string,
+    bytes: Uint8Array,
+    read: (bytes: Uint8Array) => T,
+    from: BorrowedFrom | undefined,
+    place: number,
+  ) {
     this.#what = what;
     this.#bytes = bytes;
     this.#read = read;
-    this.#giveBack = giveBack;
+    this.#from = from;
+    this.#place = place;
   }
 
   get bytes(): Uint8Array {
@@ -46,20 +65,18 @@ export class Borrow<T = Uint8Array> implements Borrowed<T> {
     return this.#value;
   }
 
-  /** Has somebody else told of the end too: whoever counts those that are out. */
-  alsoOnRelease(tell: () => void): void {
-    const giveBack = this.#giveBack;
-    this.#giveBack = () => {
-      giveBack();
-      tell();
-    };
+  /** Whom it tells of its end. */
+  countedBy(counter: BorrowCounter): void {
+    this.#counter = counter;
   }
 
   release(): void {
-    if (!this.#bytes) throw IpcError.of('ERR_MEMORY_RETURNED', `what was borrowed from ${this.#what}`);
+    const bytes = this.#bytes;
+    if (!bytes) throw IpcError.of('ERR_MEMORY_RETURNED', `what was borrowed from ${this.#what}`);
     this.#bytes = undefined;
     this.#value = undefined;
-    this.#giveBack();
+    this.#from?.takeBack(this.#place, bytes);
+    this.#counter?.borrowEnded();
   }
 
   [Symbol.dispose](): void {

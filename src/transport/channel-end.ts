@@ -7,7 +7,7 @@ import type { Borrowed, Handle, InPlaceCodec, Loan, SharedValue } from '../spec/
 import type { BorrowOptions, Channel, ChannelStats, WaitOptions } from '../spec/session.ts';
 import type { ChannelOptions } from '../spec/universe.ts';
 import type { Link, LinkMember } from './link.ts';
-import { ChannelLoan } from './loan.ts';
+import { ChannelLoan, type LoanOwner } from './loan.ts';
 import { Receiver } from './receiver.ts';
 import { Requests } from './requests.ts';
 import { Sender } from './sender.ts';
@@ -31,6 +31,7 @@ export class ChannelEnd implements Channel, LinkMember {
   readonly #receiver: Receiver;
   readonly #requests: Requests;
   readonly #memory: SessionMemory | undefined;
+  readonly #loanOwner: LoanOwner;
   #finished: IpcError | undefined;
 
   constructor(
@@ -46,6 +47,11 @@ export class ChannelEnd implements Channel, LinkMember {
     this.name = name;
     this.tailBytes = reader.tailBytes;
     this.#sender = new Sender(name, options, link, writer, memory);
+    this.#loanOwner = {
+      name,
+      sender: this.#sender,
+      refusal: () => (this.open ? undefined : this.#refusal()),
+    };
     this.#requests = new Requests(name, this.#sender);
     this.#receiver = new Receiver(name, options, link, reader, memory, {
       numbered: (kind, number, value) => this.#requests.receive(kind, number, value),
@@ -85,16 +91,8 @@ export class ChannelEnd implements Channel, LinkMember {
     return options?.borrow ? this.#receiver.receiveBorrow(options) : this.#receiver.receive(options);
   }
 
-  async receiveInto(memory: Uint8Array, options?: WaitOptions): Promise<number> {
-    const borrow = await this.#receiver.receiveBorrow(options);
-    const { bytes } = borrow;
-    if (bytes.byteLength > memory.byteLength) {
-      this.#receiver.putBack(borrow);
-      throw IpcError.of('ERR_MESSAGE_TOO_LARGE', this.name, bytes.byteLength, memory.byteLength);
-    }
-    memory.set(bytes);
-    borrow.release();
-    return bytes.byteLength;
+  receiveInto(memory: Uint8Array, options?: WaitOptions): Promise<number> {
+    return this.#receiver.receiveInto(memory, options);
   }
 
   onBatch(handler: (messages: unknown[]) => void): () => void;
@@ -108,8 +106,8 @@ export class ChannelEnd implements Channel, LinkMember {
 
   loan(bytes: number): Loan {
     if (!this.open) throw this.#refusal();
-    const refusal = () => (this.open ? undefined : this.#refusal());
-    return new ChannelLoan(this.name, this.#sender, this.#sender.loan(bytes), bytes, refusal);
+    const block = this.#sender.loan(bytes);
+    return new ChannelLoan(this.#loanOwner, block, this.#sender.bytesOf(block, bytes));
   }
 
   lend<T>(value: SharedValue<T>): Handle<T> {

@@ -39,6 +39,8 @@ export class Link {
   /** Who comes and goes while the session lasts: the readers and the writer of its broadcasts. */
   #guests: Pick<LinkMember, 'poll'>[] = [];
   #closed = false;
+  #polling = false;
+  #afterPoll: (() => void) | undefined;
 
   /**
    * Creates our segment with one lane per capacity (bytes, powers of two).
@@ -152,9 +154,24 @@ export class Link {
   /** Looks at all channels. Also called once more when the peer has died, who may have died between store and ring. */
   poll(): boolean {
     let more = false;
-    for (const member of this.#members) if (member.poll()) more = true;
-    for (const guest of this.#guests) if (guest.poll()) more = true;
+    this.#polling = true;
+    try {
+      for (const member of this.#members) if (member.poll()) more = true;
+      for (const guest of this.#guests) if (guest.poll()) more = true;
+    } finally {
+      // Also after a handler that threw.
+      this.#polling = false;
+      const after = this.#afterPoll;
+      this.#afterPoll = undefined;
+      after?.();
+    }
     return more;
+  }
+
+  /** Has that one call made at the end of this `poll`, if one goes on. @returns whether it will be made. */
+  afterPoll(call: () => void): boolean {
+    if (this.#polling) this.#afterPoll = call;
+    return this.#polling;
   }
 
   /** Unmaps everything; channels must not touch their lanes any more. */

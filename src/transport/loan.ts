@@ -2,34 +2,31 @@
 import { IpcError } from '../errors.ts';
 import type { Loan } from '../spec/memory.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
-import type { Arena, Block } from './arena.ts';
+import type { Block } from './arena.ts';
 import type { Sender } from './sender.ts';
 
+/** Whose loans they are. */
+export interface LoanOwner {
+  readonly name: string;
+  readonly sender: Sender;
+  /** Why nothing can be sent now, if that is so. */
+  refusal(): IpcError | undefined;
+}
+
 export class ChannelLoan implements Loan {
-  readonly #channel: string;
-  readonly #sender: Sender;
+  readonly #owner: LoanOwner;
   readonly #capacity: number;
   #bytes: Uint8Array | undefined;
   #block: Block | undefined;
   /** Waits for room; the block stays ours until it is sent, but may not be given back meanwhile. */
   #sending = false;
   #disposed = false;
-  readonly #refusal: () => IpcError | undefined;
 
-  /** @param refusal why nothing can be sent now, if that is so. */
-  constructor(
-    channel: string,
-    sender: Sender,
-    { arena, block }: { arena: Arena; block: Block },
-    capacity: number,
-    refusal: () => IpcError | undefined,
-  ) {
-    this.#channel = channel;
-    this.#sender = sender;
-    this.#capacity = capacity;
+  constructor(owner: LoanOwner, block: Block, bytes: Uint8Array) {
+    this.#owner = owner;
+    this.#capacity = bytes.length;
     this.#block = block;
-    this.#bytes = arena.view(block, 0, capacity);
-    this.#refusal = refusal;
+    this.#bytes = bytes;
   }
 
   get bytes(): Uint8Array {
@@ -39,7 +36,7 @@ export class ChannelLoan implements Loan {
 
   trySend(length: number = this.#capacity): boolean {
     const block = this.#ready(length);
-    if (!this.#sender.trySendLoan(block, length)) return false;
+    if (!this.#owner.sender.trySendLoan(block, length)) return false;
     this.#end();
     return true;
   }
@@ -48,7 +45,7 @@ export class ChannelLoan implements Loan {
     const block = this.#ready(length);
     this.#sending = true;
     try {
-      await this.#sender.sendLoan(block, length, options);
+      await this.#owner.sender.sendLoan(block, length, options);
       this.#end();
     } catch (error) {
       this.#sending = false;
@@ -61,7 +58,7 @@ export class ChannelLoan implements Loan {
     const block = this.#block;
     if (!block || this.#sending) throw this.#returned();
     this.#end();
-    this.#sender.giveBack(block);
+    this.#owner.sender.giveBack(block);
   }
 
   [Symbol.dispose](): void {
@@ -72,10 +69,10 @@ export class ChannelLoan implements Loan {
   #ready(length: number): Block {
     const block = this.#block;
     if (!block || this.#sending) throw this.#returned();
-    const refusal = this.#refusal();
+    const refusal = this.#owner.refusal();
     if (refusal) throw refusal;
     if (!Number.isSafeInteger(length) || length < 0 || length > this.#capacity)
-      throw IpcError.of('ERR_MESSAGE_TOO_LARGE', this.#channel, length, this.#capacity);
+      throw IpcError.of('ERR_MESSAGE_TOO_LARGE', this.#owner.name, length, this.#capacity);
     return block;
   }
 
@@ -85,6 +82,6 @@ export class ChannelLoan implements Loan {
   }
 
   #returned(): IpcError {
-    return IpcError.of('ERR_MEMORY_RETURNED', `a loan of channel ${this.#channel}`);
+    return IpcError.of('ERR_MEMORY_RETURNED', `a loan of channel ${this.#owner.name}`);
   }
 }

@@ -130,6 +130,10 @@ export interface NativePacket {
 
 /** 0: done. 1: no room, or empty. 2: the lock is held by somebody else; try again on a later turn. */
 export type NativeAnswer = 0 | 1 | 2;
+/** Of `enqueue`: done, and somebody is to be told: call takeRings(). */
+export const doneRingsDue = 3;
+/** Added to what `take` answers, for the same. */
+export const tookRingsDue = 2 ** 30;
 
 /**
  * A region of shared memory: user slots, a pool of blocks, pipes by name. One mutex guards all of it; every call answers
@@ -156,12 +160,12 @@ export interface NativeRegion {
    */
   pipe(name: string, capacityPackets: number): number;
   /** 1: no room, and we are told once there is some if `wait`. Throws NO_MEMORY. */
-  enqueue(pipe: number, bytes: Uint8Array, wait: boolean): NativeAnswer;
+  enqueue(pipe: number, bytes: Uint8Array, wait: boolean): NativeAnswer | typeof doneRingsDue;
   /** 1: empty, and we are told once there is a packet if `wait`. With `ack` the packet stays ours until ack() or reject(). */
   dequeue(pipe: number, packet: NativePacket, ack: boolean, wait: boolean): NativeAnswer;
   /**
-   * The same without ack, and faster: the number of bytes that are now in `scratch`, a Buffer of its own for a packet that
-   * has no room there, -1 for an empty pipe, -2 while the lock is held.
+   * The same without ack, and faster: the number of bytes that are now in `scratch` (plus `tookRingsDue`), a Buffer of its
+   * own for a packet that has no room there, -1 for an empty pipe, -2 while the lock is held.
    */
   take(pipe: number, scratch: Uint8Array, wait: boolean): number | Uint8Array;
   /** The same without a copy: the packet is gone from the pipe, its block is ours until release(). */

@@ -3,7 +3,7 @@
 import { IpcError } from '../errors.ts';
 import type { DequeueOptions, Packet, PacketCodec, PipeStats, RegionValue } from '../spec/region.ts';
 import type { WaitOptions } from '../spec/session.ts';
-import type { NativeAnswer, NativePacket } from './native.ts';
+import { doneRingsDue, type NativeAnswer, type NativePacket, tookRingsDue } from './native.ts';
 import { packetCodecs } from './packet-codec.ts';
 import { type RegionUse, SharedValue } from './region-value.ts';
 import { type Call, WaitingLine, waiting, waitingMax } from './waiting.ts';
@@ -294,14 +294,20 @@ export class Pipe<T> {
   #put(payload: Uint8Array | number, wait: boolean): NativeAnswer {
     const { native } = this.#region;
     try {
-      const answer =
-        typeof payload === 'number'
-          ? native.enqueueBlock(this.#index, payload, wait)
-          : native.enqueue(this.#index, payload, wait);
-      if (answer === done) this.#wantsRoom = false;
-      else if (answer === 1 && wait) this.#wantsRoom = true;
-      this.#note(answer, wait);
-      return answer;
+      if (typeof payload === 'number') {
+        const answer = native.enqueueBlock(this.#index, payload, wait);
+        this.#notePut(answer, wait);
+        if (answer === done) this.#region.ringOthers();
+        return answer;
+      }
+      const answer = native.enqueue(this.#index, payload, wait);
+      if (answer !== doneRingsDue) {
+        this.#notePut(answer, wait);
+        return answer;
+      }
+      this.#notePut(done, wait);
+      this.#region.ringOthers();
+      return done;
     } catch (error) {
       throw this.#region.refusal(
         error,
@@ -310,21 +316,33 @@ export class Pipe<T> {
     }
   }
 
+  #notePut(answer: NativeAnswer, wait: boolean): void {
+    if (answer === done) this.#wantsRoom = false;
+    else if (answer === 1 && wait) this.#wantsRoom = true;
+    this.#note(answer, wait);
+  }
+
   /** Takes a packet into `#taken`. */
   #take(taking: Taking, wait: boolean): NativeAnswer {
     const { native } = this.#region;
     const packet = this.#packet;
     let answer: NativeAnswer = done;
     let taken: number | Uint8Array = 0;
+    let ringsDue = true;
     try {
       if (taking === 'value') {
         taken = native.take(this.#index, scratch, wait);
-        if (typeof taken === 'number' && taken < 0) answer = -taken as NativeAnswer;
+        if (typeof taken === 'number') {
+          ringsDue = taken >= tookRingsDue;
+          if (ringsDue) taken -= tookRingsDue;
+          if (taken < 0) answer = -taken as NativeAnswer;
+        }
       } else if (taking === 'borrow') answer = native.dequeueBlock(this.#index, packet, wait);
       else answer = native.dequeue(this.#index, packet, true, wait);
       if (answer === done) this.#wantsPackets = false;
       else if (answer === 1 && wait) this.#wantsPackets = true;
       this.#note(answer, wait);
+      if (answer === done && ringsDue) this.#region.ringOthers();
     } catch (error) {
       throw this.#region.refusal(error, `a packet of ${this.path}`);
     }
@@ -337,7 +355,6 @@ export class Pipe<T> {
   }
 
   #note(answer: NativeAnswer, wait: boolean): void {
-    if (answer === done) this.#region.ringOthers();
     if (answer !== held || wait) this.#region.noteAnswer(answer);
   }
 

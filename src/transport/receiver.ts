@@ -5,8 +5,8 @@ import { IpcError, messageOf } from '../errors.ts';
 import type { InPlaceCodec } from '../spec/memory.ts';
 import type { ChannelOptions } from '../spec/universe.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
-import { type BlockReference, readReference, referenceBytes } from './block-reference.ts';
-import { Borrow } from './borrow.ts';
+import { BlockReference, readReference, referenceBytes } from './block-reference.ts';
+import { Borrow, type BorrowCounter } from './borrow.ts';
 import { codecs, type Decoder, unpackPlain } from './codec.ts';
 import type { LaneReader, RecordPlace } from './lane.ts';
 import type { Link } from './link.ts';
@@ -23,9 +23,10 @@ const inboxMax = 1024;
 
 export type MessageHandler = (message: unknown) => void;
 
-/** A call of receive; what it takes is either copied or borrowed. */
+/** A call of receive; what it takes is copied, borrowed, or copied into the caller's memory. */
 interface Receiving extends Call<unknown> {
   readonly borrow?: boolean;
+  readonly into?: Uint8Array;
 }
 
 /** What a receiver tells its channel. */
@@ -38,12 +39,13 @@ export interface ReceiverObserver {
   broken(why: string): void;
 }
 
-export class Receiver {
+export class Receiver implements BorrowCounter {
   received = 0;
   /** Borrows in hand, and calls that wait for one. */
   borrows = 0;
 
   readonly #name: string;
+  readonly #what: string;
   readonly #link: Link;
   readonly #reader: LaneReader;
   readonly #decoder: Decoder;
@@ -59,8 +61,14 @@ export class Receiver {
   #batchBorrows = false;
   /** Whether whoever takes the next message takes it as a Borrow, if it stands in the peer's arena. */
   #takesBlocks = false;
-  /** A message in a segment that has not come yet; nothing behind it is read. */
-  #stalled: BlockReference | undefined;
+  /** Where the next message goes if it stands in the ring and has room there; its number of bytes is handed on then. */
+  #into: Uint8Array | undefined;
+  /** What the last record told; kept while `#stalled`. */
+  readonly #reference = new BlockReference();
+  /** Its message is in a segment that has not come yet; nothing behind it is read. */
+  #stalled = false;
+  /** Messages were left because the handler of batches has as many borrows as it may. */
+  #heldBack = false;
   #peerEnded = false;
   #finishing = false;
   #finished: IpcError | undefined;
@@ -74,6 +82,7 @@ export class Receiver {
     observer: ReceiverObserver,
   ) {
     this.#name = name;
+    this.#what = `channel ${name}`;
     this.#link = link;
     this.#reader = reader;
     this.#decoder = codecs[options.codec].decoder();
@@ -153,6 +162,40 @@ export class Receiver {
     );
   }
 
+  /** Copies the next message into memory of the caller. @returns its number of bytes. */
+  async receiveInto(memory: Uint8Array, options?: WaitOptions): Promise<number> {
+    if (this.#receiving.full) throw IpcError.of('ERR_CHANNEL_BUSY', this.#name, this.#receiving.length);
+    this.#needBytes();
+    if (!(memory instanceof Uint8Array)) throw new TypeError('receiveInto takes a Uint8Array or a Buffer');
+    let message = this.#receiving.length === 0 ? this.#inbox.shift() : undefined;
+    if (message === undefined && this.#receiving.length === 0) {
+      if (!this.#finished) {
+        this.#into = memory;
+        this.#readBlocks(
+          () => message === undefined,
+          (next) => {
+            message = next;
+          },
+        );
+        this.#into = undefined;
+      }
+      if (message === undefined && (this.#finished || this.#peerEnded)) throw this.#end();
+    }
+    message ??= await waiting<unknown>(`receive on channel ${this.#name}`, options, (call) =>
+      this.#receiving.join({ ...call, borrow: true, into: memory }),
+    );
+    if (typeof message === 'number') return message;
+    const bytes = message instanceof Borrow ? message.bytes : (message as Uint8Array);
+    const { byteLength } = bytes;
+    if (byteLength > memory.byteLength) {
+      this.#putBack(message);
+      throw IpcError.of('ERR_MESSAGE_TOO_LARGE', this.#name, byteLength, memory.byteLength);
+    }
+    memory.set(bytes);
+    if (message instanceof Borrow) message.release();
+    return byteLength;
+  }
+
   /** Borrows what a handle leads to; counted with the messages. */
   async borrowValue<T>(
     memory: SessionMemory,
@@ -164,7 +207,7 @@ export class Receiver {
     this.borrows++;
     try {
       const borrow = await memory.borrowValue(`channel ${this.#name}`, handle, codec, options);
-      borrow.alsoOnRelease(() => this.#borrowEnded());
+      borrow.countedBy(this);
       return borrow;
     } catch (error) {
       this.borrows--;
@@ -172,11 +215,11 @@ export class Receiver {
     }
   }
 
-  /** Makes a borrow that was taken the next message again. */
-  putBack(borrow: Borrow): void {
+  /** Makes what was taken the next message again. */
+  #putBack(message: unknown): void {
     const call = this.#receiving.shift();
-    if (!call) this.#inbox.unshift(borrow);
-    else call.resolve(call.borrow ? borrow : this.#copyOf(borrow));
+    if (!call) this.#inbox.unshift(message);
+    else call.resolve(call.borrow ? message : this.#plainOf(message));
   }
 
   onBatch(handler: (messages: unknown[]) => void, borrow: boolean): () => void {
@@ -231,13 +274,16 @@ export class Receiver {
     const batch: unknown[] = [];
     let more: boolean;
     if (this.#batchBorrows) {
-      // What is not released holds back what comes behind; each release asks for another turn.
-      const wanted = () => this.#finishing || this.borrows < this.#options.maxBorrows;
-      more = this.#readBlocks(wanted, (message) => batch.push(this.#borrowOf(message))) && wanted();
+      // What is not released holds back what comes behind; the next release asks for another turn.
+      more = this.#readBlocks(this.#mayBorrow, (message) => batch.push(this.#borrowOf(message)));
+      this.#heldBack = !this.#mayBorrow();
+      more &&= !this.#heldBack;
     } else more = this.#readWhile(always, (message) => batch.push(message));
     if (batch.length > 0) onBatch(batch);
     return more;
   }
+
+  readonly #mayBorrow = () => this.#finishing || this.borrows < this.#options.maxBorrows;
 
   #readBlocks(wanted: () => boolean, onMessage: MessageHandler): boolean {
     this.#takesBlocks = true;
@@ -251,6 +297,7 @@ export class Receiver {
       const { first } = this.#receiving;
       // What nobody has asked for yet is kept as it is: the next call may want to borrow it.
       this.#takesBlocks = first === undefined || first.borrow === true;
+      this.#into = first?.into;
       return first !== undefined || (this.#inbox.length < inboxMax && this.#observer.looksAhead());
     };
     const more = this.#readWhile(wanted, (message) => {
@@ -261,6 +308,7 @@ export class Receiver {
     if (this.#peerEnded) this.#receiving.rejectAll(this.#end());
     const again = more && wanted();
     this.#takesBlocks = false;
+    this.#into = undefined;
     return again;
   }
 
@@ -290,7 +338,10 @@ export class Receiver {
     try {
       if (this.#peerEnded) throw new Error('a record after the end');
       if (place.kind !== recordKind.message) return this.#handleOther(place, onMessage);
-      message = this.#decoder.decode(this.#reader.ring, place.at, place.bytes);
+      message =
+        this.#into !== undefined && place.bytes <= this.#into.byteLength
+          ? this.#copyInto(this.#into, place)
+          : this.#decoder.decode(this.#reader.ring, place.at, place.bytes);
     } catch (error) {
       this.#reader.refuse(messageOf(error));
       return;
@@ -299,10 +350,16 @@ export class Receiver {
     onMessage(message);
   }
 
+  #copyInto(memory: Uint8Array, { at, bytes }: RecordPlace): number {
+    memory.set(this.#reader.ring.subarray(at, at + bytes));
+    return bytes;
+  }
+
   #handleOther({ kind, at, bytes }: RecordPlace, onMessage: MessageHandler): void {
     if (kind === recordKind.block && this.#memory) {
       if (bytes !== referenceBytes) throw new Error('a reference of another length');
-      this.#handleBlock(this.#memory, readReference(this.#reader.ringWords, at >> 2), onMessage);
+      readReference(this.#reader.ringWords, at >> 2, this.#reference);
+      this.#handleBlock(this.#memory, onMessage);
     } else if (kind === recordKind.structure) {
       const told = this.#plain(at, bytes);
       if (!Array.isArray(told) || !this.#decoder.learn(told[0], told[1]))
@@ -320,10 +377,11 @@ export class Receiver {
   }
 
   /** A message in the peer's arena. Throws if the reference makes no sense. */
-  #handleBlock(memory: SessionMemory, reference: BlockReference, onMessage: MessageHandler): void {
+  #handleBlock(memory: SessionMemory, onMessage: MessageHandler): void {
+    const reference = this.#reference;
     if (reference.bytes > this.#options.maxMessageBytes) throw new Error('a message above the limit');
-    const borrow = memory.borrow(`channel ${this.#name}`, reference, asTheyAre, false);
-    this.#stalled = borrow ? undefined : reference;
+    const borrow = memory.borrow(this.#what, reference, asTheyAre, false);
+    this.#stalled = !borrow;
     if (!borrow) return;
     this.received++;
     onMessage(this.#takesBlocks ? borrow : this.#decode(borrow));
@@ -333,9 +391,9 @@ export class Receiver {
   #resume(wanted: () => boolean, onMessage: MessageHandler): boolean {
     if (this.#finished || !wanted()) return false;
     try {
-      this.#handleBlock(this.#memory!, this.#stalled!, onMessage);
+      this.#handleBlock(this.#memory!, onMessage);
     } catch (error) {
-      this.#stalled = undefined;
+      this.#stalled = false;
       this.#reader.refuse(messageOf(error));
     }
     return !this.#stalled;
@@ -366,15 +424,17 @@ export class Receiver {
     const borrow =
       message instanceof Borrow
         ? message
-        : new Borrow(`channel ${this.#name}`, message as Uint8Array, asTheyAre, () => {});
+        : new Borrow(this.#what, message as Uint8Array, asTheyAre, undefined, 0);
     this.borrows++;
-    borrow.alsoOnRelease(() => this.#borrowEnded());
+    borrow.countedBy(this);
     return borrow;
   }
 
-  #borrowEnded(): void {
+  borrowEnded(): void {
     this.borrows--;
-    if (this.#batchBorrows && !this.#finished) this.#link.again();
+    if (!this.#heldBack) return;
+    this.#heldBack = false;
+    if (!this.#finished) this.#link.again();
   }
 
   #needBorrow(): void {

@@ -4,7 +4,7 @@ import { IpcError, messageOf } from '../errors.ts';
 import type { Handle } from '../spec/memory.ts';
 import type { WaitOptions } from '../spec/session.ts';
 import type { ChannelOptions } from '../spec/universe.ts';
-import type { Arena, Block } from './arena.ts';
+import type { Block } from './arena.ts';
 import { referenceBytes } from './block-reference.ts';
 import { codecs, type Encoder, packPlain } from './codec.ts';
 import type { LaneWriter } from './lane.ts';
@@ -29,6 +29,11 @@ const done = Promise.resolve();
 /** A message larger than this part of its ring stands in the arena: a few of them would keep the ring full. */
 const inRingPart = 4;
 
+/** From this size on, fresh memory costs more than copying into it: the kernel clears each page. */
+const spareBytesMin = 64 * 1024;
+/** A channel keeps no more than this. */
+const spareBytesMax = 1024 * 1024;
+
 export class Sender implements Lender {
   /** Blocks and values that are out: loans in hand, and what the peer has not given back. */
   loans = 0;
@@ -48,6 +53,8 @@ export class Sender implements Lender {
   readonly #sending = new WaitingLine<WaitingSend>();
   readonly #flushing = new WaitingLine<WaitingFlush>();
   #unwatchHead: (() => void) | undefined;
+  /** Of a message that had to wait. */
+  #spare: ArrayBufferLike | undefined;
 
   constructor(
     name: string,
@@ -80,7 +87,11 @@ export class Sender implements Lender {
 
   trySend(message: unknown): boolean {
     const { buffer, start, length } = this.#encode(message);
-    const payload = start === 0 && length === buffer.length ? buffer : buffer.subarray(start, start + length);
+    // Not Buffer's subarray, which takes twice as long.
+    const payload =
+      start === 0 && length === buffer.length
+        ? buffer
+        : new Uint8Array(buffer.buffer, buffer.byteOffset + start, length);
     if (this.#sending.length === 0 && this.#put(recordKind.message, 0, payload)) return true;
     this.full++;
     if (this.#options.overflow === 'drop-newest') this.dropped++;
@@ -90,16 +101,30 @@ export class Sender implements Lender {
   send(message: unknown, options?: WaitOptions): Promise<void> {
     if (this.trySend(message) || this.#options.overflow === 'drop-newest') return done;
     const { buffer, start, length } = this.#encoder;
-    // A copy: the encoder's bytes are overwritten by its next message. (Buffer's own slice would not copy.)
-    const bytes = new Uint8Array(buffer.subarray(start, start + length));
-    return this.#sendLater(() => this.#put(recordKind.message, 0, bytes), options);
+    // A copy: the encoder's bytes are overwritten by its next message.
+    const bytes = this.#memoryFor(length);
+    bytes.set(buffer.subarray(start, start + length));
+    return this.#sendLater(() => {
+      if (!this.#put(recordKind.message, 0, bytes)) return false;
+      if (length >= spareBytesMin && length <= spareBytesMax) this.#spare = bytes.buffer;
+      return true;
+    }, options);
+  }
+
+  /** Memory for a message that waits. Who sends large messages one after another waits in the same memory each time. */
+  #memoryFor(length: number): Uint8Array {
+    const spare = this.#spare;
+    if (spare === undefined || length < spareBytesMin || length > spare.byteLength)
+      return new Uint8Array(length);
+    this.#spare = undefined;
+    return new Uint8Array(spare, 0, length);
   }
 
   /**
    * Memory of the arena for one message.
    * @throws {IpcError} ERR_ARENA_FULL, ERR_LOAN_LIMIT, ERR_NO_ARENA, ERR_CHANNEL_CODEC, ERR_MESSAGE_TOO_LARGE.
    */
-  loan(bytes: number): { arena: Arena; block: Block } {
+  loan(bytes: number): Block {
     const memory = this.#memory;
     if (!memory) throw IpcError.of('ERR_NO_ARENA', `a loan of channel ${this.#name}`, 'arenaBytes');
     if (this.#options.codec !== 'bytes') throw IpcError.of('ERR_CHANNEL_CODEC', this.#name, 'lend memory');
@@ -115,7 +140,12 @@ export class Sender implements Lender {
       block = arena.need(bytes);
     }
     this.loans++;
-    return { arena, block };
+    return block;
+  }
+
+  /** The memory of a loan. */
+  bytesOf(block: Block, bytes: number): Uint8Array {
+    return this.#memory!.arena.view(block, 0, bytes);
   }
 
   /** Sends what was written into a loan; the block is the peer's then. @returns false if there is no room now. */
@@ -238,6 +268,7 @@ export class Sender implements Lender {
         : this.#writer.writeNumbered(kind, 0, number, payload, payload.length);
     if (!written) return false;
     this.sent++;
+    this.#memory?.publishReleases();
     this.#writer.publish();
     this.#link.notify();
     return true;
@@ -274,6 +305,7 @@ export class Sender implements Lender {
       return false;
     }
     this.sent++;
+    memory.publishReleases();
     this.#writer.publish();
     this.#link.notify();
     return true;

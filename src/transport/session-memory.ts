@@ -11,7 +11,7 @@ import type { Handle, InPlaceCodec } from '../spec/memory.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
 import { Arena, type ArenaScope, type ArenaSegment, type Block } from './arena.ts';
 import { BlockReference, handleOf, referenceBytes, referenceIn, writeReference } from './block-reference.ts';
-import { Borrow, lookInto } from './borrow.ts';
+import { Borrow, type BorrowedFrom, checkedView, closeView } from './borrow.ts';
 import type { LaneReader, LaneWriter, RecordPlace } from './lane.ts';
 import { type Link, type LinkMember, segmentKind } from './link.ts';
 import { type NativeSegment, native } from './native.ts';
@@ -61,22 +61,25 @@ export interface Lender {
   returned(): void;
 }
 
+/** What a slot counts; used again with the slot. */
 interface Lend {
-  readonly arena: Arena;
-  readonly block: Block;
-  readonly lender: Lender;
+  arena: Arena;
+  /** Undefined while the slot is free. */
+  block: Block | undefined;
+  lender: Lender;
 }
 
 /** A segment of the peer. */
 interface Received {
   readonly native: NativeSegment;
+  readonly buffer: ArrayBuffer;
   readonly bytes: number;
   readonly words: Uint32Array;
   /** Borrows in it; as long as there are any, it stays mapped. */
   borrows: number;
 }
 
-export class SessionMemory implements LinkMember {
+export class SessionMemory implements LinkMember, BorrowedFrom {
   readonly arena: Arena;
   readonly tailBytes: number;
   readonly limits: MemoryLimits;
@@ -105,9 +108,15 @@ export class SessionMemory implements LinkMember {
   readonly #releaseWords = new Uint32Array(this.#releaseRecord.buffer);
   readonly #received: Received[] = [];
   readonly #receivedBytes = { session: 0, shared: 0 };
+  readonly #layout = native().layout;
+  /** By slot: the view and the segment of its last borrow. Blocks that come back come with their slot. */
+  readonly #views: (Uint8Array | undefined)[];
+  readonly #borrowedIn: Uint32Array;
   readonly #borrowedAs: Uint32Array;
   readonly #borrowedTimes: Uint32Array;
   readonly #releasedAs: Uint32Array;
+  /** A release was written that the peer can't see yet. */
+  #unpublished = false;
   readonly #awaiting = new WaitingLine<Call<void> & { segment: number }>();
   #closed = false;
 
@@ -134,6 +143,8 @@ export class SessionMemory implements LinkMember {
     this.#lends = new Array(slots).fill(undefined);
     this.#slotGenerations = new Uint32Array(slots);
     this.#freeSlots = Array.from({ length: slots }, (_, index) => slots - 1 - index);
+    this.#views = new Array(slots).fill(undefined);
+    this.#borrowedIn = new Uint32Array(slots);
     this.#borrowedAs = new Uint32Array(slots);
     this.#borrowedTimes = new Uint32Array(slots);
     this.#releasedAs = new Uint32Array(slots);
@@ -157,7 +168,12 @@ export class SessionMemory implements LinkMember {
     const slot = this.#freeSlots.pop()!;
     const generation = (this.#slotGenerations[slot]! + 1) >>> 0;
     this.#slotGenerations[slot] = generation;
-    this.#lends[slot] = { arena, block, lender };
+    const lend = this.#lends[slot];
+    if (lend) {
+      lend.arena = arena;
+      lend.block = block;
+      lend.lender = lender;
+    } else this.#lends[slot] = { arena, block, lender };
     reference.slot = slot;
     reference.slotGeneration = generation;
     reference.offset = block.offset;
@@ -172,7 +188,7 @@ export class SessionMemory implements LinkMember {
   /** Undoes the last lend, which nobody has been told of: the hold is the caller's again. */
   undoLend(): void {
     const { slot } = this.#out;
-    this.#lends[slot] = undefined;
+    this.#lends[slot]!.block = undefined;
     this.#freeSlots.push(slot);
     // The generation stays used: two lends never look the same.
   }
@@ -208,10 +224,11 @@ export class SessionMemory implements LinkMember {
     const slot = this.#releases.ringWords[at >> 2]! >>> 0;
     const generation = this.#releases.ringWords[(at >> 2) + 1]! >>> 0;
     const lend = slot < this.#lends.length ? this.#lends[slot] : undefined;
-    if (!lend || this.#slotGenerations[slot] !== generation) return false;
-    this.#lends[slot] = undefined;
+    const block = lend?.block;
+    if (!lend || !block || this.#slotGenerations[slot] !== generation) return false;
+    lend.block = undefined;
     this.#freeSlots.push(slot);
-    lend.arena.release(lend.block);
+    lend.arena.release(block);
     lend.lender.returned();
     return true;
   }
@@ -260,7 +277,8 @@ export class SessionMemory implements LinkMember {
     segment.closeFile();
     segment.name(`memory lent in the session with app ${this.#peerApp}`, []);
     this.#receivedBytes[scope] += bytes;
-    this.#received.push({ native: segment, bytes, words: new Uint32Array(segment.buffer), borrows: 0 });
+    const { buffer } = segment;
+    this.#received.push({ native: segment, buffer, bytes, words: new Uint32Array(buffer), borrows: 0 });
     for (const call of this.#awaiting.take((waits) => waits.segment === number)) call.resolve();
     // Lanes that had to stop for it go on.
     this.#link.again();
@@ -294,11 +312,24 @@ export class SessionMemory implements LinkMember {
     this.#borrowedAs[slot] = slotGeneration;
     this.#borrowedTimes[slot] = times + 1;
     segment.borrows++;
-    const { view, close } = lookInto(segment.native, offset + start, bytes);
-    return new Borrow(what, view, read, () => {
-      close();
-      this.#giveBack(slot, segment);
-    });
+    this.#borrowedIn[slot] = number;
+    return new Borrow(what, this.#viewOf(segment, slot, offset + start, bytes), read, this, slot);
+  }
+
+  #viewOf(segment: Received, slot: number, at: number, bytes: number): Uint8Array {
+    const checked = checkedView(segment.native, at, bytes);
+    if (checked) return checked;
+    const last = this.#views[slot];
+    if (
+      last !== undefined &&
+      last.byteOffset === at &&
+      last.length === bytes &&
+      last.buffer === segment.buffer
+    )
+      return last;
+    const view = new Uint8Array(segment.buffer, at, bytes);
+    this.#views[slot] = view;
+    return view;
   }
 
   /** Borrows by a handle, which came in some message; waits for its segment. */
@@ -326,8 +357,7 @@ export class SessionMemory implements LinkMember {
   /** Everything here was written by the peer. */
   #checkPlace({ bytes: total, words }: Received, reference: BlockReference): void {
     const { offset, start, bytes, generation } = reference;
-    const { lineBytes, blockAlign, blockGenerationOffset, blockStartOffset, blockBytesOffset } =
-      native().layout;
+    const { lineBytes, blockAlign, blockGenerationOffset, blockStartOffset, blockBytesOffset } = this.#layout;
     if (offset % blockAlign !== 0 || offset < lineBytes + blockAlign || offset + start + bytes > total)
       throw new Error('a reference to outside its segment');
     const header = offset - blockAlign;
@@ -340,7 +370,10 @@ export class SessionMemory implements LinkMember {
       throw new Error('a reference of another length than its block');
   }
 
-  #giveBack(slot: number, segment: Received): void {
+  /** The end of a borrow. */
+  takeBack(slot: number, bytes: Uint8Array): void {
+    const segment = this.#received[this.#borrowedIn[slot]!]!;
+    if (bytes.buffer !== segment.buffer) closeView(bytes);
     segment.borrows--;
     const times = this.#borrowedTimes[slot]! - 1;
     this.#borrowedTimes[slot] = times;
@@ -352,11 +385,28 @@ export class SessionMemory implements LinkMember {
     const generation = this.#borrowedAs[slot]!;
     this.#releasedAs[slot] = generation;
     this.#releaseWords[0] = generation;
-    if (this.#writer.writeNumbered(recordKind.release, 0, slot, this.#releaseRecord, 4)) {
-      this.#writer.publish();
-      this.#link.notify();
-    } else this.#observer.broken('the peer lends more than it may');
+    if (!this.#writer.writeNumbered(recordKind.release, 0, slot, this.#releaseRecord, 4))
+      return this.#observer.broken('the peer lends more than it may');
+    // Whoever answers a message takes its release along; only one waits for that, since a writer may be out of memory.
+    if (!this.#unpublished && this.#link.afterPoll(this.#publishLate)) this.#unpublished = true;
+    else {
+      this.#unpublished = true;
+      this.#publishLate();
+    }
   }
+
+  /** Makes releases visible that wait for the next message. Whoever calls it publishes a message and notifies. */
+  publishReleases(): void {
+    if (!this.#unpublished) return;
+    this.#unpublished = false;
+    this.#writer.publish();
+  }
+
+  readonly #publishLate = () => {
+    if (!this.#unpublished || this.#closed) return;
+    this.publishReleases();
+    this.#link.notify();
+  };
 
   // ---- ending
 
@@ -374,13 +424,14 @@ export class SessionMemory implements LinkMember {
     this.#closed = true;
     this.arena.close();
     for (const segment of this.#received) if (segment.borrows === 0) segment.native.close();
-    const left = this.#lends.filter((lend) => lend !== undefined).filter(({ arena }) => arena !== this.arena);
+    this.#views.fill(undefined);
+    const left = this.#lends.filter((lend) => lend?.block && lend.arena !== this.arena) as Lend[];
     this.#lends.fill(undefined);
     if (left.length === 0 || !peer) return;
     for (const arena of new Set(left.map((lend) => lend.arena)))
       arena.releaseAfter(
         peer,
-        left.filter((lend) => lend.arena === arena).map(({ block }) => block),
+        left.filter((lend) => lend.arena === arena).map(({ block }) => block!),
       );
   }
 }

@@ -408,6 +408,21 @@ describe('the memory of a session', () => {
     });
   });
 
+  it('keeps each large message that waits, also in memory that an earlier one has waited in', async () => {
+    const { atServer, atClient } = await openLibrary(court);
+    const { pages } = atServer.channels;
+    const source = new Uint8Array(70_000);
+    for (let round = 0; round < 3; round++) {
+      let sent = 0;
+      while (pages.trySend(source.fill(sent))) sent++;
+      const waiting = Array.from({ length: 3 }, () => pages.send(source.fill(sent++)));
+      source.fill(255);
+      for (let n = 0; n < sent; n++)
+        assert.deepEqual(await atClient.channels.pages.receive(), new Uint8Array(70_000).fill(n));
+      await Promise.all(waiting);
+    }
+  });
+
   describe('receiveInto()', () => {
     it('fills memory of the caller and answers the length', async () => {
       const { atServer, atClient } = await openLibrary(court);
@@ -419,6 +434,41 @@ describe('the memory of a session', () => {
       }
       await waitUntil('the release', () => atServer.channels.pages.stats().loans === 0);
       assert.equal(atClient.channels.pages.stats().borrows, 0);
+    });
+
+    it('fills it for those who wait, each with the message of its turn', async () => {
+      const { atServer, atClient } = await openLibrary(court);
+      const sizes = [5, 70_000, 0, 9];
+      const memories = sizes.map(() => new Uint8Array(70_000));
+      const lengths = memories.map((memory) => atClient.channels.pages.receiveInto(memory));
+      const plain = atClient.channels.pages.receive();
+      for (const size of [...sizes, 4])
+        atServer.channels.pages.trySend(new Uint8Array(size).fill(size % 250));
+      assert.deepEqual(await Promise.all(lengths), sizes);
+      for (const [i, size] of sizes.entries())
+        assert.deepEqual(memories[i]!.subarray(0, size), new Uint8Array(size).fill(size % 250));
+      assert.deepEqual(await plain, new Uint8Array(4).fill(4));
+      await waitUntil('the release', () => atServer.channels.pages.stats().loans === 0);
+      assert.equal(atClient.channels.pages.stats().borrows, 0);
+    });
+
+    it('takes nothing for what is no memory', async () => {
+      const { atServer, atClient } = await openLibrary(court);
+      atServer.channels.pages.trySend(Uint8Array.of(1));
+      const error = await atClient.channels.pages.receiveInto([] as never).catch((thrown: unknown) => thrown);
+      assert.instanceOf(error, TypeError);
+      assert.deepEqual(await atClient.channels.pages.receive(), Uint8Array.of(1));
+    });
+
+    it('leaves a small message that has no room to the next call that waits', async () => {
+      const { atServer, atClient } = await openLibrary(court);
+      const short = failureOf(atClient.channels.pages.receiveInto(new Uint8Array(2)));
+      const into = new Uint8Array(3);
+      const next = atClient.channels.pages.receiveInto(into);
+      atServer.channels.pages.trySend(Uint8Array.of(1, 2, 3));
+      assert.equal((await short).code, 'ERR_MESSAGE_TOO_LARGE');
+      assert.equal(await next, 3);
+      assert.deepEqual(into, Uint8Array.of(1, 2, 3));
     });
 
     it('leaves a message that is too large to the next call', async () => {

@@ -52,3 +52,26 @@ describe('serve()', () => {
     await (await serving).ended;
   });
 });
+
+describe('connect()', () => {
+  it('gives each of many an address of its own, and the plain one to the next when it is free', async () => {
+    const court = new Court();
+    const runtime = court.runtime();
+    const connect = () =>
+      runtime.connect(
+        two.other,
+        two.one,
+        holder(() => {}),
+      );
+    const ofPart = () => runtime.host.addresses.filter((address) => /^other-one(#\d+)?$/.test(address));
+    const first = await connect();
+    await connect();
+    await connect();
+    assert.deepEqual(ofPart(), ['other-one', 'other-one#2', 'other-one#3']);
+    await first.stop();
+    await connect();
+    await connect();
+    assert.sameMembers(ofPart(), ['other-one#2', 'other-one#3', 'other-one', 'other-one#4']);
+    await court.close();
+  });
+});

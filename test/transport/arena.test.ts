@@ -23,6 +23,7 @@ describe('Arena', () => {
     { weight: 2, arbitrary: fc.record({ allocate: fc.nat(200_000) }) },
     { weight: 1, arbitrary: fc.record({ allocate: fc.nat(1_500_000) }) },
     { weight: 5, arbitrary: fc.record({ release: fc.nat() }) },
+    { weight: 1, arbitrary: fc.constant('look' as const) },
   );
 
   /** No two blocks share a byte, each is where it was, and each holds what was written into it. */
@@ -34,11 +35,17 @@ describe('Arena', () => {
         const generations = new Set<number>();
         let mark = 0;
         for (const step of steps) {
-          if ('allocate' in step) {
-            const { largest } = arena.stats();
+          if (step === 'look') {
+            // Not after each step: looking joins what was freed, and allocating must be right without that.
+            const used = held.reduce((sum, { block }) => sum + block.size, 0);
+            assert.equal(arena.stats().used, used);
+            assert.equal(arena.stats().free, 4 * MiB - used);
+          } else if ('allocate' in step) {
             const block = arena.allocate(step.allocate);
-            assert.equal(block !== undefined, step.allocate <= largest, `${step.allocate} of ${largest}`);
-            if (!block) continue;
+            if (!block) {
+              assert.isAbove(step.allocate, arena.stats().largest, 'refused, though there is room');
+              continue;
+            }
             mark = (mark % 255) + 1;
             assert.equal(block.offset % 64, 0);
             assert.isFalse(generations.has(block.generation), 'a generation that was used');
@@ -50,9 +57,6 @@ describe('Arena', () => {
             assert.isTrue(holds(arena, one!));
             arena.release(one!.block);
           }
-          const used = held.reduce((sum, { block }) => sum + block.size, 0);
-          assert.equal(arena.stats().used, used);
-          assert.equal(arena.stats().free, 4 * MiB - used);
         }
         for (const one of held) {
           assert.isTrue(holds(arena, one));
@@ -85,6 +89,30 @@ describe('Arena', () => {
   it('has room for the block that it was made for, however full its other segments are', () => {
     const arena = new Arena('the arena', 8 * MiB, 'session', 6 * MiB);
     assert.isDefined(arena.allocate(6 * MiB));
+    arena.close();
+  });
+
+  it('gives the memory that was freed last to whoever wants as much, with the same view', () => {
+    const arena = new Arena('the arena', 8 * MiB, 'shared');
+    const [first, second] = [arena.need(100_000), arena.need(100_000)];
+    const view = arena.view(second, 0, 100_000);
+    const { generation } = second;
+    arena.release(first);
+    arena.release(second);
+    const again = arena.need(100_000);
+    assert.equal(again, second);
+    assert.equal(arena.view(again, 0, 100_000), view);
+    assert.equal(arena.view(again, 0, 99_999).length, 99_999);
+    assert.notEqual(again.generation, generation);
+    arena.close();
+  });
+
+  it('joins what was freed before it adds a segment', () => {
+    const arena = new Arena('the arena', 8 * MiB, 'shared');
+    const blocks = Array.from({ length: 5 }, () => arena.need(200_000));
+    for (const block of blocks) arena.release(block);
+    assert.isDefined(arena.allocate(900_000));
+    assert.equal(arena.stats().segments, 1);
     arena.close();
   });
 
