@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "addon/convert.h"
+#include "os/datagram.h"
 
 namespace actor_ipc {
 
@@ -15,6 +16,9 @@ namespace {
 constexpr int kDone = 0;
 constexpr int kNothing = 1;
 constexpr int kLockedNow = 2;
+
+/// As in src/transport/region.ts: something may be there that the one who is rung waits for.
+constexpr uint8_t kWhyRoom = 1;
 
 /// Throws what JavaScript got wrong as a RangeError and the rest with its code.
 void CheckNumbers(Napi::Env env, const Status& status) {
@@ -34,6 +38,7 @@ void RegionObject::Register(Napi::Env env, Napi::Object exports) {
                                      InstanceAccessor<&RegionObject::GetSlot>("slot"),
                                      InstanceMethod<&RegionObject::Join>("join"),
                                      InstanceMethod<&RegionObject::Leave>("leave"),
+                                     InstanceMethod<&RegionObject::Bells>("bells"),
                                      InstanceMethod<&RegionObject::Users>("users"),
                                      InstanceMethod<&RegionObject::OpenPipe>("pipe"),
                                      InstanceMethod<&RegionObject::Enqueue>("enqueue"),
@@ -70,6 +75,22 @@ RegionObject::RegionObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Re
   }
 }
 
+RegionObject::~RegionObject() { LeaveAndRing(); }
+
+/// For a worker thread that ends, say: nobody else finds out, since its process lives on.
+void RegionObject::LeaveAndRing() {
+  if (region_ == nullptr || region_->slot() < 0) return;
+  const auto path_of = [&](uint32_t slot) { return bells_ + std::to_string(slot) + ".bell"; };
+  if (bells_.empty() || !region_->LeaveInTime().ok()) return;
+  // The file of our own bell stays: it answers nobody, and the slot's next user replaces it.
+  Fd ringer;
+  if (!OpenRinger(&ringer).ok()) return;
+  uint64_t rings = region_->TakeRings();
+  for (uint32_t slot = 0; rings != 0; slot++, rings >>= 1)
+    // Whoever is not there needs no ring.
+    if ((rings & 1) != 0) (void)RingBell(ringer.get(), path_of(slot).c_str(), kWhyRoom);
+}
+
 Napi::Value RegionObject::GetFd(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), file_.get()); }
 
 Napi::Value RegionObject::GetBytes(const Napi::CallbackInfo& info) {
@@ -87,6 +108,8 @@ Napi::Value RegionObject::GetSlot(const Napi::CallbackInfo& info) {
 void RegionObject::Join(const Napi::CallbackInfo& info) { Check(info.Env(), Opened(info.Env()).Join()); }
 
 void RegionObject::Leave(const Napi::CallbackInfo& info) { Check(info.Env(), Opened(info.Env()).Leave()); }
+
+void RegionObject::Bells(const Napi::CallbackInfo& info) { bells_ = Text(info, 0); }
 
 Napi::Value RegionObject::Users(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -266,6 +289,7 @@ Napi::Value RegionObject::StatsOf(const Napi::CallbackInfo& info) {
 
 void RegionObject::Close(const Napi::CallbackInfo& info) {
   file_.Reset();
+  LeaveAndRing();
   region_.reset();
   if (held_by_buffer_ == nullptr) return;
   const napi_status status = napi_detach_arraybuffer(info.Env(), buffer_.Value());

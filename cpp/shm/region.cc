@@ -23,7 +23,9 @@ constexpr uint32_t kCopyInsideMax = 4096;
 /// A process that died with the lock has ended for the kernel some milliseconds later, if it is large some more.
 constexpr uint64_t kLookForNs = 1'000'000'000;
 constexpr uint64_t kLookEveryNs = 10'000'000;
-/// How often the destructor tries to leave; each try spins for kLockSpinNs.
+/// A user that tries in a loop asks the kernel for all others no oftener than this: 64 of them take a millisecond.
+constexpr uint64_t kReclaimEveryNs = 100'000'000;
+/// How often LeaveInTime tries; each try spins for kLockSpinNs.
 constexpr int kLeaveTries = 20;
 
 uint32_t Load(const Word& word) { return word.load(std::memory_order_relaxed); }  // Relaxed: the lock orders all of it.
@@ -142,8 +144,7 @@ Region::Region(std::shared_ptr<Mapping> mapping)
 
 Region::~Region() {
   silent_ = true;
-  for (int i = 0; i < kLeaveTries && Leave().code() == Code::kLocked; i++) {
-  }
+  (void)LeaveInTime();
 }
 
 Status Region::Join() {
@@ -187,6 +188,12 @@ Status Region::Leave() {
   return Status::Ok();
 }
 
+Status Region::LeaveInTime() {
+  Status status = Leave();
+  for (int i = 1; i < kLeaveTries && status.code() == Code::kLocked; i++) status = Leave();
+  return status;
+}
+
 Status Region::Users(std::vector<RegionUser>* users) {
   const Section section(this);
   if (!section.status().ok()) return section.status();
@@ -209,6 +216,18 @@ Status Region::Recover(const RegionUser& user) {
   for (uint32_t other = 0; other < kUsersMax; other++)
     if (Load(users_[other].pid) != 0) rings_ |= BitOf(other);
   return Status::Ok();
+}
+
+/// Repeats a call that lacked something once dead users have given back what they had. One that waits is told of their
+/// death otherwise, unless it lacks memory, which nobody waits for.
+template <typename Attempt>
+Status Region::Reclaiming(bool wait, Attempt attempt) {
+  const Status status = attempt();
+  if (status.code() != Code::kNoMemory && (wait || status.code() != Code::kAgain)) return status;
+  const uint64_t now_ns = NowNs();
+  if (now_ns < reclaim_at_ns_) return status;
+  reclaim_at_ns_ = now_ns + kReclaimEveryNs;
+  return RecoverDead() ? attempt() : status;
 }
 
 Status Region::OpenPipe(std::string_view name, uint32_t capacity, uint32_t* pipe) {
@@ -236,6 +255,10 @@ Status Region::OpenPipe(std::string_view name, uint32_t capacity, uint32_t* pipe
 }
 
 Status Region::Enqueue(uint32_t pipe, const uint8_t* bytes, size_t count, bool wait) {
+  return Reclaiming(wait, [&] { return EnqueueOnce(pipe, bytes, count, wait); });
+}
+
+Status Region::EnqueueOnce(uint32_t pipe, const uint8_t* bytes, size_t count, bool wait) {
   if (count > kCopyInsideMax) return EnqueueLarge(pipe, bytes, count, wait);
   const Section section(this);
   if (!section.status().ok()) return section.status();
@@ -286,6 +309,10 @@ Status Region::EnqueueLarge(uint32_t pipe, const uint8_t* bytes, size_t count, b
 }
 
 Status Region::Dequeue(uint32_t pipe, Take take, bool wait, Delivery* delivery) {
+  return Reclaiming(wait, [&] { return DequeueOnce(pipe, take, wait, delivery); });
+}
+
+Status Region::DequeueOnce(uint32_t pipe, Take take, bool wait, Delivery* delivery) {
   const Section section(this);
   if (!section.status().ok()) return section.status();
   std::optional<Pipe> from;
@@ -338,6 +365,10 @@ Status Region::Unwait(uint32_t pipe) {
 }
 
 Status Region::Construct(size_t bytes, uint64_t* block, uint8_t** data) {
+  return Reclaiming(true, [&] { return ConstructOnce(bytes, block, data); });
+}
+
+Status Region::ConstructOnce(size_t bytes, uint64_t* block, uint8_t** data) {
   Held held;
   {
     const Section section(this);
@@ -356,6 +387,10 @@ Status Region::Construct(size_t bytes, uint64_t* block, uint8_t** data) {
 }
 
 Status Region::EnqueueBlock(uint32_t pipe, uint64_t block, bool wait) {
+  return Reclaiming(wait, [&] { return EnqueueBlockOnce(pipe, block, wait); });
+}
+
+Status Region::EnqueueBlockOnce(uint32_t pipe, uint64_t block, bool wait) {
   const auto found = held_.find(block);
   if (found == held_.end() || found->second.entry != 0) return NoSuchBlock();
   const Section section(this);
@@ -596,12 +631,19 @@ void Region::LookForDead() {
   if (now_ns < look_at_ns_) return;
   look_at_ns_ = now_ns + kLookEveryNs;
   if (now_ns >= look_until_ns_) look_until_ns_ = 0;
+  if (RecoverDead()) look_until_ns_ = 0;
+}
+
+/// Whether somebody dead was found and cleared away.
+bool Region::RecoverDead() {
+  bool found = false;
   for (uint32_t slot = 0; slot < kUsersMax; slot++) {
     const RegionUser user{slot, static_cast<pid_t>(Load(users_[slot].pid)), Load64(users_[slot].ticks)};
     // Recover looks at the slot again under the lock, and only then believes what was read here.
     if (user.pid == 0 || !ProvenDead(user.pid, user.ticks)) continue;
-    if (Recover(user).ok()) look_until_ns_ = 0;
+    if (Recover(user).ok()) found = true;
   }
+  return found;
 }
 
 uint64_t Region::Remember(const Held& held) {

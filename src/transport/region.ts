@@ -3,7 +3,8 @@
 //
 // Waiting: a call that can't be done now is registered in the region under its lock; who makes it possible rings our bell
 // by one byte. A user that is killed between its change and its ring strands nobody: while calls wait here, the other
-// users are watched by pidfd, and at the death of one everything is looked at again.
+// users are watched by pidfd, and at the death of one everything is looked at again. One that was rung and is stopped takes
+// nothing and says nothing, so whoever waits also looks now and then by himself.
 // The lock: no call blocks. Where the lock is held, the call is tried again on later turns until its limit.
 import { IpcError, messageOf } from '../errors.ts';
 import { isName, nameRule } from '../names.ts';
@@ -28,6 +29,8 @@ import { waiting } from './waiting.ts';
 export const lockTimeoutDefaultMs = 5_000;
 /** Where the lock is held, it is tried again on the next turn at first, then after up to this. */
 const lockPauseMaxMs = 8;
+/** How long a stopped user that was rung in our place may keep us waiting. */
+const lookAgainMs = 250;
 
 /** Why a bell was rung. */
 const whyRung = { room: 1, users: 2 } as const;
@@ -98,6 +101,7 @@ export class Region implements SomeRegion, RegionUse {
   #lockHeldSince: number | undefined;
   #lookTimer: NodeJS.Timeout | NodeJS.Immediate | undefined;
   #lookPauseMs = 0;
+  #lookAgainTimer: NodeJS.Timeout | undefined;
   #ended: IpcError | undefined;
   #closing: Promise<void> | undefined;
 
@@ -116,6 +120,7 @@ export class Region implements SomeRegion, RegionUse {
     try {
       this.#bell = new (native().Bell)(this.#bellPath(this.native.slot));
       this.#bell.listen((why, count) => this.#rung(why, count));
+      this.native.bells(this.#place.bellPrefix(this.generation));
     } catch (error) {
       throw IpcError.from(error, 'ERR_SYSTEM', `the bell of region ${this.name}`, messageOf(error));
     }
@@ -241,6 +246,8 @@ export class Region implements SomeRegion, RegionUse {
     this.#waiting += more;
     if (this.#waiting === 1 && more === 1) this.#bell?.hold(true);
     if (this.#waiting === 0) this.#bell?.hold(false);
+    // It outlives short waits, so that those cost no timer each.
+    if (more === 1) this.#lookAgainTimer ??= setInterval(() => this.#lookAgain(), lookAgainMs).unref();
     if (more === 1 && !this.#watchesUsers) {
       this.#watchesUsers = true;
       this.doSometime(() => this.#refreshUsers());
@@ -295,6 +302,12 @@ export class Region implements SomeRegion, RegionUse {
     // A full bell keeps the first rings only: of many, one may have said something that we have not seen.
     if (this.#watchesUsers && (why & whyRung.users || count > 1)) this.doSometime(() => this.#refreshUsers());
     this.#look();
+  }
+
+  #lookAgain(): void {
+    if (this.#waiting > 0) return this.#look();
+    clearInterval(this.#lookAgainTimer);
+    this.#lookAgainTimer = undefined;
   }
 
   /** Tries everything that waits here. */
@@ -479,6 +492,7 @@ export class Region implements SomeRegion, RegionUse {
       clearImmediate(this.#lookTimer as NodeJS.Immediate);
       clearTimeout(this.#lookTimer as NodeJS.Timeout);
     }
+    clearInterval(this.#lookAgainTimer);
     for (const slot of [...this.#watched.keys()]) this.#unwatch(slot);
     this.#place.close();
     await this.#leave(undone);
