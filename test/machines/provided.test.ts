@@ -10,10 +10,11 @@ import { startMulticast } from '../../src/actors/multicast.ts';
 import { startClientProcess, startServerProcess } from '../../src/actors/process.ts';
 import { dialSession } from '../../src/actors/session.ts';
 import { startSessionServer } from '../../src/actors/session-server.ts';
+import { startSubscription } from '../../src/actors/subscription.ts';
 import { startSupervisor } from '../../src/actors/supervisor.ts';
 import { SimulatedClock } from '../../src/machines/clock.ts';
 import { addressOf } from '../../src/names.ts';
-import { channel, defineUniverse } from '../../src/spec/universe.ts';
+import { broadcast, channel, defineUniverse } from '../../src/spec/universe.ts';
 import { Link } from '../../src/transport/link.ts';
 import { native } from '../../src/transport/native.ts';
 import { walks } from '../support/machines/all.ts';
@@ -77,6 +78,13 @@ function provided(): AnyStateMachine[] {
     address,
     name: 'prices',
     options: market.channels.prices,
+    link: linkToNobody(),
+    lane: 0,
+  } as never);
+  startSubscription(host, {
+    address,
+    name: 'ticks',
+    options: broadcast(),
     link: linkToNobody(),
     lane: 0,
   } as never);

@@ -11,6 +11,7 @@ import {
 } from '../../../src/machines/process.ts';
 import { type SessionContext, sessionMachine } from '../../../src/machines/session.ts';
 import { type SessionServerContext, sessionServerMachine } from '../../../src/machines/session-server.ts';
+import { type SubscriptionContext, subscriptionMachine } from '../../../src/machines/subscription.ts';
 import {
   type SupervisorContext,
   type SupervisorEvent,
@@ -114,4 +115,10 @@ export const walks: readonly Walk[] = [
     place: ({ pending, readers }: MulticastContext) => [pending, readers.map(({ slow }) => slow)],
   },
   { machine: channelMachine, inputs: [samples.channelInput], events: samples.channelEvents },
+  {
+    machine: subscriptionMachine,
+    inputs: [samples.subscriptionInput],
+    events: samples.subscriptionEvents,
+    place: ({ number }: SubscriptionContext) => number,
+  },
 ];

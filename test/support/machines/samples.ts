@@ -15,6 +15,7 @@ import type {
 } from '../../../src/machines/process.ts';
 import type { SessionEvent, SessionInput } from '../../../src/machines/session.ts';
 import type { SessionServerEvent, SessionServerInput } from '../../../src/machines/session-server.ts';
+import type { SubscriptionEvent, SubscriptionInput } from '../../../src/machines/subscription.ts';
 import type { SupervisorEvent, SupervisorInput } from '../../../src/machines/supervisor.ts';
 import type { UnitEvent, UnitInput } from '../../../src/machines/unit.ts';
 import type { ChildPolicy } from '../../../src/spec/child.ts';
@@ -201,6 +202,17 @@ export const channelEvents: ChannelEvent[] = [
   { type: 'lane.drained' },
   { type: 'drain.failed' },
   { type: 'peer.ended' },
+  { type: 'hose', reason: 'peer.reset', why: 'its process was killed' },
+];
+
+export const subscriptionInput: SubscriptionInput = { name: 'ticks' };
+
+export const subscriptionEvents: SubscriptionEvent[] = [
+  { type: 'subscribe', number: 1 },
+  { type: 'unsubscribe' },
+  { type: 'server.admitted', number: 1 },
+  { type: 'reader.dropped', number: 1 },
+  { type: 'close' },
   { type: 'hose', reason: 'peer.reset', why: 'its process was killed' },
 ];
 
