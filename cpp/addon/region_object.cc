@@ -236,7 +236,8 @@ Napi::Value RegionObject::View(const Napi::CallbackInfo& info) {
   const uint8_t* data = nullptr;
   uint32_t bytes = 0;
   CheckNumbers(env, region.View(Whole(info, 0), &data, &bytes));
-  const auto buffer = Buffer(env).As<Napi::ArrayBuffer>();
+  if (!buffer_.open()) buffer_.Open(env, region.mapping());
+  const auto buffer = buffer_.Value().As<Napi::ArrayBuffer>();
   return Napi::Uint8Array::New(env, bytes, buffer, static_cast<size_t>(data - region.mapping()->base()));
 }
 
@@ -291,12 +292,7 @@ void RegionObject::Close(const Napi::CallbackInfo& info) {
   file_.Reset();
   LeaveAndRing();
   region_.reset();
-  if (held_by_buffer_ == nullptr) return;
-  const napi_status status = napi_detach_arraybuffer(info.Env(), buffer_.Value());
-  // As in SegmentObject::Close: an engine that refused leaves the memory to the collector.
-  if (status == napi_ok) held_by_buffer_->reset();
-  held_by_buffer_ = nullptr;
-  buffer_.Reset();
+  buffer_.Close(info.Env());
 }
 
 Region& RegionObject::Opened(Napi::Env env) {
@@ -309,23 +305,6 @@ Napi::Value RegionObject::Answer(Napi::Env env, const Status& status) {
   if (status.code() == Code::kLocked) return Napi::Number::New(env, kLockedNow);
   CheckNumbers(env, status);
   return Napi::Number::New(env, kDone);
-}
-
-Napi::Object RegionObject::Buffer(Napi::Env env) {
-  if (held_by_buffer_ != nullptr) return buffer_.Value();
-  const std::shared_ptr<Mapping>& mapping = region_->mapping();
-  auto* held = new std::shared_ptr<Mapping>(mapping);
-  napi_value buffer = nullptr;
-  const napi_status status = napi_create_external_arraybuffer(
-      env, mapping->base(), mapping->bytes(),
-      [](napi_env, void*, void* hint) { delete static_cast<std::shared_ptr<Mapping>*>(hint); }, held, &buffer);
-  if (status != napi_ok) {
-    delete held;
-    throw Napi::Error::New(env, "this JavaScript engine allows no external buffers, so it can't share memory");
-  }
-  held_by_buffer_ = held;
-  buffer_ = Napi::Persistent(Napi::Object(env, buffer));
-  return buffer_.Value();
 }
 
 }  // namespace actor_ipc

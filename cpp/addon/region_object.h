@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "addon/mapping_buffer.h"
 #include "os/fd.h"
 #include "shm/region.h"
 
@@ -54,15 +55,12 @@ class RegionObject : public Napi::ObjectWrap<RegionObject> {
   Region& Opened(Napi::Env env);
   Napi::Value Answer(Napi::Env env, const Status& status);
   Napi::Value Hand(const Napi::CallbackInfo& info, Take take, bool wait);
-  Napi::Object Buffer(Napi::Env env);
 
   Fd file_;
   std::unique_ptr<Region> region_;
   std::string generation_;
   std::string bells_;
-  /// Owned by the ArrayBuffer's finalizer, which may run long after close(); emptied by close().
-  std::shared_ptr<Mapping>* held_by_buffer_ = nullptr;
-  Napi::ObjectReference buffer_;
+  MappingBuffer buffer_;
 };
 
 }  // namespace actor_ipc

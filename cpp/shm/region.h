@@ -77,6 +77,9 @@ struct Delivery {
 
 class Region {
  public:
+  /// Up to this many bytes of a packet are copied under the lock: a second turn of it costs more than the copy.
+  static constexpr uint32_t kCopyInsideMax = 4096;
+
   /// `mapping` comes from CreateRegion or AttachRegion.
   explicit Region(std::shared_ptr<Mapping> mapping);
   Region(const Region&) = delete;

@@ -215,6 +215,8 @@ async function stopWithLock({ child }: RegionUser, balls: Pipe<number>): Promise
     const { dequeued } = await balls.stats();
     // A busy machine may leave it no time between two stops, and it would stay where it was.
     while ((await balls.stats()).dequeued < dequeued + 100) await pause(1);
+    // Those figures needed the lock: on one core with us, the holder now stands where it does not have it.
+    await pause(1);
     await stop(child);
     try {
       const ball = await balls.dequeue({ timeoutMs: lockLimitMs });

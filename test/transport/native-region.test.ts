@@ -256,6 +256,14 @@ describe('a native Region', () => {
     });
   }
 
+  it('leaves a buffer that somebody has transferred alone when it is closed', () => {
+    const view = region.view(region.construct(bytesOf('mine')));
+    const place = view.byteOffset;
+    const moved = structuredClone(view.buffer, { transfer: [view.buffer as ArrayBuffer] });
+    region.close();
+    assert.equal(Buffer.from(moved, place, 4).toString(), 'mine');
+  });
+
   it('does nothing with what is of the wrong kind, or names nothing of ours', () => {
     const packet = newPacket();
     const block = region.construct(bytesOf('x'));
