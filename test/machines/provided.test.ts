@@ -8,6 +8,7 @@ import { startLogin } from '../../src/actors/incoming-session.ts';
 import { sessionDefaults } from '../../src/actors/live-session.ts';
 import { startMulticast } from '../../src/actors/multicast.ts';
 import { startClientProcess, startServerProcess } from '../../src/actors/process.ts';
+import { attachRegion } from '../../src/actors/region-attachment.ts';
 import { dialSession } from '../../src/actors/session.ts';
 import { startSessionServer } from '../../src/actors/session-server.ts';
 import { startSubscription } from '../../src/actors/subscription.ts';
@@ -88,6 +89,7 @@ function provided(): AnyStateMachine[] {
     link: linkToNobody(),
     lane: 0,
   } as never);
+  attachRegion(host, { address, runDirectory: '', name: 'market' } as never).catch(() => {});
   startMulticast(host, { address, readers: [] } as never);
   return host.logics;
 }

@@ -13,6 +13,10 @@ import type {
   ServerProcessEvent,
   ServerProcessInput,
 } from '../../../src/machines/process.ts';
+import type {
+  RegionAttachmentEvent,
+  RegionAttachmentInput,
+} from '../../../src/machines/region-attachment.ts';
 import type { SessionEvent, SessionInput } from '../../../src/machines/session.ts';
 import type { SessionServerEvent, SessionServerInput } from '../../../src/machines/session-server.ts';
 import type { SubscriptionEvent, SubscriptionInput } from '../../../src/machines/subscription.ts';
@@ -214,6 +218,14 @@ export const subscriptionEvents: SubscriptionEvent[] = [
   { type: 'reader.dropped', number: 1 },
   { type: 'close' },
   { type: 'hose', reason: 'peer.reset', why: 'its process was killed' },
+];
+
+export const regionAttachmentInput: RegionAttachmentInput = { region: 'market' };
+
+export const regionAttachmentEvents: RegionAttachmentEvent[] = [
+  { type: 'region.attached', attached: { generation: '0123', bytes: 100_000, slot: 3 } },
+  { type: 'attach.failed', error },
+  { type: 'region.ended', error },
 ];
 
 export const multicastInput: MulticastInput = { readers: ['a', 'b'], policy: 'drop', slowAfterMs: 500 };
