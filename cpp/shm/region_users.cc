@@ -18,6 +18,8 @@ namespace {
 constexpr uint64_t kLookEveryNs = 10'000'000;
 /// How often LeaveInTime tries; each try spins for kLockSpinNs.
 constexpr int kLeaveTries = 20;
+/// More than a machine ever counts, and what JavaScript holds exactly.
+constexpr uint64_t kTicksMax = uint64_t{1} << 53;
 
 /// The kernel says so: the number is gone, or belongs to another process, or its process has ended with all its threads.
 bool ProvenDead(pid_t pid, uint64_t ticks) {
@@ -79,9 +81,13 @@ Status Region::Users(std::vector<RegionUser>* users) {
   const Section section(this);
   if (!section.status().ok()) return section.status();
   users->clear();
-  for (uint32_t slot = 0; slot < kUsersMax; slot++)
-    if (const uint32_t pid = Load(users_[slot].pid); pid != 0)
-      users->push_back(RegionUser{slot, static_cast<pid_t>(pid), Load64(users_[slot].ticks)});
+  for (uint32_t slot = 0; slot < kUsersMax; slot++) {
+    const uint32_t pid = Load(users_[slot].pid);
+    const uint64_t ticks = Load64(users_[slot].ticks);
+    if (pid == 0) continue;
+    if (pid > INT32_MAX || ticks > kTicksMax) return Status::Of(Code::kBadLayout, "user slot");
+    users->push_back(RegionUser{slot, static_cast<pid_t>(pid), ticks});
+  }
   return Status::Ok();
 }
 

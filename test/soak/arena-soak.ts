@@ -52,6 +52,8 @@ type Role = (typeof roles)[number];
 
 const atOnce = 6;
 const lifeMaxMs = 250;
+/** A victim is a whole Node.js process, and the machine may have better things to do. */
+const startMaxMs = 120_000;
 const stopMs = 5;
 const violationsMax = 20;
 const victimFile = fileURLToPath(new URL('arena-victim.ts', import.meta.url));
@@ -235,9 +237,8 @@ export class ArenaSoak {
   }
 
   async #end(victim: ChildProcess, random: Random): Promise<void> {
-    await waitUntil('a session', () => this.#survivors.has(victim.pid!) || victim.exitCode !== null).catch(
-      (error) => this.#violated(error.message),
-    );
+    const begun = () => this.#survivors.has(victim.pid!) || victim.exitCode !== null;
+    await waitUntil('a session', begun, startMaxMs).catch((error) => this.#violated(error.message));
     await pause(random.below(lifeMaxMs));
     if (random.below(5) === 0) {
       this.report.stopped++;

@@ -1,4 +1,4 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
@@ -255,6 +255,17 @@ describe('a native Region', () => {
       assert.isTrue(region.stats().pristine);
     });
   }
+
+  it('answers that it makes no sense where a user slot says what no process can be', () => {
+    const { startTicks } = region.users()[0]!;
+    const ticks = Buffer.from(BigUint64Array.of(BigInt(startTicks)).buffer);
+    const at = readFileSync(`/proc/self/fd/${region.fd}`).indexOf(ticks);
+    writeSync(region.fd, Buffer.alloc(4, 0xff), 0, 4, at + 4);
+    assert.equal(
+      codeOf(() => region.users()),
+      'BAD_LAYOUT',
+    );
+  });
 
   it('leaves a buffer that somebody has transferred alone when it is closed', () => {
     const view = region.view(region.construct(bytesOf('mine')));
