@@ -11,6 +11,28 @@ import { waitUntil } from './support/wait-until.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (name: string) => readFileSync(join(root, name), 'utf8');
 
+/** A project of the files that stand in a document, which must be these, and of the packages that they import. */
+function projectOf(
+  document: string,
+  names: string[],
+  folder: string,
+  packages: readonly string[] = [],
+): string {
+  const project = join(folder, 'project');
+  mkdirSync(join(project, 'node_modules'), { recursive: true });
+  symlinkSync(root, join(project, 'node_modules', 'actor-ipc'));
+  for (const name of packages)
+    symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name));
+  writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
+  const files = [...read(document).matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```/gms)];
+  assert.sameMembers(
+    files.map(([, name]) => name),
+    names,
+  );
+  for (const [, name, text] of files) writeFileSync(join(project, name!), text!);
+  return project;
+}
+
 describe('docs/errors.md', () => {
   it('has a row for each code, with what it ends and whether to retry', () => {
     const rows = [...read('docs/errors.md').matchAll(/^\| `(ERR_\w+)` \| (\w+) \| (yes|no) \| \S/gm)];
@@ -40,17 +62,7 @@ for (const [document, names, prints] of examples)
     after(() => place.remove());
 
     it('runs as it stands there', async () => {
-      const project = join(place.folder, 'project');
-      mkdirSync(join(project, 'node_modules'), { recursive: true });
-      symlinkSync(root, join(project, 'node_modules', 'actor-ipc'));
-      symlinkSync(join(root, 'node_modules', 'xstate'), join(project, 'node_modules', 'xstate'));
-      writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
-      const files = [...read(document).matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```/gms)];
-      assert.sameMembers(
-        files.map(([, name]) => name),
-        names,
-      );
-      for (const [, name, text] of files) writeFileSync(join(project, name!), text!);
+      const project = projectOf(document, names, place.folder, ['xstate']);
       const run = new Command(['run', join(project, 'topology.ts')], place.env);
       await run.sees(prints);
       run.signal('SIGINT');
@@ -64,18 +76,8 @@ describe('the example of docs/memory.md', function () {
   after(() => place.remove());
 
   it('runs as it stands there', async () => {
-    const project = join(place.folder, 'project');
-    mkdirSync(join(project, 'node_modules'), { recursive: true });
-    symlinkSync(root, join(project, 'node_modules', 'actor-ipc'));
-    for (const name of ['xstate', 'flatbuffers', '@types'])
-      symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name));
-    writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
-    const files = [...read('docs/memory.md').matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```/gms)];
-    assert.sameMembers(
-      files.map(([, name]) => name),
-      ['memory-universe.ts', 'memory-camera.ts', 'memory-viewer.ts', 'memory-table.ts'],
-    );
-    for (const [, name, text] of files) writeFileSync(join(project, name!), text!);
+    const names = ['memory-universe.ts', 'memory-camera.ts', 'memory-viewer.ts', 'memory-table.ts'];
+    const project = projectOf('docs/memory.md', names, place.folder, ['xstate', 'flatbuffers', '@types']);
     const start = (name: string) =>
       startProgram(process.execPath, ['--import', import.meta.resolve('tsx/esm'), join(project, name)], {
         env: { ...place.env, ACTOR_IPC_RUN_DIR: place.folder },
@@ -98,16 +100,8 @@ describe('the example of docs/pipes.md', function () {
   after(() => place.remove());
 
   it('runs as it stands there, started in any order', async () => {
-    const project = join(place.folder, 'project');
-    mkdirSync(join(project, 'node_modules'), { recursive: true });
-    symlinkSync(root, join(project, 'node_modules', 'actor-ipc'));
-    writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
-    const files = [...read('docs/pipes.md').matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```/gms)];
-    assert.sameMembers(
-      files.map(([, name]) => name),
-      ['producer.ts', 'middle.ts', 'consumer.ts'],
-    );
-    for (const [, name, text] of files) writeFileSync(join(project, name!), text!);
+    const names = ['producer.ts', 'middle.ts', 'consumer.ts'];
+    const project = projectOf('docs/pipes.md', names, place.folder);
     const env = { ACTOR_IPC_RUN_DIR: join(place.folder, 'run') };
     const start = (name: string) =>
       startProgram(process.execPath, ['--import', 'tsx/esm', join(project, name)], { env });

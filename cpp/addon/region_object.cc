@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "addon/convert.h"
+#include "os/datagram.h"
 
 namespace actor_ipc {
 
@@ -22,6 +23,9 @@ constexpr int kDoneRingsDue = 3;
 constexpr uint32_t kTookRingsDue = 1u << 30;
 /// A larger scratch is used only as far as this, so that the mark above stands out.
 constexpr size_t kScratchMax = kTookRingsDue - 1;
+
+/// As in src/transport/region.ts: something may be there that the one who is rung waits for.
+constexpr uint8_t kWhyRoom = 1;
 
 /// Throws what JavaScript got wrong as a RangeError and the rest with its code.
 void CheckNumbers(Napi::Env env, const Status& status) {
@@ -41,6 +45,7 @@ void RegionObject::Register(Napi::Env env, Napi::Object exports) {
                                      InstanceAccessor<&RegionObject::GetSlot>("slot"),
                                      InstanceMethod<&RegionObject::Join>("join"),
                                      InstanceMethod<&RegionObject::Leave>("leave"),
+                                     InstanceMethod<&RegionObject::Bells>("bells"),
                                      InstanceMethod<&RegionObject::Users>("users"),
                                      InstanceMethod<&RegionObject::OpenPipe>("pipe"),
                                      InstanceMethod<&RegionObject::Enqueue>("enqueue"),
@@ -77,6 +82,22 @@ RegionObject::RegionObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Re
   }
 }
 
+RegionObject::~RegionObject() { LeaveAndRing(); }
+
+/// For a worker thread that ends, say: nobody else finds out, since its process lives on.
+void RegionObject::LeaveAndRing() {
+  if (region_ == nullptr || region_->slot() < 0) return;
+  const auto path_of = [&](uint32_t slot) { return bells_ + std::to_string(slot) + ".bell"; };
+  if (bells_.empty() || !region_->LeaveInTime().ok()) return;
+  // The file of our own bell stays: it answers nobody, and the slot's next user replaces it.
+  Fd ringer;
+  if (!OpenRinger(&ringer).ok()) return;
+  uint64_t rings = region_->TakeRings();
+  for (uint32_t slot = 0; rings != 0; slot++, rings >>= 1)
+    // Whoever is not there needs no ring.
+    if ((rings & 1) != 0) (void)RingBell(ringer.get(), path_of(slot).c_str(), kWhyRoom);
+}
+
 Napi::Value RegionObject::GetFd(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), file_.get()); }
 
 Napi::Value RegionObject::GetBytes(const Napi::CallbackInfo& info) {
@@ -94,6 +115,8 @@ Napi::Value RegionObject::GetSlot(const Napi::CallbackInfo& info) {
 void RegionObject::Join(const Napi::CallbackInfo& info) { Check(info.Env(), Opened(info.Env()).Join()); }
 
 void RegionObject::Leave(const Napi::CallbackInfo& info) { Check(info.Env(), Opened(info.Env()).Leave()); }
+
+void RegionObject::Bells(const Napi::CallbackInfo& info) { bells_ = Text(info, 0); }
 
 Napi::Value RegionObject::Users(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -223,7 +246,8 @@ Napi::Value RegionObject::View(const Napi::CallbackInfo& info) {
   const uint8_t* data = nullptr;
   uint32_t bytes = 0;
   CheckNumbers(env, region.View(Whole(info, 0), &data, &bytes));
-  const auto buffer = Buffer(env).As<Napi::ArrayBuffer>();
+  if (!buffer_.open()) buffer_.Open(env, region.mapping());
+  const auto buffer = buffer_.Value().As<Napi::ArrayBuffer>();
   return Napi::Uint8Array::New(env, bytes, buffer, static_cast<size_t>(data - region.mapping()->base()));
 }
 
@@ -276,13 +300,9 @@ Napi::Value RegionObject::StatsOf(const Napi::CallbackInfo& info) {
 
 void RegionObject::Close(const Napi::CallbackInfo& info) {
   file_.Reset();
+  LeaveAndRing();
   region_.reset();
-  if (held_by_buffer_ == nullptr) return;
-  const napi_status status = napi_detach_arraybuffer(info.Env(), buffer_.Value());
-  // As in SegmentObject::Close: an engine that refused leaves the memory to the collector.
-  if (status == napi_ok) held_by_buffer_->reset();
-  held_by_buffer_ = nullptr;
-  buffer_.Reset();
+  buffer_.Close(info.Env());
 }
 
 Region& RegionObject::Opened(Napi::Env env) {
@@ -295,23 +315,6 @@ Napi::Value RegionObject::Answer(Napi::Env env, const Status& status) {
   if (status.code() == Code::kLocked) return Napi::Number::New(env, kLockedNow);
   CheckNumbers(env, status);
   return Napi::Number::New(env, kDone);
-}
-
-Napi::Object RegionObject::Buffer(Napi::Env env) {
-  if (held_by_buffer_ != nullptr) return buffer_.Value();
-  const std::shared_ptr<Mapping>& mapping = region_->mapping();
-  auto* held = new std::shared_ptr<Mapping>(mapping);
-  napi_value buffer = nullptr;
-  const napi_status status = napi_create_external_arraybuffer(
-      env, mapping->base(), mapping->bytes(),
-      [](napi_env, void*, void* hint) { delete static_cast<std::shared_ptr<Mapping>*>(hint); }, held, &buffer);
-  if (status != napi_ok) {
-    delete held;
-    throw Napi::Error::New(env, "this JavaScript engine allows no external buffers, so it can't share memory");
-  }
-  held_by_buffer_ = held;
-  buffer_ = Napi::Persistent(Napi::Object(env, buffer));
-  return buffer_.Value();
 }
 
 }  // namespace actor_ipc

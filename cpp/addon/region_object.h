@@ -1,7 +1,8 @@
 // Region for JavaScript: arguments in, one call, result out. No call runs JavaScript while it has the lock.
 //
 // Lifetime: one ArrayBuffer over the whole mapping, made for the first view; close() detaches it, so that every view turns
-// empty instead of dangling. An environment that ends leaves the region.
+// empty instead of dangling. An environment that ends leaves the region, and
+// rings those who wait for what it had.
 #pragma once
 
 #include <napi.h>
@@ -9,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "addon/mapping_buffer.h"
 #include "os/fd.h"
 #include "shm/region.h"
 
@@ -19,6 +21,7 @@ class RegionObject : public Napi::ObjectWrap<RegionObject> {
   static void Register(Napi::Env env, Napi::Object exports);
   /// new Region(bytes) creates; new Region(fd, bytesMax) attaches and takes fd.
   explicit RegionObject(const Napi::CallbackInfo& info);
+  ~RegionObject() override;
 
  private:
   Napi::Value GetFd(const Napi::CallbackInfo& info);
@@ -27,6 +30,8 @@ class RegionObject : public Napi::ObjectWrap<RegionObject> {
   Napi::Value GetSlot(const Napi::CallbackInfo& info);
   void Join(const Napi::CallbackInfo& info);
   void Leave(const Napi::CallbackInfo& info);
+  /// bells(prefix): where the bell of each user is: `prefix`, its slot and ".bell". For an end without leave().
+  void Bells(const Napi::CallbackInfo& info);
   Napi::Value Users(const Napi::CallbackInfo& info);
   Napi::Value OpenPipe(const Napi::CallbackInfo& info);
   Napi::Value Enqueue(const Napi::CallbackInfo& info);
@@ -46,17 +51,16 @@ class RegionObject : public Napi::ObjectWrap<RegionObject> {
   Napi::Value StatsOf(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
+  void LeaveAndRing();
   Region& Opened(Napi::Env env);
   Napi::Value Answer(Napi::Env env, const Status& status);
   Napi::Value Hand(const Napi::CallbackInfo& info, Take take, bool wait);
-  Napi::Object Buffer(Napi::Env env);
 
   Fd file_;
   std::unique_ptr<Region> region_;
   std::string generation_;
-  /// Owned by the ArrayBuffer's finalizer, which may run long after close(); emptied by close().
-  std::shared_ptr<Mapping>* held_by_buffer_ = nullptr;
-  Napi::ObjectReference buffer_;
+  std::string bells_;
+  MappingBuffer buffer_;
 };
 
 }  // namespace actor_ipc

@@ -56,22 +56,8 @@ SegmentObject::SegmentObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
   named->mapping = std::move(mapping);
   named_ = named.get();
   mapping_ = std::shared_ptr<Mapping>(std::move(named), &named_->mapping);
-  Expose(info.Env());
+  buffer_.Open(info.Env(), mapping_);
   info.This().As<Napi::Object>().TypeTag(&kTypeTag);
-}
-
-void SegmentObject::Expose(Napi::Env env) {
-  auto* held = new std::shared_ptr<Mapping>(mapping_);
-  napi_value buffer = nullptr;
-  const napi_status status = napi_create_external_arraybuffer(
-      env, mapping_->base(), mapping_->bytes(),
-      [](napi_env, void*, void* hint) { delete static_cast<std::shared_ptr<Mapping>*>(hint); }, held, &buffer);
-  if (status != napi_ok) {
-    delete held;
-    throw Napi::Error::New(env, "this JavaScript engine allows no external buffers, so it can't share memory");
-  }
-  held_by_buffer_ = held;
-  buffer_ = Napi::Persistent(Napi::Object(env, buffer));
 }
 
 Napi::Value SegmentObject::GetBuffer(const Napi::CallbackInfo& info) {
@@ -107,15 +93,8 @@ Napi::Value SegmentObject::Window(const Napi::CallbackInfo& info) {
     throw Napi::RangeError::New(info.Env(), "the window is not within the segment");
   // V8 drops the memory of an empty buffer at once, and its finalizer with it.
   if (bytes == 0) return Napi::ArrayBuffer::New(info.Env(), 0);
-  auto* held = new std::shared_ptr<Mapping>(mapping_);
-  napi_value buffer = nullptr;
-  const napi_status status = napi_create_external_arraybuffer(
-      info.Env(), mapping_->base() + offset, bytes,
-      [](napi_env, void*, void* hint) { delete static_cast<std::shared_ptr<Mapping>*>(hint); }, held, &buffer);
-  if (status != napi_ok) {
-    delete held;
-    throw Napi::Error::New(info.Env(), "the window could not be made");
-  }
+  const napi_value buffer = MappingBuffer::Expose(info.Env(), mapping_, offset, bytes);
+  if (buffer == nullptr) throw Napi::Error::New(info.Env(), "the window could not be made");
   return Napi::Value(info.Env(), buffer);
 }
 
@@ -149,18 +128,7 @@ void SegmentObject::CloseFile(const Napi::CallbackInfo&) { file_.Reset(); }
 void SegmentObject::Close(const Napi::CallbackInfo& info) {
   file_.Reset();
   if (mapping_ == nullptr) return;
-  void* base = nullptr;
-  size_t bytes = 0;
-  napi_get_arraybuffer_info(info.Env(), buffer_.Value(), &base, &bytes);
-  // One that was detached or transferred by somebody else has given its memory to another buffer, or its finalizer has
-  // run: either way what it held is no longer ours to touch.
-  const bool ours = base == mapping_->base() && bytes == mapping_->bytes();
-  const napi_status status = napi_detach_arraybuffer(info.Env(), buffer_.Value());
-  // Detached, no view can reach the memory, so it goes now rather than when the collector gets to the buffer. An engine
-  // that refused leaves it to the collector.
-  if (ours && status == napi_ok) held_by_buffer_->reset();
-  held_by_buffer_ = nullptr;
-  buffer_.Reset();
+  buffer_.Close(info.Env());
   named_ = nullptr;
   mapping_.reset();
 }

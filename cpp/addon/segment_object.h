@@ -12,6 +12,7 @@
 #include <memory>
 #include <vector>
 
+#include "addon/mapping_buffer.h"
 #include "os/fault.h"
 #include "os/fd.h"
 #include "os/memory.h"
@@ -32,7 +33,6 @@ class SegmentObject : public Napi::ObjectWrap<SegmentObject> {
   const std::shared_ptr<Mapping>& mapping() const { return mapping_; }
 
  private:
-  void Expose(Napi::Env env);
   Napi::Value GetBuffer(const Napi::CallbackInfo& info);
   Napi::Value GetFd(const Napi::CallbackInfo& info);
   Napi::Value GetBytes(const Napi::CallbackInfo& info);
@@ -54,9 +54,7 @@ class SegmentObject : public Napi::ObjectWrap<SegmentObject> {
   std::shared_ptr<Mapping> mapping_;
   /// What mapping_ points into; null once it is closed.
   Named* named_ = nullptr;
-  /// Owned by the ArrayBuffer's finalizer, which may run long after close(); emptied by close().
-  std::shared_ptr<Mapping>* held_by_buffer_ = nullptr;
-  Napi::ObjectReference buffer_;
+  MappingBuffer buffer_;
   std::vector<uint32_t> rings_;
 };
 

@@ -23,14 +23,20 @@ Status BindBell(const char* path, mode_t mode, Fd* bell) {
   sockaddr_un address;
   Fd folder;
   if (Status status = FillUnixAddress(path, &address, &folder); !status.ok()) return status;
-  const int number = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (number < 0) return Status::System(errno, "socket");
-  Fd owned(number);
+  Fd owned;
+  if (Status status = OpenRinger(&owned); !status.ok()) return status;
   if (::unlink(address.sun_path) != 0 && errno != ENOENT) return Status::System(errno, "unlink(bell)");
   if (::bind(owned.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
     return Status::System(errno, "bind");
   if (::chmod(address.sun_path, mode) != 0) return Status::System(errno, "chmod(bell)");
   *bell = std::move(owned);
+  return Status::Ok();
+}
+
+Status OpenRinger(Fd* ringer) {
+  const int number = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (number < 0) return Status::System(errno, "socket");
+  *ringer = Fd(number);
   return Status::Ok();
 }
 

@@ -18,7 +18,10 @@ namespace actor_ipc {
 /// REQUIRES: no living process has a bell of that name. Errors: kTooLarge, kSystem.
 Status BindBell(const char* path, mode_t mode, Fd* bell);
 
-/// Rings the bell at `path` from our own. Errors: kGone (nobody has that bell), kTooLarge, kSystem.
+/// A socket to ring from, for one that has no bell of its own. Errors: kSystem.
+Status OpenRinger(Fd* ringer);
+
+/// Rings the bell at `path` from our own or a ringer. Errors: kGone (nobody has that bell), kTooLarge, kSystem.
 Status RingBell(int own, const char* path, uint8_t why);
 
 struct Rings {

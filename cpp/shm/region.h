@@ -77,12 +77,15 @@ struct Delivery {
 
 class Region {
  public:
+  /// Up to this many bytes of a packet are copied under the lock: a second turn of it costs more than the copy.
+  static constexpr uint32_t kCopyInsideMax = 4096;
+
   /// `mapping` comes from CreateRegion or AttachRegion.
   explicit Region(std::shared_ptr<Mapping> mapping);
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
-  /// Leaves, and tells nobody of the packets that it puts back: they are found with the next ring. If the lock can't be
-  /// had, what we have is given back once our process has ended.
+  /// Leaves, and tells nobody of the packets that it puts back, which LeaveInTime does: others find them when they look.
+  /// If the lock can't be had, what we have is given back once our process has ended.
   ~Region();
 
   const std::shared_ptr<Mapping>& mapping() const { return mapping_; }
@@ -90,12 +93,15 @@ class Region {
   /// -1 while we are no user.
   int slot() const { return slot_; }
 
+  // A call that lacks memory, or room or a packet without `wait`, first gives back what users that are dead had.
   // Every call can also answer kLocked, and kBadLayout if the region makes no sense. All that change a pipe or have a
   // block also kClosed (we have not joined) and kGone (others have recovered our slot).
 
   /// Takes a user slot for this process. Errors: kFull.
   Status Join();
   Status Leave();
+  /// Tries to leave for about a millisecond: for whoever has no later. Those to be told of it come out of TakeRings.
+  Status LeaveInTime();
   Status Users(std::vector<RegionUser>* users);
   /// Gives back what that user has; nothing if it is no longer in that slot. Errors: kBusy (its process is alive).
   Status Recover(const RegionUser& user);
@@ -146,6 +152,10 @@ class Region {
   Status CheckUser() const;
   Status PipeAt(uint32_t pipe, std::optional<Pipe>* found);
   Status NewPipe(PipeRecord* record, std::string_view name, uint32_t capacity);
+  Status EnqueueOnce(uint32_t pipe, const uint8_t* bytes, size_t count, bool wait);
+  Status DequeueOnce(uint32_t pipe, Take take, bool wait, Delivery* delivery);
+  Status ConstructOnce(size_t bytes, uint64_t* block, uint8_t** data);
+  Status EnqueueBlockOnce(uint32_t pipe, uint64_t block, bool wait);
   Status EnqueueLarge(uint32_t pipe, const uint8_t* bytes, size_t count, bool wait);
   Status PushBlock(Pipe* pipe, uint32_t block, PoolBlock* header);
   Status Unqueue(uint32_t block, PoolBlock* header);
@@ -160,6 +170,9 @@ class Region {
   Status ClearBlocks(uint32_t slot);
   Status Finish();
   void LookForDead();
+  bool RecoverDead();
+  template <typename Attempt>
+  Status Reclaiming(bool wait, Attempt attempt);
   uint64_t Remember(const Held& held);
   void Forget(uint64_t block);
 
@@ -189,6 +202,8 @@ class Region {
   /// While this lies ahead, a user has died lately and may not have been found yet; 0 for never.
   uint64_t look_until_ns_ = 0;
   uint64_t look_at_ns_ = 0;
+  /// When a call that lacks something may look for dead users again.
+  uint64_t reclaim_at_ns_ = 0;
   std::vector<uint8_t> scratch_;
 };
 

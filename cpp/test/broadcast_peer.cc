@@ -22,38 +22,14 @@
 #include "os/seqpacket.h"
 #include "shm/broadcast.h"
 #include "shm/segment.h"
-#include "test/random.h"
+#include "test/peer.h"
 
 namespace actor_ipc {
 
 namespace {
 
-constexpr int kSocket = 3;
-constexpr int kSegment = 4;
-
-[[noreturn]] void Fail(const std::string& why) {
-  fprintf(stderr, "broadcast peer: %s\n", why.c_str());
-  exit(1);
-}
-
-void Check(const Status& status) {
-  if (!status.ok()) Fail(std::string(status.step()) + ": " + strerror(status.error()));
-}
-
-struct RandomRecord {
-  uint32_t kind = 0;
-  uint32_t flags = 0;
-  std::vector<uint8_t> payload;
-};
-
-/// test/transport/broadcast-ring.test.ts draws the same.
-void Draw(Random* random, RandomRecord* record) {
-  const uint32_t limit = random->Below(8) == 0 ? 400 : 64;
-  const uint32_t bytes = random->Below(limit);
-  record->kind = 2 + random->Below(254);
-  record->flags = random->Below(256);
-  random->Fill(&record->payload, bytes);
-}
+/// So large may one record in eight be, less one.
+constexpr uint32_t kLargeMax = 400;
 
 void SendNumber(uint64_t number, const int* fds, size_t count) {
   Check(SendPacket(kSocket, reinterpret_cast<const uint8_t*>(&number), sizeof number, fds, count));
@@ -79,7 +55,7 @@ void Produce(uint32_t capacity, uint32_t first_position, uint32_t seed, uint32_t
   RandomRecord record;
   while (AwaitPacket()) {
     for (uint32_t i = 0; i < count; i++) {
-      Draw(&random, &record);
+      Draw(&random, kLargeMax, &record);
       Check(writer.Write(record.kind, record.flags, record.payload.data(), static_cast<uint32_t>(record.payload.size())));
       writer.Publish();
     }
@@ -105,7 +81,7 @@ void Consume(uint64_t bytes, BroadcastPlace first, uint32_t seed, uint32_t count
       continue;
     }
     Check(status);
-    for (uint64_t i = 0; i <= record.gap; i++) Draw(&random, &wanted);
+    for (uint64_t i = 0; i <= record.gap; i++) Draw(&random, kLargeMax, &wanted);
     sequence += record.gap + 1;
     missed += record.gap;
     if (record.sequence != sequence) Fail("the gap before record " + std::to_string(record.sequence) + " is another");

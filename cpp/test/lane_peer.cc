@@ -21,39 +21,13 @@
 #include "shm/lane.h"
 #include "shm/park.h"
 #include "shm/segment.h"
-#include "test/random.h"
+#include "test/peer.h"
 
 namespace actor_ipc {
 
 namespace {
 
-constexpr int kSocket = 3;
-constexpr int kSegment = 4;
 constexpr int kBell = 5;
-
-[[noreturn]] void Fail(const std::string& why) {
-  fprintf(stderr, "lane peer: %s\n", why.c_str());
-  exit(1);
-}
-
-void Check(const Status& status) {
-  if (!status.ok()) Fail(std::string(status.step()) + ": " + strerror(status.error()));
-}
-
-struct RandomRecord {
-  uint32_t kind = 0;
-  uint32_t flags = 0;
-  std::vector<uint8_t> payload;
-};
-
-/// test/support/transport/random-record.ts draws the same.
-void Draw(Random* random, uint32_t capacity, RandomRecord* record) {
-  const uint32_t limit = random->Below(8) == 0 ? PayloadBytesMax(capacity) + 1 : 64;
-  const uint32_t bytes = random->Below(limit);
-  record->kind = 2 + random->Below(254);
-  record->flags = random->Below(256);
-  random->Fill(&record->payload, bytes);
-}
 
 struct Arguments {
   std::string mode;
@@ -103,7 +77,7 @@ class Peer {
     LaneWriter writer = Writer();
     RandomRecord record;
     for (uint32_t i = 0; i < arguments_.count; i++) {
-      Draw(&random_, arguments_.capacity, &record);
+      Draw(&random_, PayloadBytesMax(arguments_.capacity) + 1, &record);
       const auto bytes = static_cast<uint32_t>(record.payload.size());
       if (!Write(&writer, record.kind, record.flags, record.payload.data(), bytes))
         Fail("nobody reads any more");
@@ -124,7 +98,7 @@ class Peer {
     for (uint32_t i = 0; i < arguments_.count; i++) {
       Record record;
       if (!Read(&reader, &record)) Fail("nobody writes any more");
-      Draw(&random_, arguments_.capacity, &wanted);
+      Draw(&random_, PayloadBytesMax(arguments_.capacity) + 1, &wanted);
       if (record.kind != wanted.kind || record.flags != wanted.flags || record.bytes != wanted.payload.size() ||
           (record.bytes > 0 && memcmp(record.payload, wanted.payload.data(), record.bytes) != 0))
         Fail("record " + std::to_string(i) + " is another one");

@@ -13,6 +13,7 @@ import type { PacketSocket } from '../transport/packet-socket.ts';
 import type { SessionMemory } from '../transport/session-memory.ts';
 import type { RunningChannel } from './channel.ts';
 import type { Host, Hosted } from './hosting.ts';
+import type { RunningSubscription } from './subscription.ts';
 
 /** Limits of a session; each side has its own. */
 export interface SessionLimits {
@@ -132,6 +133,7 @@ export interface Live {
   readonly channels: RunningChannel[];
   readonly publishers: Readonly<Record<string, BroadcastPublisher>>;
   readonly subscriptions: Record<string, BroadcastSubscription>;
+  readonly readings: RunningSubscription[];
   unread: Record<string, number>;
   error: IpcError | undefined;
   /** It reads no broadcast any more. */
@@ -154,6 +156,7 @@ export function newLive(host: Host, options: SessionOptions): Live {
     channels: [],
     publishers: {},
     subscriptions: {},
+    readings: [],
     unread: {},
     error: undefined,
     over: false,

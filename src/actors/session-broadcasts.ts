@@ -1,7 +1,6 @@
 // Session broadcasts: the reading ends at the client, and at the server who reads.
-import { IpcError } from '../errors.ts';
+import { addressOf } from '../names.ts';
 import type { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
-import { BroadcastSubscription } from '../transport/broadcast-subscription.ts';
 import type { Frame } from '../transport/frame.ts';
 import { native } from '../transport/native.ts';
 import type { Live } from './live-session.ts';
@@ -13,21 +12,32 @@ import {
   unsubscribeFrame,
 } from './session-frame.ts';
 import { broadcastLane } from './session-lanes.ts';
+import { startSubscription } from './subscription.ts';
 
 export function makeSubscriptions(live: Live): void {
-  const { server } = live.options;
-  for (const [name, spec] of Object.entries(server.broadcasts))
-    live.subscriptions[name] = new BroadcastSubscription(
+  const { host, options } = live;
+  const { server } = options;
+  for (const [name, spec] of Object.entries(server.broadcasts)) {
+    const running = startSubscription(host, {
+      // A channel may have the same name.
+      address: addressOf(options.address, 'broadcast', name),
       name,
-      spec,
-      live.link!,
-      broadcastLane(server, name),
-      {
-        ask: (number) => live.socket!.send(subscribeFrame(name, number)),
-        leave: () => live.socket!.send(unsubscribeFrame(name)),
-        broken: (why) => live.hosted!.post({ type: 'protocol.violated', why }),
-      },
-    );
+      options: spec,
+      link: live.link!,
+      lane: broadcastLane(server, name),
+      ask: (number) => tell(live, subscribeFrame(name, number)),
+      leave: () => tell(live, unsubscribeFrame(name)),
+      onBroken: (why) => live.hosted!.post({ type: 'protocol.violated', why }),
+      errorOf: () => live.error,
+    });
+    live.readings.push(running);
+    live.subscriptions[name] = running.end;
+  }
+}
+
+/** To a server that is still there. */
+function tell(live: Live, frame: Frame): void {
+  if (!live.over) live.socket!.send(frame);
 }
 
 /** At the server: lets the client read. */
@@ -37,8 +47,17 @@ export function onSubscribe(live: Live, frame: Frame): void {
   // A session that has ended reads nothing; its memory may be gone.
   if (live.over) return;
   const lane = broadcastLane(live.options.server, broadcast);
-  const { bytes, fd, place } = publisher.admit(live.link!, lane, number);
+  const { bytes, fd, place } = publisher.admit(live.link!, lane, number, () => warnOfDrop(live, broadcast));
   live.socket!.send(subscribedFrame(broadcast, { number, bytes, place }), [fd]);
+}
+
+function warnOfDrop({ host, options, peer }: Live, broadcast: string): void {
+  const { name, broadcasts } = options.server;
+  const { slowAfterMs } = broadcasts[broadcast]!;
+  host.log.warn(
+    { app: name, broadcast, reader: peer!.app, pid: peer!.pid, slowAfterMs },
+    `broadcast ${broadcast} dropped its reader ${peer!.app} (process ${peer!.pid}), which held it up for ${slowAfterMs} ms`,
+  );
 }
 
 export function leaveBroadcast(live: Live, name: string): void {
@@ -62,11 +81,6 @@ export function onSubscribed(live: Live, frame: Frame, fd: number): void {
   } finally {
     if (!taken) native().closeFd(fd);
   }
-}
-
-export function closeSubscription(subscription: BroadcastSubscription): void {
-  subscription.unsubscribe();
-  subscription.finish(IpcError.of('ERR_CHANNEL_CLOSED', subscription.name));
 }
 
 /** At the server: this session holds up no broadcast from now on. */

@@ -12,7 +12,7 @@ import {
   newLive,
   type RunningSession,
 } from './live-session.ts';
-import { closeSubscription, leaveBroadcasts } from './session-broadcasts.ts';
+import { leaveBroadcasts } from './session-broadcasts.ts';
 import { makeChannels, openChannels } from './session-channels.ts';
 import { goodbyeFrame, readyFrame } from './session-frame.ts';
 import { dial, logIn } from './session-login.ts';
@@ -31,10 +31,10 @@ const sessionLogic = sessionMachine.provide({
     sendReady: ({ self }) => lives.of(self).socket!.send(readyFrame),
     openChannels: ({ self }) => openChannels(lives.of(self)),
     closeChannels: ({ self }) => {
-      const { channels, subscriptions } = lives.of(self);
+      const { channels, readings } = lives.of(self);
       for (const { hosted } of channels) hosted.post({ type: 'close' });
       // Nobody here reads any more, and what was accepted on the channels may take its time.
-      for (const subscription of Object.values(subscriptions)) closeSubscription(subscription);
+      for (const { hosted } of readings) hosted.post({ type: 'close' });
     },
     sendGoodbye: ({ self }, { reason }) => lives.of(self).socket?.send(goodbyeFrame(reason)),
     hoseChannels: ({ self, context }, cause) => hose(lives.of(self), context.peerApp, cause),
@@ -91,23 +91,20 @@ function hose(live: Live, peerApp: string, { reason, why }: { reason: HoseReason
   const cause = IpcError.of('ERR_PEER_LOST', peerApp, reason, why);
   live.error = IpcError.from(cause, 'ERR_SESSION_HOSED', peerApp, `${reason}: ${why}`);
   leaveBroadcasts(live);
-  for (const subscription of Object.values(live.subscriptions))
-    subscription.finish(hosedError(live.error, subscription.name));
+  for (const { hosted } of live.readings) hosted.post({ type: 'hose', reason, why });
   for (const { end, hosted } of live.channels) {
     live.unread[end.name] = end.unread();
     hosted.post({ type: 'hose', reason, why });
   }
 }
 
-/** What fails on one channel or broadcast because the session is hosed. */
-function hosedError({ cause, message }: IpcError, name: string): IpcError {
-  return IpcError.from(cause, 'ERR_CHANNEL_HOSED', name, message);
-}
-
 function tearDown(live: Live): void {
   leaveBroadcasts(live);
-  for (const subscription of Object.values(live.subscriptions))
-    subscription.finish(live.error ?? IpcError.of('ERR_CHANNEL_CLOSED', subscription.name));
+  for (const { hosted, end } of live.readings) {
+    end.finish(live.error ?? IpcError.of('ERR_CHANNEL_CLOSED', end.name));
+    hosted.stop();
+  }
+  live.readings.length = 0;
   for (const { hosted, end } of live.channels) {
     end.finish(live.error ?? IpcError.of('ERR_CHANNEL_CLOSED', end.name));
     hosted.stop();

@@ -5,6 +5,7 @@ import type { Hosted, Log } from '../actors/hosting.ts';
 import { type SessionLimits, sessionDefaults } from '../actors/live-session.ts';
 import { startMulticast } from '../actors/multicast.ts';
 import { startClientProcess, startServerProcess } from '../actors/process.ts';
+import { attachRegion } from '../actors/region-attachment.ts';
 import { type ErrorData, IpcError } from '../errors.ts';
 import type { MulticastReport, ReaderView, SlowPolicy } from '../machines/multicast.ts';
 import type { clientProcessMachine, Reconnect, serverProcessMachine } from '../machines/process.ts';
@@ -17,7 +18,6 @@ import { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
 import { FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { native, requireKernel } from '../transport/native.ts';
-import { openRegion } from '../transport/region.ts';
 import { appSocketPath, type Claim, claimApp, ensureRunDirectory } from '../transport/run-directory.ts';
 import { SharedArena } from '../transport/value-arena.ts';
 import { Host } from './host.ts';
@@ -210,9 +210,14 @@ export class Runtime {
    */
   async region(name: string, options?: RegionOptions): Promise<Region> {
     this.#refuseIfStopping(`region ${name}`);
-    const region = await openRegion(this.runDirectory, name, options);
+    const region = await attachRegion(this.host, {
+      address: this.#addressFor(`region-${name}`),
+      runDirectory: this.runDirectory,
+      name,
+      options,
+      onClosed: (closed) => this.#regions.delete(closed),
+    });
     this.#regions.add(region);
-    region.onClosed = () => this.#regions.delete(region);
     try {
       if (options?.persistent) await this.#root?.keep(name, region.generation);
     } catch (error) {

@@ -5,7 +5,7 @@ import type { WaitOptions } from './session.ts';
 export type PacketCodec = 'msgpack' | 'bytes';
 
 export interface RegionOptions extends WaitOptions {
-  /** Size of the region, which is created if it is not there; 64 KiB to 64 GiB. Without it we wait for somebody else to create it. */
+  /** Size of the region, which is created if it is not there; 64 KiB to 16 GiB. Without it we wait for somebody else to create it. */
   bytes?: number;
   /** Under `actor-ipc run`: kept by the supervisor when all its users are gone, with what is in it. */
   persistent?: boolean;

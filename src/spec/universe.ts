@@ -49,6 +49,8 @@ export const channelDefaults = {
 const holdsMax = 65_536;
 /** What one side may have lent in one session at once: the releases of all of them must fit their ring. */
 const slotsMax = 2 ** 20;
+/** Lanes of one session: kLanesMax of cpp/shm/layout.h. Each channel and each broadcast has one, and lent memory has one. */
+export const lanesMax = 256;
 /** An arena's own needs: headers, and rounding up to pages of any machine. */
 const arenaOverheadBytes = 131_072;
 /** A message is one stretch of memory, and so is the largest segment of an arena. */
@@ -267,7 +269,20 @@ function checkApp(universe: string, name: string, input: AppInput, names: string
     if (typeof spec?.history !== 'number')
       throw fail(`broadcast ${broadcastName} must be made by broadcast()`);
   }
+  checkLanes(input, fail);
   checkMemory(input, fail);
+}
+
+function checkLanes(
+  { channels = {}, broadcasts = {}, arenaBytes = 0, sharedBytes = 0 }: AppInput,
+  fail: (why: string) => IpcError,
+): void {
+  const counts = [Object.keys(channels).length, Object.keys(broadcasts).length] as const;
+  const possible = arenaBytes + sharedBytes > 0 ? lanesMax - 1 : lanesMax;
+  if (counts[0] + counts[1] > possible)
+    throw fail(
+      `it has ${counts[0]} channels and ${counts[1]} broadcasts; ${possible} are possible in all, with what it lends`,
+    );
 }
 
 function checkMemory(

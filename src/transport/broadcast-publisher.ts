@@ -20,6 +20,7 @@ interface Reader {
   readonly link: Link;
   readonly cursor: Cursor;
   readonly number: number;
+  readonly onDropped: () => void;
   readonly leaveLink: () => void;
   /** How far it has read, as far as we believe it. Kept for readers that block. */
   position: number;
@@ -112,14 +113,18 @@ export class BroadcastPublisher implements Publisher {
     };
   }
 
-  /** Lets a session read, from the latest messages on that the history keeps. An earlier subscription of it ends. */
-  admit(link: Link, lane: number, number: number): Admission {
+  /**
+   * Lets a session read, from the latest messages on that the history keeps. An earlier subscription of it ends.
+   * @param onDropped is called if the reader is dropped for being slow.
+   */
+  admit(link: Link, lane: number, number: number, onDropped: () => void = () => {}): Admission {
     this.leave(link);
     const place = this.#beginning();
     const reader: Reader = {
       link,
       cursor: link.cursor(lane),
       number,
+      onDropped,
       leaveLink: link.join({ poll: () => this.#poll() }),
       position: place.position,
       late: undefined,
@@ -227,6 +232,7 @@ export class BroadcastPublisher implements Publisher {
     reader.cursor.drop(reader.number);
     reader.link.notify();
     this.#release(reader);
+    reader.onDropped();
   }
 
   #forget(reader: Reader): void {

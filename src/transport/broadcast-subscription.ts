@@ -19,6 +19,10 @@ const turnEventsMax = 64;
 export interface SubscriptionObserver {
   /** Asks the server for the memory; `accept` follows. */
   ask(number: number): void;
+  /** The memory is there. */
+  admitted(number: number): void;
+  /** The writer has dropped that subscription for being slow. */
+  dropped(number: number): void;
   /** Tells the server that nothing is read any more. */
   leave(): void;
   broken(why: string): void;
@@ -196,6 +200,7 @@ export class BroadcastSubscription implements Broadcast {
       for (const end of ends) end();
     };
     this.#reading = { segment, ring, leave };
+    this.#observer.admitted(number);
     for (const call of this.#subscribing.take(() => true)) call.resolve();
     this.#pollNow();
   }
@@ -333,6 +338,7 @@ export class BroadcastSubscription implements Broadcast {
     this.#stopReading();
     this.#dropped = IpcError.of('ERR_BROADCAST_DROPPED', this.name, String(slowAfterMs));
     this.#receiving.rejectAll(this.#dropped);
+    this.#observer.dropped(this.#number);
     this.#onDropped?.(this.#dropped);
   }
 

@@ -152,6 +152,11 @@ export interface NativeRegion {
   join(): void;
   /** Gives back slot, blocks, unacknowledged packets; without a slot it does nothing. Throws LOCKED: nothing is lost, try again. */
   leave(): void;
+  /**
+   * Where the bell of each user is: `prefix`, its slot and `.bell`. An end without leave(), as of a worker thread, then gives
+   * all of it back too and rings those who wait for it.
+   */
+  bells(prefix: string): void;
   /** Throws LOCKED. */
   users(): { slot: number; pid: number; startTicks: number }[];
   /**

@@ -87,7 +87,8 @@ export class Pipe<T> {
         '',
         options,
         (call) => this.#stand(this.#enqueuing, { ...call, payload: kept }),
-        (timeoutMs) => this.#late(timeoutMs, false),
+        (timeoutMs) =>
+          this.#lastTry(this.#enqueuing, () => this.#put(kept, false)) || this.#late(timeoutMs, false),
       );
     } catch (error) {
       return Promise.reject(error);
@@ -118,7 +119,10 @@ export class Pipe<T> {
         '',
         options,
         (call) => this.#stand(this.#dequeuing, { ...call, taking }),
-        (timeoutMs) => this.#late(timeoutMs, undefined),
+        (timeoutMs) =>
+          this.#lastTry(this.#dequeuing, () => this.#take(taking, false))
+            ? this.#taken
+            : this.#late(timeoutMs, undefined),
       );
     } catch (error) {
       return Promise.reject(error);
@@ -265,6 +269,11 @@ export class Pipe<T> {
       leave();
       this.#leave();
     };
+  }
+
+  /** At the limit of a call: somebody else may have been rung for what is there, and be stopped. */
+  #lastTry(line: { readonly length: number }, attempt: () => NativeAnswer): boolean {
+    return line.length === 0 && !this.#ended && !this.#region.ended && attempt() === done;
   }
 
   #late<V>(timeoutMs: number, answer: V): V {

@@ -81,8 +81,13 @@ export class RegionPlace {
     }
   }
 
+  /** What the paths of all bells begin with: the slot and `.bell` follow. */
+  bellPrefix(generation: string): string {
+    return join(this.#folder, `${prefixOf(generation)}-`);
+  }
+
   bellPath(generation: string, slot: number): string {
-    return join(this.#folder, `${prefixOf(generation)}-${slot}.bell`);
+    return `${this.bellPrefix(generation)}${slot}.bell`;
   }
 
   removeBell(generation: string, slot: number): void {

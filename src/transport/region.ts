@@ -3,7 +3,8 @@
 //
 // Waiting: a call that can't be done now is registered in the region under its lock; who makes it possible rings our bell
 // by one byte. A user that is killed between its change and its ring strands nobody: while calls wait here, the other
-// users are watched by pidfd, and at the death of one everything is looked at again.
+// users are watched by pidfd, and at the death of one everything is looked at again. One that was rung and is stopped takes
+// nothing and says nothing, so whoever waits also looks now and then by himself.
 // The lock: no call blocks. Where the lock is held, the call is tried again on later turns until its limit.
 import { IpcError, messageOf } from '../errors.ts';
 import { isName, nameRule } from '../names.ts';
@@ -16,10 +17,11 @@ import type {
   Region as SomeRegion,
 } from '../spec/region.ts';
 import type { WaitOptions } from '../spec/session.ts';
-import { type NativeBell, type NativeProcess, type NativeRegion, native, nativeCode } from './native.ts';
+import { type NativeRegion, nativeCode } from './native.ts';
 import { packetCodecs, pathOutside } from './packet-codec.ts';
 import { Pipe } from './pipe.ts';
 import { RegionPlace } from './region-place.ts';
+import { type RegionUser, RegionUsers } from './region-users.ts';
 import { type RegionUse, SharedValue } from './region-value.ts';
 import { ensureRunDirectory } from './run-directory.ts';
 import { waiting } from './waiting.ts';
@@ -28,15 +30,11 @@ import { waiting } from './waiting.ts';
 export const lockTimeoutDefaultMs = 5_000;
 /** Where the lock is held, it is tried again on the next turn at first, then after up to this. */
 const lockPauseMaxMs = 8;
+/** How long a stopped user that was rung in our place may keep us waiting. */
+const lookAgainMs = 250;
 
 /** Why a bell was rung. */
 const whyRung = { room: 1, users: 2 } as const;
-
-interface Watched {
-  readonly pid: number;
-  readonly startTicks: number;
-  readonly process: NativeProcess | undefined;
-}
 
 /**
  * Opens a region, attached or created.
@@ -91,13 +89,13 @@ export class Region implements SomeRegion, RegionUse {
   readonly #lookups = new Set<() => void>();
   /** What must be done once the lock is free: acknowledgements, releases. */
   #undone: (() => 0 | 2)[] = [];
-  #bell: NativeBell | undefined;
-  #watched = new Map<number, Watched>();
+  readonly #users: RegionUsers;
   #watchesUsers = false;
   #waiting = 0;
   #lockHeldSince: number | undefined;
   #lookTimer: NodeJS.Timeout | NodeJS.Immediate | undefined;
   #lookPauseMs = 0;
+  #lookAgainTimer: NodeJS.Timeout | undefined;
   #ended: IpcError | undefined;
   #closing: Promise<void> | undefined;
 
@@ -108,14 +106,19 @@ export class Region implements SomeRegion, RegionUse {
     this.native = region;
     this.#place = place;
     this.#lockTimeoutMs = lockTimeoutMs;
+    this.#users = new RegionUsers(
+      region,
+      (slot) => place.bellPath(this.generation, slot),
+      (user) => this.#userDied(user),
+    );
   }
 
   /** Becomes a user. @throws {IpcError} ERR_REGION_FULL, ERR_LOCK_TIMEOUT, ERR_REGION_REPLACED, ERR_SYSTEM. */
   async join(): Promise<void> {
     await this.whenUnlocked(() => this.native.join(), 'another user');
     try {
-      this.#bell = new (native().Bell)(this.#bellPath(this.native.slot));
-      this.#bell.listen((why, count) => this.#rung(why, count));
+      this.#users.listen((why, count) => this.#rung(why, count));
+      this.native.bells(this.#place.bellPrefix(this.generation));
     } catch (error) {
       throw IpcError.from(error, 'ERR_SYSTEM', `the bell of region ${this.name}`, messageOf(error));
     }
@@ -239,11 +242,13 @@ export class Region implements SomeRegion, RegionUse {
   /** One more or one less call waits: while some do, the process is held and the other users are watched. */
   waits(more: 1 | -1): void {
     this.#waiting += more;
-    if (this.#waiting === 1 && more === 1) this.#bell?.hold(true);
-    if (this.#waiting === 0) this.#bell?.hold(false);
+    if (this.#waiting === 1 && more === 1) this.#users.hold(true);
+    if (this.#waiting === 0) this.#users.hold(false);
+    // It outlives short waits, so that those cost no timer each.
+    if (more === 1) this.#lookAgainTimer ??= setInterval(() => this.#lookAgain(), lookAgainMs).unref();
     if (more === 1 && !this.#watchesUsers) {
       this.#watchesUsers = true;
-      this.doSometime(() => this.#refreshUsers());
+      this.doSometime(() => this.#users.refresh());
     }
   }
 
@@ -253,7 +258,7 @@ export class Region implements SomeRegion, RegionUse {
     for (let i = 0; i < slots.length; i++) {
       const slot = slots[i]!;
       if (slot === this.native.slot) this.lookSoon();
-      else if (!this.#ring(slot, whyRung.room)) this.doSometime(() => this.#suspect(slot));
+      else if (!this.#users.ring(slot, whyRung.room)) this.doSometime(() => this.#users.suspect(slot));
     }
   }
 
@@ -293,8 +298,15 @@ export class Region implements SomeRegion, RegionUse {
 
   #rung(why: number, count: number): void {
     // A full bell keeps the first rings only: of many, one may have said something that we have not seen.
-    if (this.#watchesUsers && (why & whyRung.users || count > 1)) this.doSometime(() => this.#refreshUsers());
+    if (this.#watchesUsers && (why & whyRung.users || count > 1))
+      this.doSometime(() => this.#users.refresh());
     this.#look();
+  }
+
+  #lookAgain(): void {
+    if (this.#waiting > 0) return this.#look();
+    clearInterval(this.#lookAgainTimer);
+    this.#lookAgainTimer = undefined;
   }
 
   /** Tries everything that waits here. */
@@ -339,53 +351,8 @@ export class Region implements SomeRegion, RegionUse {
     this.#end(IpcError.of('ERR_REGION_REPLACED', this.name, this.generation));
   }
 
-  /** Watches all users by pidfd; one that is gone already is cleared away. */
-  #refreshUsers(): 0 | 2 {
-    const users = this.#users();
-    if (!users) return 2;
-    const there = new Map(users.map((user) => [user.slot, user]));
-    for (const [slot, watched] of this.#watched) {
-      const user = there.get(slot);
-      if (user && user.pid === watched.pid && user.startTicks === watched.startTicks) there.delete(slot);
-      else this.#unwatch(slot);
-    }
-    for (const user of there.values()) this.#watch(user.slot, user.pid, user.startTicks);
-    return 0;
-  }
-
-  /** All users, or undefined while the lock is held. */
-  #users(): ReturnType<NativeRegion['users']> | undefined {
-    try {
-      return this.native.users();
-    } catch (error) {
-      if (nativeCode(error) === 'LOCKED') return undefined;
-      throw error;
-    }
-  }
-
-  #watch(slot: number, pid: number, startTicks: number): void {
-    // Our own process, maybe another thread of it: we die with it.
-    if (pid === process.pid) return;
-    let watched: NativeProcess | undefined;
-    try {
-      watched = new (native().Process)(pid, startTicks);
-      watched.listen(() => this.#userDied(slot, pid, startTicks));
-    } catch (error) {
-      watched?.close();
-      if (nativeCode(error) === 'GONE') this.#userDied(slot, pid, startTicks);
-      return;
-    }
-    this.#watched.set(slot, { pid, startTicks, process: watched });
-  }
-
-  #unwatch(slot: number): void {
-    this.#watched.get(slot)?.process?.close();
-    this.#watched.delete(slot);
-  }
-
-  #userDied(slot: number, pid: number, startTicks: number): void {
+  #userDied({ slot, pid, startTicks }: RegionUser): void {
     if (this.#ended) return;
-    this.#unwatch(slot);
     this.#undone.push(() => {
       try {
         return this.native.recover(slot, pid, startTicks);
@@ -398,27 +365,11 @@ export class Region implements SomeRegion, RegionUse {
     this.lookSoon();
   }
 
-  /** Nobody answers the bell of that slot: its user joins or leaves at this moment, or is dead. */
-  #suspect(slot: number): 0 | 2 {
-    const users = this.#users();
-    if (!users) return 2;
-    const user = users.find((one) => one.slot === slot);
-    if (user && user.pid !== process.pid) this.#userDied(slot, user.pid, user.startTicks);
-    return 0;
-  }
-
-  #bellPath(slot: number): string {
-    return this.#place.bellPath(this.generation, slot);
-  }
-
-  #ring(slot: number, why: number): boolean {
-    return this.#bell?.ring(this.#bellPath(slot), why) ?? true;
-  }
-
   async #ringUsers(why: number): Promise<void> {
     const users = await this.whenUnlocked(() => this.native.users(), 'its users');
     for (const { slot } of users)
-      if (slot !== this.native.slot && !this.#ring(slot, why)) this.doSometime(() => this.#suspect(slot));
+      if (slot !== this.native.slot && !this.#users.ring(slot, why))
+        this.doSometime(() => this.#users.suspect(slot));
   }
 
   /** The number of a pipe, found or created. */
@@ -479,10 +430,11 @@ export class Region implements SomeRegion, RegionUse {
       clearImmediate(this.#lookTimer as NodeJS.Immediate);
       clearTimeout(this.#lookTimer as NodeJS.Timeout);
     }
-    for (const slot of [...this.#watched.keys()]) this.#unwatch(slot);
+    clearInterval(this.#lookAgainTimer);
+    this.#users.unwatchAll();
     this.#place.close();
     await this.#leave(undone);
-    this.#bell?.close();
+    this.#users.close();
     this.native.close();
     this.onClosed?.();
   }
@@ -499,7 +451,7 @@ export class Region implements SomeRegion, RegionUse {
           // Before the slot is given back: its next user has a bell of the same name.
           this.#place.removeBell(this.generation, slot);
           this.native.leave();
-          for (const other of this.native.takeRings()) this.#ring(other, whyRung.room);
+          for (const other of this.native.takeRings()) this.#users.ring(other, whyRung.room);
           return;
         }
       } catch (error) {

@@ -241,6 +241,12 @@ describe('a broadcast', function () {
       for (let n = 0; n < 200; n++) await broadcasts.alarms.publish({ n });
       assert.deepEqual(await read, { n: numbers(0, 199), missed: 0 });
       assert.deepInclude(broadcasts.alarms.stats(), { dropped: 1, readers: 1 });
+      const told = band.messages.filter(({ message }) => message.includes('dropped its reader'));
+      assert.lengthOf(told, 1);
+      assert.match(
+        told[0]!.message,
+        /^broadcast alarms dropped its reader receiver \(process \d+\), .* 400 ms$/,
+      );
       // What stands in the ring after a gap is not given to it.
       assert.equal(await codeOf(alarms.receive()), 'ERR_BROADCAST_DROPPED');
       assert.equal(await codeOf(alarms.receive()), 'ERR_BROADCAST_DROPPED');

@@ -3,6 +3,7 @@
 import { assert } from 'chai';
 import { type NativeSegment, native } from '../../src/transport/native.ts';
 import { recordKind } from '../../src/transport/record.ts';
+import { releaseRingBytes } from '../../src/transport/session-memory.ts';
 import { openDescriptors } from '../support/descriptors.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { arenaBytes, library, type ReaderSession, type ShelfSession } from './library.ts';
@@ -174,6 +175,22 @@ describe('a peer that is corrupt about memory', () => {
     lane.publish();
     client.ring();
     await hosed(/released already/);
+  });
+
+  it('to whom more is given back than its slots, since it takes nothing of it, loses its session', async () => {
+    sendSegment();
+    // Each use of the one slot is honest; but it could only know that the slot is free by taking the release.
+    const lane = client.lane('pages');
+    const uses = Math.ceil(releaseRingBytes(4 + 256 + 8) / 16) + 1;
+    for (let use = 1; use <= uses && ends.length === 0; use++) {
+      const words = Uint32Array.of(0, use, 0, offset, 0, messageBytes, generation);
+      lane.write(recordKind.block, 0, new Uint8Array(words.buffer), 28);
+      lane.publish();
+      client.ring();
+      await waitUntil('its turn', () => taken.length === use || ends.length > 0);
+    }
+    await hosed(/the peer lends more than it may/);
+    assert.isAbove(taken.length, 4 + 256 + 8);
   });
 
   const frames: [what: string, send: () => void, why: RegExp][] = [

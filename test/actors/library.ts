@@ -5,31 +5,33 @@ import { type Court, holder } from './pair.ts';
 
 export const arenaBytes = 8 * 1024 * 1024;
 
-export const library = defineUniverse('library', {
-  shelf: {
-    allow: ['reader'],
-    arenaBytes,
-    sharedBytes: 2 * 1024 * 1024 * 1024,
-    channels: {
-      pages: channel<{ up: Uint8Array; down: Uint8Array }>({
-        codec: 'bytes',
-        capacityBytes: 16_384,
-        maxMessageBytes: 2 * 1024 * 1024,
-        maxLoans: 4,
-        maxBorrows: 4,
-      }),
-      notes: channel<{ up: Note; down: Note }>({
-        capacityBytes: 16_384,
-        maxMessageBytes: 4 * 1024 * 1024,
-      }),
-      cards: channel<{ up: Handle<Uint8Array>; down: Handle<Uint8Array>; requests: Questions }>({
-        capacityBytes: 16_384,
-        maxLoans: 8,
-      }),
-    },
-  },
-  reader: {},
-});
+const channels = {
+  pages: channel<{ up: Uint8Array; down: Uint8Array }>({
+    codec: 'bytes',
+    capacityBytes: 16_384,
+    maxMessageBytes: 2 * 1024 * 1024,
+    maxLoans: 4,
+    maxBorrows: 4,
+  }),
+  notes: channel<{ up: Note; down: Note }>({
+    capacityBytes: 16_384,
+    maxMessageBytes: 4 * 1024 * 1024,
+  }),
+  cards: channel<{ up: Handle<Uint8Array>; down: Handle<Uint8Array>; requests: Questions }>({
+    capacityBytes: 16_384,
+    maxLoans: 8,
+  }),
+};
+
+/** @param sharedBytes what each side may show the other of shared arenas. */
+function libraryWith(sharedBytes: number) {
+  return defineUniverse('library', {
+    shelf: { allow: ['reader'], arenaBytes, sharedBytes, channels },
+    reader: {},
+  });
+}
+
+export const library = libraryWith(2 * 1024 * 1024 * 1024);
 
 export interface Note {
   n: number;
@@ -57,19 +59,20 @@ interface End {
 }
 
 /** Opens one session with both ends in this process. */
-export async function openLibrary(court: Court) {
+export async function openLibrary(court: Court, sharedBytes?: number) {
+  const { shelf, reader } = sharedBytes === undefined ? library : libraryWith(sharedBytes);
   const server = court.runtime();
   const client = court.runtime();
   const ends = { server: [] as End[], client: [] as End[] };
   const { promise: served, resolve: accepted } = deferred<ShelfSession>();
   const { promise: connected, resolve: opened } = deferred<ReaderSession>();
   await server.serve(
-    library.shelf,
+    shelf,
     holder<ShelfSession>(accepted, (end) => ends.server.push(end as End)),
   );
   client.connect(
-    library.reader,
-    library.shelf,
+    reader,
+    shelf,
     holder<ReaderSession>(opened, (end) => ends.client.push(end as End)),
   );
   return { server, client, ends, atServer: await served, atClient: await connected };

@@ -1,12 +1,9 @@
 // A server and a client of one universe, each with a runtime of its own, in this process or in another one.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { AnyStateMachine } from 'xstate';
 import { setup } from 'xstate';
-import type { Log } from '../../src/actors/hosting.ts';
 import { channel, defineUniverse, type Session, sessionOf } from '../../src/index.ts';
-import { type ConnectOptions, Runtime, type ServeOptions } from '../../src/runtime/program.ts';
+import type { ConnectOptions, ServeOptions } from '../../src/runtime/program.ts';
+import { Programs } from './programs.ts';
 
 export interface Ball {
   n: number;
@@ -53,20 +50,7 @@ export function holder<S>(
   });
 }
 
-export class Court {
-  readonly folder = mkdtempSync(join(tmpdir(), 'actor-ipc-court-'));
-  readonly messages: { level: string; message: string }[] = [];
-  readonly #runtimes: Runtime[] = [];
-
-  runtime(): Runtime {
-    const note = (level: string) => (_: object, message: string) =>
-      void this.messages.push({ level, message });
-    const log: Log = { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') };
-    const runtime = new Runtime({ runDirectory: this.folder, log });
-    this.#runtimes.push(runtime);
-    return runtime;
-  }
-
+export class Court extends Programs {
   /** Opens one session and gives both ends of it, and what their machines are told at its end. */
   async play(options: { serve?: ServeOptions; connect?: ConnectOptions } = {}) {
     const server = this.runtime();
@@ -94,10 +78,5 @@ export class Court {
     const connecting = client.connect(tennis.player, tennis.wall, onClient, options.connect);
     const [atServer, atClient] = await sessions;
     return { server, client, serving, connecting, atServer, atClient, ends };
-  }
-
-  async close(): Promise<void> {
-    for (const runtime of this.#runtimes.reverse()) await runtime.stop();
-    rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -1,10 +1,6 @@
 // A station that broadcasts and any number of receivers, each with a runtime of its own, in this process or in another one.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { AnyStateMachine } from 'xstate';
 import { setup } from 'xstate';
-import type { Log } from '../../src/actors/hosting.ts';
 import {
   broadcast,
   channel,
@@ -14,7 +10,8 @@ import {
   sessionOf,
   sessionSetup,
 } from '../../src/index.ts';
-import { type ConnectOptions, Runtime } from '../../src/runtime/program.ts';
+import type { ConnectOptions } from '../../src/runtime/program.ts';
+import { Programs } from './programs.ts';
 
 export interface News {
   n: number;
@@ -81,19 +78,8 @@ export function following(onEvent: (event: { message: News; gap: number }) => vo
   }).createMachine({ on: { 'broadcast.news': { actions: 'take' } } });
 }
 
-export class Band {
-  readonly folder = mkdtempSync(join(tmpdir(), 'actor-ipc-radio-'));
+export class Band extends Programs {
   readonly stationSessions: AtStation[] = [];
-  readonly messages: string[] = [];
-  readonly #runtimes: Runtime[] = [];
-
-  runtime(): Runtime {
-    const note = (_: object, message: string) => void this.messages.push(message);
-    const log: Log = { debug: note, info: note, warn: note, error: note };
-    const runtime = new Runtime({ runDirectory: this.folder, log });
-    this.#runtimes.push(runtime);
-    return runtime;
-  }
 
   serve(onEnd?: (end: EndEvent) => void): Promise<Serving<Station>> {
     const machine = holding<AtStation>((session) => this.stationSessions.push(session), onEnd);
@@ -108,10 +94,5 @@ export class Band {
       this.runtime().connect(radio.receiver, radio.station, machine, options);
     });
     return { session, ends };
-  }
-
-  async close(): Promise<void> {
-    for (const runtime of this.#runtimes.reverse()) await runtime.stop();
-    rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -25,6 +25,9 @@ function codeOf(call: () => unknown): string {
   return assert.fail('it succeeded');
 }
 
+/** So that segments of a few small arenas reach it. */
+const sharedMax = 1024 * 1024;
+
 describe('a value in an arena', () => {
   let court: Court;
   beforeEach(() => {
@@ -224,6 +227,32 @@ describe('a value in an arena', () => {
   });
 
   describe('of a shared arena', () => {
+    it('is shown to a peer as far as sharedBytes goes, counted in whole segments', async () => {
+      const { server, atServer, atClient, ends } = await openLibrary(court, sharedMax);
+      const { cards } = atServer.channels;
+      const arenas = Array.from({ length: 4 }, () => server.createArena({ bytes: 512 * 1024 }));
+      const values = arenas.map((arena) => arena.construct(rawBytes, new Uint8Array(200_000).fill(7)));
+      const lent: Handle<Uint8Array>[] = [];
+      for (const value of values) {
+        try {
+          lent.push(cards.lend(value));
+        } catch (error) {
+          assert.equal((error as IpcError).code, 'ERR_ARENA_FULL');
+          assert.include((error as Error).message, 'sharedBytes');
+          break;
+        }
+      }
+      assert.isAtLeast(lent.length, 1);
+      assert.isBelow(lent.length, 4);
+      // What it has been shown it is lent again, and all of it can be borrowed.
+      for (const handle of [...lent, cards.lend(values[0]!)]) {
+        using borrow = await atClient.channels.cards.borrow(handle, rawBytes);
+        assert.equal(borrow.value[199_999], 7);
+      }
+      assert.isEmpty(ends.server);
+      for (const arena of arenas) arena.close();
+    });
+
     it('is lent in every session of its process, and comes back from each', async () => {
       const one = await openLibrary(court);
       const other = new Court();

@@ -21,6 +21,7 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 import { LaneEnds, newPlace } from '../support/transport/lane-ends.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { frames, messages, requests } from './corpus.ts';
+import { handleTarget, regionTarget } from './memory-targets.ts';
 import { mutate } from './mutate.ts';
 
 export interface Target {
@@ -290,4 +291,6 @@ export const targets: Readonly<Record<string, () => Target | Promise<Target>>> =
   segment: segmentTarget,
   server: serverTarget,
   control: controlTarget,
+  handle: handleTarget,
+  region: regionTarget,
 };

@@ -8,12 +8,14 @@ import { startLogin } from '../../src/actors/incoming-session.ts';
 import { sessionDefaults } from '../../src/actors/live-session.ts';
 import { startMulticast } from '../../src/actors/multicast.ts';
 import { startClientProcess, startServerProcess } from '../../src/actors/process.ts';
+import { attachRegion } from '../../src/actors/region-attachment.ts';
 import { dialSession } from '../../src/actors/session.ts';
 import { startSessionServer } from '../../src/actors/session-server.ts';
+import { startSubscription } from '../../src/actors/subscription.ts';
 import { startSupervisor } from '../../src/actors/supervisor.ts';
 import { SimulatedClock } from '../../src/machines/clock.ts';
 import { addressOf } from '../../src/names.ts';
-import { channel, defineUniverse } from '../../src/spec/universe.ts';
+import { broadcast, channel, defineUniverse } from '../../src/spec/universe.ts';
 import { Link } from '../../src/transport/link.ts';
 import { native } from '../../src/transport/native.ts';
 import { walks } from '../support/machines/all.ts';
@@ -80,6 +82,14 @@ function provided(): AnyStateMachine[] {
     link: linkToNobody(),
     lane: 0,
   } as never);
+  startSubscription(host, {
+    address,
+    name: 'ticks',
+    options: broadcast(),
+    link: linkToNobody(),
+    lane: 0,
+  } as never);
+  attachRegion(host, { address, runDirectory: '', name: 'market' } as never).catch(() => {});
   startMulticast(host, { address, readers: [] } as never);
   return host.logics;
 }

@@ -3,6 +3,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { type Borrowed, IpcError, rawBytes, type Session, type SharedArena } from '../../src/index.ts';
 import type { Random } from '../support/random.ts';
+import { Ledger } from './ledger.ts';
 import { faultOf, fillMessage } from './message.ts';
 import type { arenaSoak } from './universe.ts';
 
@@ -22,12 +23,14 @@ const over = new Error('the session is over');
 interface Kept {
   readonly borrow: Borrowed<Uint8Array>;
   readonly number: number;
+  /** A value; else a message. */
+  readonly value: boolean;
 }
 
 export class ArenaLoad {
-  messages = 0;
-  values = 0;
-  lent = 0;
+  readonly ledger: Ledger;
+  /** Handles made, whether or not they were sent. */
+  valuesLent = 0;
   fault: string | undefined;
   /** Of everybody who waited on the session. */
   readonly causes: unknown[] = [];
@@ -44,7 +47,9 @@ export class ArenaLoad {
     shared: SharedArena,
     random: Random,
     does: { lends: boolean; borrows: boolean },
+    ledger = new Ledger(),
   ) {
+    this.ledger = ledger;
     // The two directions carry the same.
     this.#session = session as Session<typeof arenaSoak.quarry, 'server'>;
     this.#shared = shared;
@@ -79,13 +84,15 @@ export class ArenaLoad {
       if (random.below(2) === 0) {
         const message = new Uint8Array(bytes);
         fillMessage(message, number, random);
+        this.ledger.count('messagesBegun');
         await blocks.send(message);
       } else {
         using loan = await whenRoom(this.#session, () => blocks.loan(messageBytesMax + 8));
         fillMessage(loan.bytes.subarray(0, bytes), number, random);
+        this.ledger.count('messagesBegun');
         await loan.send(bytes);
       }
-      this.lent++;
+      this.ledger.count('messagesSent');
       if (random.below(4) === 0) await turn();
     }
   }
@@ -99,8 +106,10 @@ export class ArenaLoad {
       const write = (memory: Uint8Array) => fillMessage(memory.subarray(0, bytes), number, random);
       using value = await whenRoom(this.#session, () => arena.construct(rawBytes, { bytes, write }));
       const handle = await whenRoom(this.#session, () => values.lend(value));
+      this.valuesLent++;
+      this.ledger.count('valuesBegun');
       await values.send({ number, value: handle });
-      this.lent++;
+      this.ledger.count('valuesSent');
       if (random.below(4) === 0) await turn();
     }
   }
@@ -110,10 +119,13 @@ export class ArenaLoad {
     for (;;) {
       if (!borrows || this.#random.below(3) === 0) {
         const message = await blocks.receive();
-        this.fault ??= faultOf(message, this.messages++);
+        this.fault ??= faultOf(message, this.ledger.counted.messagesTaken);
+        this.ledger.count('messagesTaken');
       } else {
         const borrow = await blocks.receive({ borrow: true });
-        this.#keep({ borrow, number: this.messages++ });
+        const number = this.ledger.counted.messagesTaken;
+        this.ledger.count('messagesTaken');
+        this.#keep({ borrow, number, value: false });
       }
     }
   }
@@ -122,9 +134,11 @@ export class ArenaLoad {
     const { values } = this.#session.channels;
     for (;;) {
       const { number, value } = await values.receive();
-      if (number !== this.values++) this.fault ??= `value ${number} instead of ${this.values - 1}`;
+      const { valuesTaken } = this.ledger.counted;
+      if (number !== valuesTaken) this.fault ??= `value ${number} instead of ${valuesTaken}`;
+      this.ledger.count('valuesTaken');
       const borrow = await values.borrow(value, rawBytes);
-      this.#keep({ borrow, number });
+      this.#keep({ borrow, number, value: true });
       if (!borrows) this.releaseAll();
     }
   }
@@ -137,9 +151,11 @@ export class ArenaLoad {
   }
 
   #release(index: number): void {
-    const [{ borrow, number }] = this.kept.splice(index, 1) as [Kept];
+    const [{ borrow, number, value }] = this.kept.splice(index, 1) as [Kept];
     this.fault ??= faultOf(borrow.value, number);
+    if (value) this.ledger.count('releasesBegun');
     borrow.release();
+    if (value) this.ledger.count('releasesDone');
   }
 }
 

@@ -1,11 +1,13 @@
 // Arena soak: sessions whose sides lend each other memory, and whose other side is killed. The survivor is this process.
 //
-// After each kill: every message and value came whole and in its turn; what is borrowed from the dead stays as it was; whoever
+// Each victim keeps a ledger of what it was about to do and had done. After each kill: every message and value that it had
+// sent came, whole and in its turn, and none that it had not begun; it had taken none that was not sent to it; every value
+// that it gave back is back, and no other; what is borrowed from the dead stays as it was; whoever
 // waits gets one and the same cause; the session's arena is dropped; and once the victims are dead, no shared memory is lent,
 // and no descriptor, mapping or child is left.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +17,7 @@ import { Runtime } from '../../src/runtime/program.ts';
 import { Random } from '../support/random.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { ArenaLoad, type ArenaSession } from './arena-load.ts';
+import { type Counts, readLedger } from './ledger.ts';
 import { arenaSoak } from './universe.ts';
 
 export interface ArenaSoakOptions {
@@ -35,6 +38,8 @@ export interface ArenaSoakReport {
   values: number;
   /** Messages and values that the survivor sent. */
   lent: number;
+  /** Values that victims had taken and given back. */
+  released: number;
   /** Borrows that outlived their owner. */
   outlived: number;
   /** Bytes of shared memory that the victims of a round had when the first of them died, at most. */
@@ -46,7 +51,9 @@ const roles = ['both', 'lend', 'borrow'] as const;
 type Role = (typeof roles)[number];
 
 const atOnce = 6;
-const lifeMaxMs = 40;
+const lifeMaxMs = 250;
+/** A victim is a whole Node.js process, and the machine may have better things to do. */
+const startMaxMs = 120_000;
 const stopMs = 5;
 const violationsMax = 20;
 const victimFile = fileURLToPath(new URL('arena-victim.ts', import.meta.url));
@@ -55,7 +62,16 @@ const victimFile = fileURLToPath(new URL('arena-victim.ts', import.meta.url));
 interface Survivor {
   readonly load: ArenaLoad;
   readonly arena: Arena;
-  readonly ends: { type: string; reason: string; error: IpcError }[];
+  readonly ends: SessionEnd[];
+  /** Of the values' channel, for what is lent on it. */
+  readonly session: ArenaSession;
+}
+
+interface SessionEnd {
+  readonly type: string;
+  readonly reason: string;
+  readonly error: IpcError;
+  readonly unread?: Record<string, number>;
 }
 
 export class ArenaSoak {
@@ -67,6 +83,7 @@ export class ArenaSoak {
     messages: 0,
     values: 0,
     lent: 0,
+    released: 0,
     outlived: 0,
     sharedMax: 0,
     violations: [],
@@ -76,6 +93,7 @@ export class ArenaSoak {
   readonly #runtime: Runtime;
   readonly #shared: SharedArena;
   readonly #errors: number;
+  #started = 0;
   /** Of one round, by the victim's process number. */
   readonly #survivors = new Map<number, Survivor>();
 
@@ -117,13 +135,13 @@ export class ArenaSoak {
         lends: true,
         borrows: true,
       });
-      const survivor: Survivor = { load, arena: session.arena, ends: [] };
+      const survivor: Survivor = { load, arena: session.arena, ends: [], session };
       this.#survivors.set(session.peer.pid, survivor);
       return survivor;
     };
     const bySelf = new WeakMap<object, Survivor>();
     return setup({
-      types: { events: {} as { type: string; reason: string; error: IpcError } },
+      types: { events: {} as SessionEnd },
       actions: {
         begin: ({ self }) => void bySelf.set(self, begin(self)),
         end: ({ self, event }) => void bySelf.get(self)?.ends.push(event),
@@ -154,8 +172,9 @@ export class ArenaSoak {
     const { report } = this;
     const random = new Random(this.#random.next() + 1);
     const role = roles[random.below(roles.length)]!;
+    const ledger = join(this.#options.folder, `ledger-${++this.#started}`);
     const env = { ...process.env, ACTOR_IPC_RUN_DIR: this.#options.folder };
-    const args = ['--import', 'tsx/esm', victimFile, String(random.next() + 1), role];
+    const args = ['--import', 'tsx/esm', victimFile, String(random.next() + 1), role, ledger];
     const victim = spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', this.#errors] });
     const ended = once(victim, 'exit');
     await this.#end(victim, random);
@@ -190,16 +209,36 @@ export class ArenaSoak {
       violated(`it ended by ${end.type} ${end.reason}: ${end.error?.message}`);
     const other = load.causes.find((cause) => cause !== end?.error?.cause);
     if (other !== undefined) violated(`another cause: ${other}`);
-    report.messages += load.messages;
-    report.values += load.values;
-    report.lent += load.lent;
+    this.#account(survivor, readLedger(ledger), violated);
+    rmSync(ledger);
     report.outlived += outlived;
   }
 
+  /** Holds what the survivor has seen against what its victim had written down. */
+  #account({ load, session, ends }: Survivor, victim: Counts, violated: (what: string) => void): void {
+    const { report } = this;
+    const own = load.ledger.counted;
+    const within = (what: string, low: number, count: number, high: number) => {
+      if (count < low || count > high) violated(`${what}: ${count}, not ${low} to ${high}`);
+    };
+    within('messages of its', victim.messagesSent, own.messagesTaken, victim.messagesBegun);
+    within('values of its', victim.valuesSent, own.valuesTaken, victim.valuesBegun);
+    // What was begun may have been in the lane when the session ended; what it never took is told to the message.
+    const { blocks = 0, values = 0 } = ends[0]?.unread ?? {};
+    within('messages that it took', 0, victim.messagesTaken, own.messagesBegun - blocks);
+    within('values that it took', 0, victim.valuesTaken, own.valuesBegun - values);
+    const { loans } = session.channels.values.stats();
+    within('values that came back', victim.releasesDone, load.valuesLent - loans, victim.releasesBegun);
+    if (own.releasesBegun !== own.releasesDone || load.kept.length > 0) violated('a borrow was not released');
+    report.messages += own.messagesTaken;
+    report.values += own.valuesTaken;
+    report.lent += own.messagesSent + own.valuesSent;
+    report.released += victim.releasesDone;
+  }
+
   async #end(victim: ChildProcess, random: Random): Promise<void> {
-    await waitUntil('a session', () => this.#survivors.has(victim.pid!) || victim.exitCode !== null).catch(
-      (error) => this.#violated(error.message),
-    );
+    const begun = () => this.#survivors.has(victim.pid!) || victim.exitCode !== null;
+    await waitUntil('a session', begun, startMaxMs).catch((error) => this.#violated(error.message));
     await pause(random.below(lifeMaxMs));
     if (random.below(5) === 0) {
       this.report.stopped++;

@@ -16,7 +16,7 @@ describe('a survivor of sessions with lent memory whose other side is killed', (
     const found = (name: string) => Number(new RegExp(`${name}: (\\d+)`).exec(stdout)?.[1]);
     assert.isAtLeast(found('kills'), kills);
     assert.isAbove(found('sessions'), kills / 2);
-    for (const name of ['messages', 'values', 'lent', 'outlived', 'sharedMax'])
+    for (const name of ['messages', 'values', 'lent', 'released', 'outlived', 'sharedMax'])
       assert.isAbove(found(name), 0, name);
   });
 });

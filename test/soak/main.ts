@@ -1,5 +1,6 @@
 // npm run soak -- [--kills N] [--seed S] [--node-every N]
 // npm run soak -- --arena [--kills N] [--seed S]
+// npm run soak -- --stop SECONDS [--seed S]
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,12 +8,14 @@ import { parseArgs } from 'node:util';
 import { cppTarget } from '../support/cpp-target.ts';
 import { ArenaSoak } from './arena-soak.ts';
 import { Soak } from './soak.ts';
+import { StopSoak } from './stop-soak.ts';
 
 const { values } = parseArgs({
   options: {
     kills: { type: 'string', default: '5000' },
     seed: { type: 'string', default: String((Date.now() % 1_000_000) + 1) },
     arena: { type: 'boolean', default: false },
+    stop: { type: 'string' },
     'node-every': { type: 'string', default: '100' },
   },
 });
@@ -20,18 +23,22 @@ const folder = mkdtempSync(join(tmpdir(), 'actor-ipc-soak-'));
 const beganAt = performance.now();
 console.log(`seed ${values.seed}`);
 const common = { folder, kills: Number(values.kills), seed: Number(values.seed) };
-const soak = values.arena
-  ? new ArenaSoak({ ...common, onProgress })
-  : new Soak({
-      ...common,
-      program: cppTarget('actor_ipc_soak_victim'),
-      nodeEvery: Number(values['node-every']),
-      onProgress,
-    });
+const soak = chosen();
 const report = await soak.run();
 rmSync(folder, { recursive: true, force: true });
 console.log({ ...report, seconds: Math.round((performance.now() - beganAt) / 1000) });
 process.exitCode = report.violations.length === 0 ? 0 : 1;
+
+function chosen(): { run(): Promise<{ violations: string[] }> } {
+  if (values.stop !== undefined) return new StopSoak({ ...common, seconds: Number(values.stop) });
+  if (values.arena) return new ArenaSoak({ ...common, onProgress });
+  return new Soak({
+    ...common,
+    program: cppTarget('actor_ipc_soak_victim'),
+    nodeEvery: Number(values['node-every']),
+    onProgress,
+  });
+}
 
 function onProgress({ kills, violations }: { kills: number; violations: string[] }): void {
   if (kills % 500 === 0) console.log(`${kills} kills, ${violations.length} violations`);

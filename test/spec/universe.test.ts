@@ -259,6 +259,32 @@ describe('defineUniverse()', () => {
       ));
 });
 
+describe('the lanes of an app', () => {
+  const some = <S>(count: number, spec: S) =>
+    Object.fromEntries(Array.from({ length: count }, (_, index) => [`c${index}`, spec]));
+  const app = (channels: number, broadcasts: number, memory: object = {}) =>
+    defineUniverse('floor', {
+      market: { channels: some(channels, channel()), broadcasts: some(broadcasts, broadcast()), ...memory },
+    });
+
+  it('are as many as a session can have', () => {
+    app(200, 56);
+    app(199, 56, { arenaBytes: 2 ** 20 });
+  });
+
+  it('are refused where there are more, before anybody logs in', () => {
+    assert.include(
+      refusalOf(() => app(200, 57)),
+      'app market: it has 200 channels and 57 broadcasts; 256 are possible in all',
+    );
+    for (const memory of [{ arenaBytes: 2 ** 20 }, { sharedBytes: 2 ** 20 }])
+      assert.include(
+        refusalOf(() => app(256, 0, memory)),
+        '256 channels and 0 broadcasts; 255 are possible',
+      );
+  });
+});
+
 describe('the memory of an app', () => {
   it('lets a message be larger than its ring, as far as the arena goes', () => {
     const large = channel({ capacityBytes: 1024, maxMessageBytes: 1_000_000 });

@@ -37,6 +37,8 @@ class Pair {
         const { fd, ...admission } = this.publisher.admit(this.server, 0, number);
         queueMicrotask(() => this.subscription.accept({ number, ...admission }, dupFd(fd)));
       },
+      admitted: () => {},
+      dropped: () => {},
       leave: () => this.publisher.leave(this.server),
       broken: (why) => void this.broken.push(why),
     });

@@ -1,4 +1,5 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { assert } from 'chai';
@@ -6,6 +7,7 @@ import { segmentKind } from '../../src/transport/link.ts';
 import { type NativePacket, type NativeRegion, native, nativeCode } from '../../src/transport/native.ts';
 import { isOpen, openDescriptors } from '../support/descriptors.ts';
 import { startFixture } from '../support/fixture.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 const addonPath = fileURLToPath(new URL('../../build/Release/actor_ipc.node', import.meta.url));
@@ -227,21 +229,51 @@ describe('a native Region', () => {
   });
 
   for (const end of ['return', 'exit', 'throw', 'terminate']) {
-    it(`is left by a worker thread that ends without leaving, by ${end}`, async () => {
+    it(`is left by a worker thread that ends without leaving, by ${end}, and who waits is rung`, async () => {
+      using folder = temporaryFolder();
+      const prefix = join(folder.path, 'user-');
+      const bell = new (native().Bell)(`${prefix}${region.slot}.bell`);
+      let rung = 0;
+      bell.listen((why) => {
+        rung = why;
+      });
       region.enqueue(words, bytesOf('a'), false);
       const worker = new Worker(new URL('../fixtures/transport/region-worker.mjs', import.meta.url), {
-        workerData: { addon: addonPath, fd: native().dupFd(region.fd), end },
+        workerData: { addon: addonPath, fd: native().dupFd(region.fd), end, prefix },
       });
       worker.on('error', () => undefined);
       const exited = new Promise((resolve) => worker.once('exit', resolve));
       await new Promise((resolve) => worker.once('message', resolve));
+      assert.equal(region.dequeue(words, newPacket(), false, true), 1);
+      worker.postMessage('end');
       if (end === 'terminate') await worker.terminate();
       await exited;
-      await waitUntil('only this thread uses the region', () => region.users().length === 1);
+      await waitUntil('a ring', () => rung === 1);
+      bell.close();
+      assert.equal(region.users().length, 1);
       assert.equal(next(region, words), 'a');
       assert.isTrue(region.stats().pristine);
     });
   }
+
+  it('answers that it makes no sense where a user slot says what no process can be', () => {
+    const { startTicks } = region.users()[0]!;
+    const ticks = Buffer.from(BigUint64Array.of(BigInt(startTicks)).buffer);
+    const at = readFileSync(`/proc/self/fd/${region.fd}`).indexOf(ticks);
+    writeSync(region.fd, Buffer.alloc(4, 0xff), 0, 4, at + 4);
+    assert.equal(
+      codeOf(() => region.users()),
+      'BAD_LAYOUT',
+    );
+  });
+
+  it('leaves a buffer that somebody has transferred alone when it is closed', () => {
+    const view = region.view(region.construct(bytesOf('mine')));
+    const place = view.byteOffset;
+    const moved = structuredClone(view.buffer, { transfer: [view.buffer as ArrayBuffer] });
+    region.close();
+    assert.equal(Buffer.from(moved, place, 4).toString(), 'mine');
+  });
 
   it('does nothing with what is of the wrong kind, or names nothing of ours', () => {
     const packet = newPacket();

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { assert } from 'chai';
 import { IpcError } from '../../src/errors.ts';
+import { lanesMax } from '../../src/spec/universe.ts';
 import { segmentKind } from '../../src/transport/link.ts';
 import {
   minderPath,
@@ -131,6 +132,10 @@ describe('native()', () => {
     assert.throws(elsewhere.native, /could not be loaded/);
     cpSync(addonPath, join(folder.path, 'build/Release/actor_ipc.node'), { recursive: true });
     assert.equal(elsewhere.native().layout.hash, native().layout.hash);
+  });
+
+  it('has as many lanes as the description of an app counts on', () => {
+    assert.equal(native().layout.lanesMax, lanesMax);
   });
 
   it('takes a prebuild with its minder where nothing has been built, and a build before it', async () => {

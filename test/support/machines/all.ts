@@ -9,8 +9,10 @@ import {
   type ServerProcessContext,
   serverProcessMachine,
 } from '../../../src/machines/process.ts';
+import { regionAttachmentMachine } from '../../../src/machines/region-attachment.ts';
 import { type SessionContext, sessionMachine } from '../../../src/machines/session.ts';
 import { type SessionServerContext, sessionServerMachine } from '../../../src/machines/session-server.ts';
+import { type SubscriptionContext, subscriptionMachine } from '../../../src/machines/subscription.ts';
 import {
   type SupervisorContext,
   type SupervisorEvent,
@@ -114,4 +116,15 @@ export const walks: readonly Walk[] = [
     place: ({ pending, readers }: MulticastContext) => [pending, readers.map(({ slow }) => slow)],
   },
   { machine: channelMachine, inputs: [samples.channelInput], events: samples.channelEvents },
+  {
+    machine: regionAttachmentMachine,
+    inputs: [samples.regionAttachmentInput],
+    events: samples.regionAttachmentEvents,
+  },
+  {
+    machine: subscriptionMachine,
+    inputs: [samples.subscriptionInput],
+    events: samples.subscriptionEvents,
+    place: ({ number }: SubscriptionContext) => number,
+  },
 ];

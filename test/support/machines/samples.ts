@@ -13,8 +13,13 @@ import type {
   ServerProcessEvent,
   ServerProcessInput,
 } from '../../../src/machines/process.ts';
+import type {
+  RegionAttachmentEvent,
+  RegionAttachmentInput,
+} from '../../../src/machines/region-attachment.ts';
 import type { SessionEvent, SessionInput } from '../../../src/machines/session.ts';
 import type { SessionServerEvent, SessionServerInput } from '../../../src/machines/session-server.ts';
+import type { SubscriptionEvent, SubscriptionInput } from '../../../src/machines/subscription.ts';
 import type { SupervisorEvent, SupervisorInput } from '../../../src/machines/supervisor.ts';
 import type { UnitEvent, UnitInput } from '../../../src/machines/unit.ts';
 import type { ChildPolicy } from '../../../src/spec/child.ts';
@@ -202,6 +207,25 @@ export const channelEvents: ChannelEvent[] = [
   { type: 'drain.failed' },
   { type: 'peer.ended' },
   { type: 'hose', reason: 'peer.reset', why: 'its process was killed' },
+];
+
+export const subscriptionInput: SubscriptionInput = { name: 'ticks' };
+
+export const subscriptionEvents: SubscriptionEvent[] = [
+  { type: 'subscribe', number: 1 },
+  { type: 'unsubscribe' },
+  { type: 'server.admitted', number: 1 },
+  { type: 'reader.dropped', number: 1 },
+  { type: 'close' },
+  { type: 'hose', reason: 'peer.reset', why: 'its process was killed' },
+];
+
+export const regionAttachmentInput: RegionAttachmentInput = { region: 'market' };
+
+export const regionAttachmentEvents: RegionAttachmentEvent[] = [
+  { type: 'region.attached', attached: { generation: '0123', bytes: 100_000, slot: 3 } },
+  { type: 'attach.failed', error },
+  { type: 'region.ended', error },
 ];
 
 export const multicastInput: MulticastInput = { readers: ['a', 'b'], policy: 'drop', slowAfterMs: 500 };
