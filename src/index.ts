@@ -49,6 +49,8 @@ export type {
   Channel,
   ChannelStats,
   HoseReason,
+  Offer,
+  OpenChannelOptions,
   Peer,
   Publisher,
   PublisherStats,
@@ -71,6 +73,8 @@ export {
   type ChannelTypes,
   channel,
   defineUniverse,
+  type InitChannelSpec,
+  type OnDemandSpec,
 } from './spec/universe.ts';
 export { type BytesInput, rawBytes } from './transport/in-place.ts';
 export type { SharedArena } from './transport/value-arena.ts';

@@ -3,7 +3,7 @@ import { IpcError } from '../errors.ts';
 import type { SessionReport, sessionMachine } from '../machines/session.ts';
 import type { Address } from '../names.ts';
 import type { Arena } from '../spec/memory.ts';
-import type { Peer, Side } from '../spec/session.ts';
+import type { Offer, OpenChannelOptions, Peer, Side } from '../spec/session.ts';
 import type { AppSpec } from '../spec/universe.ts';
 import type { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
 import type { BroadcastSubscription } from '../transport/broadcast-subscription.ts';
@@ -13,6 +13,8 @@ import type { PacketSocket } from '../transport/packet-socket.ts';
 import type { SessionMemory } from '../transport/session-memory.ts';
 import type { RunningChannel } from './channel.ts';
 import type { Host, Hosted } from './hosting.ts';
+import type { Offers } from './offers.ts';
+import type { OfferTaker } from './on-demand-channel.ts';
 
 /** Limits of a session; each side has its own. */
 export interface SessionLimits {
@@ -97,12 +99,21 @@ export class LiveSession {
     return arena;
   }
 
-  /** Lets messages come: whoever takes them is there now. */
-  listen(): void {
-    const { link, memory, channels } = this.#live;
-    const ends = channels.map(({ end }) => end);
+  openChannel(name: string, options?: OpenChannelOptions): Promise<ChannelEnd> {
+    return this.#live.offers!.open(name, options);
+  }
+
+  onOffer(name: string, handler: (offer: Offer<ChannelEnd>) => void): () => void {
+    return this.#live.offers!.handle(name, handler);
+  }
+
+  /** Lets messages and offers come: whoever takes them is there now. */
+  listen(taker: OfferTaker): void {
+    const { link, memory, offers } = this.#live;
+    const ends = Object.values(this.channels);
     // Memory first: those who wait for some find what has come back.
     link?.start(memory ? [memory, ...ends] : ends);
+    if (link) offers?.begin(taker);
   }
 
   /** Messages per channel that the peer never took. */
@@ -129,7 +140,10 @@ export interface Live {
   arena: Arena | undefined;
   token: string;
   readonly ends: Record<string, ChannelEnd>;
+  /** All that are open; those of the session's beginning come first. */
   readonly channels: RunningChannel[];
+  /** Those that are opened on demand; made with the others. */
+  offers: Offers | undefined;
   readonly publishers: Readonly<Record<string, BroadcastPublisher>>;
   readonly subscriptions: Record<string, BroadcastSubscription>;
   unread: Record<string, number>;
@@ -152,6 +166,7 @@ export function newLive(host: Host, options: SessionOptions): Live {
     token: '',
     ends: {},
     channels: [],
+    offers: undefined,
     publishers: {},
     subscriptions: {},
     unread: {},

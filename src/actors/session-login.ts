@@ -10,7 +10,7 @@ import type { Live } from './live-session.ts';
 import { makeSubscriptions } from './session-broadcasts.ts';
 import { makeChannels } from './session-channels.ts';
 import { type Accepted, helloFrame, parseAccepted, parseRejected } from './session-frame.ts';
-import { laneCapacities } from './session-lanes.ts';
+import { initChannels, laneCapacities } from './session-lanes.ts';
 import { goodbye, listenOpen, onSocketEnd } from './session-socket.ts';
 
 export function dial(live: Live): void {
@@ -106,7 +106,7 @@ function onAccepted(
   }
   live.link!.attach(accepted.segmentBytes, segmentFd, bellFd, {
     app: server.name,
-    channels: Object.keys(server.channels),
+    channels: initChannels(server).map(([name]) => name),
   });
   live.token = accepted.token;
   live.startTicks = accepted.startTicks;

@@ -37,6 +37,7 @@ export type SessionEvent =
   | { type: 'peer.closed'; why: string }
   | { type: 'peer.reset'; why: string }
   | { type: 'protocol.violated'; why: string }
+  | { type: 'channel.opened'; name: string }
   | { type: 'channel.peer-ended'; name: string }
   | { type: 'channel.ended'; name: string }
   | { type: 'release' };
@@ -134,6 +135,9 @@ export const sessionMachine = setup({
       },
     })),
     noteChannelsOpen: assign(({ context: { channels } }) => ({ openChannels: channels })),
+    noteChannelOpen: assign(({ context, event }) =>
+      'name' in event ? { openChannels: [...context.openChannels, event.name] } : {},
+    ),
     noteChannelEnd: assign(({ context, event }) =>
       'name' in event ? { openChannels: context.openChannels.filter((name) => name !== event.name) } : {},
     ),
@@ -153,6 +157,7 @@ export const sessionMachine = setup({
   context: ({ input }) => ({ ...input, openChannels: [], reason: '', hosed: null, error: null }),
   initial: 'choosing',
   on: {
+    'channel.opened': { actions: 'noteChannelOpen' },
     'channel.ended': { actions: 'noteChannelEnd' },
   },
   states: {

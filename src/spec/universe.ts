@@ -26,6 +26,10 @@ export interface ChannelOptions {
   readonly maxLoans: number;
   /** What each side may have borrowed from this channel at once: 1 to 65,536. */
   readonly maxBorrows: number;
+  /** `init`: open as long as its session is. `on-demand`: either side opens it by `session.openChannel`, any number of times. */
+  readonly open: 'init' | 'on-demand';
+  /** How many of an on-demand channel may be open at once: 1 to 64. Each has rings of its own in both directions. */
+  readonly maxOpen: number;
 }
 
 export const channelOptionKeys = [
@@ -35,6 +39,8 @@ export const channelOptionKeys = [
   'overflow',
   'maxLoans',
   'maxBorrows',
+  'open',
+  'maxOpen',
 ] as const;
 
 /** 256 KiB hold some two thousand messages of a hundred bytes: enough for a reader that is late by a few milliseconds. */
@@ -44,9 +50,16 @@ export const channelDefaults = {
   overflow: 'block',
   maxLoans: 256,
   maxBorrows: 256,
+  open: 'init',
+  maxOpen: 1,
 } as const;
 
 const holdsMax = 65_536;
+const openMax = 64;
+/** As in cpp/shm/layout.h: lanes of a segment. */
+const lanesMax = 256;
+/** Offsets in a segment have 32 bits; a little less, for what stands in front of the rings. */
+const ringsBytesMax = 2 ** 32 - 2 ** 20;
 /** What one side may have lent in one session at once: the releases of all of them must fit their ring. */
 const slotsMax = 2 ** 20;
 /** An arena's own needs: headers, and rounding up to pages of any machine. */
@@ -64,10 +77,27 @@ export interface ChannelSpec<T extends ChannelTypes = ChannelTypes> extends Chan
   readonly [carried]?: T;
 }
 
+/** A channel that is open as long as its session is. */
+export interface InitChannelSpec<T extends ChannelTypes = ChannelTypes> extends ChannelSpec<T> {
+  readonly open: 'init';
+}
+
+/** A channel that either side opens when it wants one. */
+export interface OnDemandSpec<T extends ChannelTypes = ChannelTypes> extends ChannelSpec<T> {
+  readonly open: 'on-demand';
+}
+
 /**
  * Describes a channel; the type parameter says what it carries.
  * @throws {IpcError} `ERR_UNIVERSE_INVALID` for sizes that make no ring.
  */
+export function channel<T extends ChannelTypes>(
+  options: Partial<ChannelOptions> & { open: 'on-demand' },
+): OnDemandSpec<T>;
+export function channel<T extends ChannelTypes>(
+  options?: Partial<ChannelOptions> & { open?: 'init' },
+): InitChannelSpec<T>;
+export function channel<T extends ChannelTypes>(options: Partial<ChannelOptions>): ChannelSpec<T>;
 export function channel<T extends ChannelTypes>(options: Partial<ChannelOptions> = {}): ChannelSpec<T> {
   const known: readonly string[] = channelOptionKeys;
   for (const key of Object.keys(options))
@@ -91,7 +121,23 @@ export function channel<T extends ChannelTypes>(options: Partial<ChannelOptions>
   for (const [key, value] of Object.entries({ maxLoans, maxBorrows }))
     if (!isWhole(value, holdsMax))
       throw invalid('channel()', `${key} is ${value}; it must be 1 to ${holdsMax}`);
-  return { codec, capacityBytes, maxMessageBytes, overflow, maxLoans, maxBorrows };
+  return { codec, capacityBytes, maxMessageBytes, overflow, maxLoans, maxBorrows, ...openingOf(options) };
+}
+
+function openingOf({
+  open = channelDefaults.open,
+  maxOpen = channelDefaults.maxOpen,
+}: Partial<ChannelOptions>): Pick<ChannelOptions, 'open' | 'maxOpen'> {
+  if (open !== 'init' && open !== 'on-demand')
+    throw invalid('channel()', `open is ${open}; it must be "init" or "on-demand"`);
+  if (!isWhole(maxOpen, openMax))
+    throw invalid('channel()', `maxOpen is ${maxOpen}; it must be 1 to ${openMax}`);
+  if (open === 'init' && maxOpen !== 1)
+    throw invalid(
+      'channel()',
+      `maxOpen is ${maxOpen}; only a channel with open: 'on-demand' is open more than once`,
+    );
+  return { open, maxOpen };
 }
 
 /** A ring's largest record is half of it, so that it fits an empty ring wherever the positions stand. */
@@ -268,6 +314,21 @@ function checkApp(universe: string, name: string, input: AppInput, names: string
       throw fail(`broadcast ${broadcastName} must be made by broadcast()`);
   }
   checkMemory(input, fail);
+  checkLanes(input, fail);
+}
+
+/** All rings of a side stand in one segment; one lane more may be for releases. */
+function checkLanes({ channels = {}, broadcasts = {} }: AppInput, fail: (why: string) => IpcError): void {
+  let lanes = 1 + Object.keys(broadcasts).length;
+  let bytes = 0;
+  for (const { capacityBytes, maxOpen } of Object.values(channels)) {
+    lanes += maxOpen;
+    bytes += capacityBytes * maxOpen;
+  }
+  if (lanes > lanesMax)
+    throw fail(`its channels and broadcasts may be open ${lanes - 1} times; ${lanesMax - 1} are possible`);
+  if (bytes > ringsBytesMax)
+    throw fail(`the rings of its channels have ${bytes} bytes in all; ${ringsBytesMax} are possible`);
 }
 
 function checkMemory(
@@ -278,8 +339,8 @@ function checkMemory(
     if (value !== 0 && !(isWhole(value, memoryBytesMax) && value >= 2 * arenaOverheadBytes))
       throw fail(`${key} is ${value}; it must be 0, or ${2 * arenaOverheadBytes} to ${memoryBytesMax}`);
   let slots = 0;
-  for (const [name, { capacityBytes, maxMessageBytes, maxLoans }] of Object.entries(channels)) {
-    slots += maxLoans;
+  for (const [name, { capacityBytes, maxMessageBytes, maxLoans, maxOpen }] of Object.entries(channels)) {
+    slots += maxLoans * maxOpen;
     const inRing = inRingBytesMax(capacityBytes);
     const largest = Math.max(inRing, arenaBytes - arenaOverheadBytes);
     if (maxMessageBytes > largest)
@@ -304,9 +365,18 @@ export function extractOf(server: AppSpec): UniverseExtract {
   const channels: Record<string, ChannelOptions> = {};
   for (const [
     name,
-    { codec, capacityBytes, maxMessageBytes, overflow, maxLoans, maxBorrows },
+    { codec, capacityBytes, maxMessageBytes, overflow, maxLoans, maxBorrows, open, maxOpen },
   ] of Object.entries(server.channels))
-    channels[name] = { codec, capacityBytes, maxMessageBytes, overflow, maxLoans, maxBorrows };
+    channels[name] = {
+      codec,
+      capacityBytes,
+      maxMessageBytes,
+      overflow,
+      maxLoans,
+      maxBorrows,
+      open,
+      maxOpen,
+    };
   const broadcasts: Record<string, BroadcastOptions> = {};
   for (const [name, { codec, capacityBytes, history, reader, slowAfterMs }] of Object.entries(
     server.broadcasts,

@@ -36,6 +36,8 @@ describe('channel()', () => {
       overflow: 'block',
       maxLoans: 256,
       maxBorrows: 256,
+      open: 'init',
+      maxOpen: 1,
     }));
 
   it('takes what it is given', () => {
@@ -46,6 +48,8 @@ describe('channel()', () => {
       overflow: 'drop-newest',
       maxLoans: 7,
       maxBorrows: 8,
+      open: 'on-demand',
+      maxOpen: 5,
     };
     assert.deepEqual(channel(options), options);
   });
@@ -68,6 +72,24 @@ describe('channel()', () => {
           );
         },
       ),
+    );
+  });
+
+  it('is open once, or on demand up to 64 times', () => {
+    assert.equal(channel({ open: 'on-demand' }).maxOpen, 1);
+    assert.equal(channel({ open: 'on-demand', maxOpen: 64 }).maxOpen, 64);
+    for (const maxOpen of [0, 65, 1.5])
+      assert.include(
+        refusalOf(() => channel({ open: 'on-demand', maxOpen })),
+        `maxOpen is ${maxOpen}; it must be 1 to 64`,
+      );
+    assert.include(
+      refusalOf(() => channel({ maxOpen: 2 })),
+      "only a channel with open: 'on-demand' is open more than once",
+    );
+    assert.include(
+      refusalOf(() => channel({ open: 'later' as never })),
+      'open is later; it must be "init" or "on-demand"',
     );
   });
 
@@ -318,6 +340,26 @@ describe('the memory of an app', () => {
   });
 });
 
+describe('the lanes of an app', () => {
+  const refusalOfChannels = (channels: Record<string, ChannelOptions>) =>
+    refusalOf(() => defineUniverse('floor', { market: { channels } }));
+
+  it('are counted with every opening of its channels', () => {
+    const many = channel({ open: 'on-demand', maxOpen: 64, capacityBytes: 1024 });
+    assert.include(
+      refusalOfChannels({ a: many, b: many, c: many, d: many }),
+      'app market: its channels and broadcasts may be open 256 times; 255 are possible',
+    );
+    defineUniverse('floor', { market: { channels: { a: many, b: many, c: many } } });
+  });
+
+  it('fit one segment', () =>
+    assert.include(
+      refusalOfChannels({ a: channel({ open: 'on-demand', maxOpen: 4, capacityBytes: 2 ** 30 }) }),
+      `the rings of its channels have ${2 ** 32} bytes in all`,
+    ));
+});
+
 describe('extractOf()', () => {
   it('holds what both sides must agree on, and nothing else', () => {
     const { market } = defineUniverse('floor', {
@@ -339,6 +381,8 @@ describe('extractOf()', () => {
           overflow: 'block',
           maxLoans: 256,
           maxBorrows: 256,
+          open: 'init',
+          maxOpen: 1,
         },
       },
       broadcasts: {
@@ -383,6 +427,8 @@ describe('differenceOf()', () => {
         ['overflow', 'drop-newest', 'block'],
         ['maxLoans', 7, 256],
         ['maxBorrows', 7, 256],
+        ['open', 'on-demand', 'init'],
+        ['maxOpen', 7, 1],
       ] as const
     ).map(([key, theirs, mine]): [string, UniverseExtract, string] => [
       `the ${key} of a channel`,
