@@ -136,7 +136,9 @@ export const sessionMachine = setup({
     })),
     noteChannelsOpen: assign(({ context: { channels } }) => ({ openChannels: channels })),
     noteChannelOpen: assign(({ context, event }) =>
-      'name' in event ? { openChannels: [...context.openChannels, event.name] } : {},
+      'name' in event && !context.openChannels.includes(event.name)
+        ? { openChannels: [...context.openChannels, event.name] }
+        : {},
     ),
     noteChannelEnd: assign(({ context, event }) =>
       'name' in event ? { openChannels: context.openChannels.filter((name) => name !== event.name) } : {},
@@ -157,7 +159,6 @@ export const sessionMachine = setup({
   context: ({ input }) => ({ ...input, openChannels: [], reason: '', hosed: null, error: null }),
   initial: 'choosing',
   on: {
-    'channel.opened': { actions: 'noteChannelOpen' },
     'channel.ended': { actions: 'noteChannelEnd' },
   },
   states: {
@@ -203,6 +204,7 @@ export const sessionMachine = setup({
       description: 'Equal sides; messages flow.',
       entry: ['noteChannelsOpen', 'openChannels', { type: 'report', params: { type: 'session.attached' } }],
       on: {
+        'channel.opened': { actions: 'noteChannelOpen' },
         'channel.peer-ended': {
           actions: {
             type: 'report',
@@ -219,6 +221,8 @@ export const sessionMachine = setup({
       always: { guard: 'allChannelsEnded', target: 'closed' },
       // Whatever the peer does now, we had decided to end.
       on: {
+        // It was accepted before it heard that.
+        'channel.opened': { actions: 'noteChannelOpen' },
         'peer.goodbye': 'closed',
         'peer.closed': 'closed',
         'peer.reset': 'closed',
