@@ -43,6 +43,7 @@ export type {
   RegionValue,
 } from './spec/region.ts';
 export type {
+  AppActor,
   BorrowOptions,
   Broadcast,
   BroadcastMessage,
@@ -55,6 +56,7 @@ export type {
   Publisher,
   PublisherStats,
   Publishers,
+  ScopedMemory,
   Session,
   SessionEvent,
   SessionInput,
@@ -75,6 +77,7 @@ export {
   defineUniverse,
   type InitChannelSpec,
   type OnDemandSpec,
+  type Permissions,
 } from './spec/universe.ts';
 export { type BytesInput, rawBytes } from './transport/in-place.ts';
 export type { SharedArena } from './transport/value-arena.ts';

@@ -3,7 +3,7 @@ import { IpcError } from '../errors.ts';
 import type { SessionReport, sessionMachine } from '../machines/session.ts';
 import type { Address } from '../names.ts';
 import type { Arena } from '../spec/memory.ts';
-import type { Offer, OpenChannelOptions, Peer, Side } from '../spec/session.ts';
+import type { AppActor, Offer, OpenChannelOptions, Peer, ScopedMemory, Side } from '../spec/session.ts';
 import type { AppSpec } from '../spec/universe.ts';
 import type { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
 import type { BroadcastSubscription } from '../transport/broadcast-subscription.ts';
@@ -11,6 +11,7 @@ import type { ChannelEnd } from '../transport/channel-end.ts';
 import type { Link } from '../transport/link.ts';
 import type { PacketSocket } from '../transport/packet-socket.ts';
 import type { SessionMemory } from '../transport/session-memory.ts';
+import type { AppScope } from './app-scope.ts';
 import type { RunningChannel } from './channel.ts';
 import type { Host, Hosted } from './hosting.ts';
 import type { Offers } from './offers.ts';
@@ -52,6 +53,8 @@ export interface AcceptedOptions extends SessionOptions {
   readonly token: string;
   /** The writing ends of the app's broadcasts, which all its sessions share. */
   readonly publishers: Readonly<Record<string, BroadcastPublisher>>;
+  /** What the server keeps for all sessions of the client app. */
+  readonly scope: AppScope;
 }
 
 /** What runs of a session: its actor, and the object for those who use it. */
@@ -65,11 +68,13 @@ export class LiveSession {
   readonly side: Side;
   readonly channels: Readonly<Record<string, ChannelEnd>>;
   readonly broadcasts: Readonly<Record<string, BroadcastSubscription | BroadcastPublisher>>;
+  readonly memory: ScopedMemory;
   readonly #live: Live;
 
   constructor(live: Live, side: Side) {
     this.#live = live;
     this.side = side;
+    this.memory = new Arenas(this, live.options.scope);
     this.channels = live.ends;
     this.broadcasts = side === 'server' ? live.publishers : live.subscriptions;
   }
@@ -89,6 +94,10 @@ export class LiveSession {
 
   close(reason = 'closed by its program'): void {
     this.#live.hosted!.post({ type: 'close', reason });
+  }
+
+  get app(): AppActor | undefined {
+    return this.#live.options.scope?.actor;
   }
 
   /** Our arena of this session. @throws {IpcError} ERR_NO_ARENA. */
@@ -127,10 +136,31 @@ export class LiveSession {
   }
 }
 
+class Arenas implements ScopedMemory {
+  readonly #session: LiveSession;
+  readonly #scope: AppScope | undefined;
+
+  constructor(session: LiveSession, scope: AppScope | undefined) {
+    this.#session = session;
+    this.#scope = scope;
+  }
+
+  get session(): Arena {
+    return this.#session.arena;
+  }
+
+  get app(): Arena | undefined {
+    if (this.#session.side === 'client') return undefined;
+    if (!this.#scope?.arena)
+      throw IpcError.of('ERR_NO_ARENA', `the app scope of ${this.#session.peer.app}`, 'appBytes');
+    return this.#scope.arena;
+  }
+}
+
 /** The handles of one session. */
 export interface Live {
   readonly host: Host;
-  readonly options: SessionOptions & Partial<DialOptions>;
+  readonly options: SessionOptions & Partial<DialOptions> & { readonly scope?: AppScope };
   hosted: Hosted<typeof sessionMachine> | undefined;
   socket: PacketSocket | undefined;
   link: Link | undefined;

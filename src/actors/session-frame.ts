@@ -142,10 +142,11 @@ function rangeOf(frame: Frame): VersionRange {
 
 /** The limits of the session's memory, where the universe has some. */
 function memoryIn({ t }: Frame, universe: Record<string, unknown>): Partial<UniverseExtract> {
-  const { arenaBytes, sharedBytes } = universe;
+  const { arenaBytes, sharedBytes, appBytes } = universe;
   return {
     ...(arenaBytes !== undefined && { arenaBytes: wholeOf({ t, arenaBytes }, 'arenaBytes') }),
     ...(sharedBytes !== undefined && { sharedBytes: wholeOf({ t, sharedBytes }, 'sharedBytes') }),
+    ...(appBytes !== undefined && { appBytes: wholeOf({ t, appBytes }, 'appBytes') }),
   };
 }
 

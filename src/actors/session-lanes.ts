@@ -48,12 +48,18 @@ export function firstLaneOf(server: AppSpec, channel: string): number {
 }
 
 /** What the sides of a session with this app may lend each other; undefined if nothing. */
-export function memoryLimits({ arenaBytes, sharedBytes, channels }: AppSpec): MemoryLimits | undefined {
-  if (arenaBytes + sharedBytes === 0) return undefined;
+export function memoryLimits({
+  arenaBytes,
+  sharedBytes,
+  appBytes,
+  channels,
+}: AppSpec): MemoryLimits | undefined {
+  if (arenaBytes + sharedBytes + appBytes === 0) return undefined;
   const specs = Object.values(channels);
   return {
     arenaBytes,
-    sharedBytes,
+    // Arenas of an app are shown to several sessions, as those of the whole process are.
+    sharedBytes: sharedBytes + appBytes,
     slots: specs.reduce((slots, { maxLoans, maxOpen }) => slots + maxLoans * maxOpen, 0),
     messageBytesMax: Math.max(0, ...specs.map(({ maxMessageBytes }) => maxMessageBytes)),
   };

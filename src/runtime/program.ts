@@ -1,6 +1,6 @@
 // Program: this process as a participant. Serving, connecting and reporting go through the one runtime of the process,
 // which a supervisor's child gets from its bootstrap and any other program makes for itself at first use.
-import type { AnyStateMachine } from 'xstate';
+import type { AnyActorLogic, AnyStateMachine } from 'xstate';
 import type { Hosted, Log } from '../actors/hosting.ts';
 import { type SessionLimits, sessionDefaults } from '../actors/live-session.ts';
 import { startMulticast } from '../actors/multicast.ts';
@@ -18,7 +18,13 @@ import { FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { native, requireKernel } from '../transport/native.ts';
 import { openRegion } from '../transport/region.ts';
-import { appSocketPath, type Claim, claimApp, ensureRunDirectory } from '../transport/run-directory.ts';
+import {
+  appSocketPath,
+  type Claim,
+  claimApp,
+  ensureRunDirectory,
+  openToGroup,
+} from '../transport/run-directory.ts';
 import { SharedArena } from '../transport/value-arena.ts';
 import { Host } from './host.ts';
 import { createLog } from './log.ts';
@@ -29,6 +35,11 @@ import { onStopSignals } from './signals.ts';
 export interface ServeOptions extends Partial<SessionLimits> {
   /** Log-ins that may be under way at once; default 64. */
   pendingMax?: number;
+  /**
+   * Actor logic for client apps: one actor for all sessions of that app, which have it as `session.app`. It begins with the
+   * first of them and ends with the server. Its input is `{ client, arena }`.
+   */
+  appScope?: Readonly<Record<string, AnyActorLogic>>;
   /** Any JSON value up to 64 KiB that each client gets as `session.peer.metadata`. */
   metadata?: unknown;
 }
@@ -135,6 +146,7 @@ export class Runtime {
         address: this.#addressFor(app.name),
         app,
         machineFor: (client) => machines[client]!,
+        appScope: checkAppScope(app, options.appScope ?? {}),
         limits: { ...sessionDefaults, ...options },
         pendingMax: options.pendingMax ?? pendingMaxDefault,
         metadata: options.metadata ?? null,
@@ -278,10 +290,19 @@ export class Runtime {
     this.#root?.reportReady();
   }
 
-  #claim(app: AppSpec): Promise<Claim> {
-    if (this.#root) return this.#root.claim(app.universe, app.name);
-    ensureRunDirectory(this.runDirectory);
-    return Promise.resolve(claimApp(this.runDirectory, app.universe, app.name));
+  async #claim({ universe, name, permissions }: AppSpec): Promise<Claim> {
+    if (!this.#root) ensureRunDirectory(this.runDirectory);
+    const claim = this.#root
+      ? await this.#root.claim(universe, name)
+      : claimApp(this.runDirectory, universe, name);
+    if (permissions === 'user') return claim;
+    try {
+      openToGroup(this.runDirectory, universe, name);
+    } catch (error) {
+      claim.release();
+      throw error;
+    }
+    return claim;
   }
 
   #addressFor(name: string): Address {
@@ -361,6 +382,12 @@ function machinesByClient(
     if (!machines[client])
       throw IpcError.of('ERR_CONFIGURATION', `app ${app.name} allows ${client}, but has no machine for it`);
   return machines;
+}
+
+function checkAppScope<L>(app: AppSpec, logics: Readonly<Record<string, L>>): Readonly<Record<string, L>> {
+  for (const client of Object.keys(logics))
+    if (!app.allow.includes(client)) throw IpcError.of('ERR_APP_UNKNOWN', client);
+  return logics;
 }
 
 // ---- the runtime of this process

@@ -279,14 +279,36 @@ export interface Offer<C = unknown> {
   reject(reason?: string): void;
 }
 
+/** The actor that a server runs for all sessions of one client app. */
+export interface AppActor {
+  /** Sends it an event, after those that are on their way. Nothing happens once it has ended. */
+  send(event: { readonly type: string; readonly [fact: string]: unknown }): void;
+  getSnapshot(): unknown;
+}
+
+/** The memory that a side writes and its peer reads. */
+export interface ScopedMemory<S extends Side = Side> {
+  /** Gone with the session. @throws {IpcError} ERR_NO_ARENA. */
+  readonly session: Arena;
+  /**
+   * At a server: one for each client app, whose sessions all may read what is lent of it. Outlives the sessions, not the
+   * server. A client writes none. @throws {IpcError} ERR_NO_ARENA.
+   */
+  readonly app: S extends 'server' ? Arena : undefined;
+}
+
 /** A conversation between two processes. */
 export interface Session<A extends AppSpec = AppSpec, S extends Side = Side> {
   readonly side: S;
   readonly peer: Peer;
   /** The same at both ends, different for each session. */
   readonly token: string;
-  /** Our arena of this session. @throws {IpcError} ERR_NO_ARENA. */
+  /** Our arenas. */
+  readonly memory: ScopedMemory<S>;
+  /** The same as `memory.session`. @throws {IpcError} ERR_NO_ARENA. */
   readonly arena: Arena;
+  /** At a server with `appScope`: the actor of all sessions with this client app, as long as it runs. */
+  readonly app: S extends 'server' ? AppActor | undefined : undefined;
   /** The channels that are open as long as the session is. */
   readonly channels: { readonly [K in InitNames<A>]: ChannelFor<A['channels'][K], S> };
   /** The server publishes, to all its sessions at once; the client reads. */

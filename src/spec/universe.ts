@@ -224,13 +224,22 @@ export interface AppInput<Names extends string = string> {
   readonly uid?: number;
   readonly gid?: number;
   /**
+   * Who may connect to this app at all, before any check: processes of its `user` (default), or of its `group`: its socket
+   * then has mode 0660 and the run directory 0750. Clients of another user need a `uid` of their own here.
+   */
+  readonly permissions?: Permissions;
+  /**
    * The memory that each side of a session with this app may fill with loans, large messages and values: 256 KiB and more.
    * It is taken as it is needed. Default 0: there is none.
    */
   readonly arenaBytes?: number;
   /** The memory of shared arenas that each side of such a session may show the other. Default 0. */
   readonly sharedBytes?: number;
+  /** The arena that the server has for all sessions of each client app. Default 0: there is none. */
+  readonly appBytes?: number;
 }
+
+export type Permissions = 'user' | 'group';
 
 /** The user and group that an app runs as, where they are not those of its peer. */
 export interface Identity {
@@ -250,8 +259,10 @@ export interface AppSpec<
   readonly broadcasts: Broadcasts;
   readonly uid: number | undefined;
   readonly gid: number | undefined;
+  readonly permissions: Permissions;
   readonly arenaBytes: number;
   readonly sharedBytes: number;
+  readonly appBytes: number;
   /** All apps of the universe, and who they run as. */
   readonly apps: Readonly<Record<string, Identity>>;
 }
@@ -287,19 +298,26 @@ export function defineUniverse<const A extends { [K in keyof A]: AppInput<keyof 
       channels: input.channels ?? {},
       broadcasts: input.broadcasts ?? {},
       ...identity,
+      permissions: input.permissions ?? 'user',
       arenaBytes: input.arenaBytes ?? 0,
       sharedBytes: input.sharedBytes ?? 0,
+      appBytes: input.appBytes ?? 0,
       apps: identities,
     });
   }
   return Object.freeze(specs) as { readonly [K in keyof A]: AppSpec<ChannelsOf<A[K]>, BroadcastsOf<A[K]>> };
 }
 
+const memoryKeys = ['arenaBytes', 'sharedBytes', 'appBytes'] as const;
+
 function checkApp(universe: string, name: string, input: AppInput, names: string[]): void {
   const fail = (why: string) => invalid(universe, `app ${name}: ${why}`);
   if (!isName(name)) throw fail(nameRule);
-  const known = ['allow', 'channels', 'broadcasts', 'uid', 'gid', 'arenaBytes', 'sharedBytes'];
+  const known = ['allow', 'channels', 'broadcasts', 'uid', 'gid', 'permissions', ...memoryKeys];
   for (const key of Object.keys(input)) if (!known.includes(key)) throw fail(unknownKey(key, known));
+  const { permissions = 'user' } = input;
+  if (permissions !== 'user' && permissions !== 'group')
+    throw fail(`permissions is ${permissions}; it must be "user" or "group"`);
   for (const allowed of input.allow ?? [])
     if (!names.includes(allowed))
       throw fail(`allow names ${allowed}, which is no app of this universe${meant(allowed, names)}`);
@@ -332,10 +350,10 @@ function checkLanes({ channels = {}, broadcasts = {} }: AppInput, fail: (why: st
 }
 
 function checkMemory(
-  { arenaBytes = 0, sharedBytes = 0, channels = {} }: AppInput,
+  { arenaBytes = 0, sharedBytes = 0, appBytes = 0, channels = {} }: AppInput,
   fail: (why: string) => IpcError,
 ): void {
-  for (const [key, value] of Object.entries({ arenaBytes, sharedBytes }))
+  for (const [key, value] of Object.entries({ arenaBytes, sharedBytes, appBytes }))
     if (value !== 0 && !(isWhole(value, memoryBytesMax) && value >= 2 * arenaOverheadBytes))
       throw fail(`${key} is ${value}; it must be 0, or ${2 * arenaOverheadBytes} to ${memoryBytesMax}`);
   let slots = 0;
@@ -359,6 +377,7 @@ export interface UniverseExtract {
   /** What each side may lend; left out where it is 0. */
   readonly arenaBytes?: number;
   readonly sharedBytes?: number;
+  readonly appBytes?: number;
 }
 
 export function extractOf(server: AppSpec): UniverseExtract {
@@ -382,13 +401,14 @@ export function extractOf(server: AppSpec): UniverseExtract {
     server.broadcasts,
   ))
     broadcasts[name] = { codec, capacityBytes, history, reader, slowAfterMs };
-  const { universe, arenaBytes, sharedBytes } = server;
+  const { universe, arenaBytes, sharedBytes, appBytes } = server;
   return {
     universe,
     channels,
     broadcasts,
     ...(arenaBytes > 0 && { arenaBytes }),
     ...(sharedBytes > 0 && { sharedBytes }),
+    ...(appBytes > 0 && { appBytes }),
   };
 }
 
@@ -396,7 +416,7 @@ export function extractOf(server: AppSpec): UniverseExtract {
 export function differenceOf(server: UniverseExtract, client: UniverseExtract): string | undefined {
   if (server.universe !== client.universe)
     return `the server is in universe ${server.universe}, the client in ${client.universe}`;
-  for (const key of ['arenaBytes', 'sharedBytes'] as const)
+  for (const key of memoryKeys)
     if ((server[key] ?? 0) !== (client[key] ?? 0))
       return `${key} is ${server[key] ?? 0} at the server and ${client[key] ?? 0} at the client`;
   return (

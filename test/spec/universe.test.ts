@@ -197,8 +197,10 @@ describe('defineUniverse()', () => {
       broadcasts: {},
       uid: 70,
       gid: undefined,
+      permissions: 'user',
       arenaBytes: 0,
       sharedBytes: 0,
+      appBytes: 0,
       apps,
     });
     assert.deepEqual(trader, {
@@ -209,8 +211,10 @@ describe('defineUniverse()', () => {
       broadcasts: {},
       uid: undefined,
       gid: 71,
+      permissions: 'user',
       arenaBytes: 0,
       sharedBytes: 0,
+      appBytes: 0,
       apps,
     });
   });
