@@ -7,8 +7,8 @@ import {
   broadcastOptionKeys,
   type ChannelOptions,
   channelOptionKeys,
-  type UniverseExtract,
 } from '../spec/universe.ts';
+import type { UniverseExtract } from '../spec/universe-extract.ts';
 import type { Accepted as Admitted } from '../transport/broadcast-subscription.ts';
 import { type Frame, mapOf, metadataOf, textOf, wholeOf } from '../transport/frame.ts';
 import { native } from '../transport/native.ts';

@@ -1,7 +1,8 @@
 // Session log-in: a client's way to a server, from the socket to both segments.
 import { IpcError, messageOf } from '../errors.ts';
 import { protocolVersions } from '../machines/login.ts';
-import { type AppSpec, extractOf } from '../spec/universe.ts';
+import type { AppSpec } from '../spec/universe.ts';
+import { extractOf } from '../spec/universe-extract.ts';
 import type { Frame } from '../transport/frame.ts';
 import { Link } from '../transport/link.ts';
 import { type Credentials, native, nativeCode } from '../transport/native.ts';

@@ -11,7 +11,7 @@ import type { clientProcessMachine, Reconnect, serverProcessMachine } from '../m
 import { type Address, addressOf, isStatePath } from '../names.ts';
 import type { Pipe, Region, RegionOptions } from '../spec/region.ts';
 import type { Publishers } from '../spec/session.ts';
-import type { AppSpec } from '../spec/universe.ts';
+import type { AllowedClient, AppSpec } from '../spec/universe.ts';
 import { checkBorrows } from '../transport/borrow.ts';
 import { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
 import { FlightRecorder } from '../transport/flight-recorder.ts';
@@ -32,14 +32,19 @@ import { defaultRunDirectory } from './place.ts';
 import type { RootLink } from './root-link.ts';
 import { onStopSignals } from './signals.ts';
 
-export interface ServeOptions extends Partial<SessionLimits> {
+/** One machine for each client app that the server allows. */
+export type MachinesByClient<A extends AppSpec> = {
+  readonly [Client in A['allow'][number]]: AnyStateMachine;
+};
+
+export interface ServeOptions<A extends AppSpec = AppSpec> extends Partial<SessionLimits> {
   /** Log-ins that may be under way at once; default 64. */
   pendingMax?: number;
   /**
    * Actor logic for client apps: one actor for all sessions of that app, which have it as `session.app`. It begins with the
    * first of them and ends with the server. Its input is `{ client, arena }`.
    */
-  appScope?: Readonly<Record<string, AnyActorLogic>>;
+  appScope?: { readonly [Client in A['allow'][number]]?: AnyActorLogic };
   /** Any JSON value up to 64 KiB that each client gets as `session.peer.metadata`. */
   metadata?: unknown;
 }
@@ -133,11 +138,11 @@ export class Runtime {
    */
   async serve<A extends AppSpec>(
     app: A,
-    machine: AnyStateMachine | Record<string, AnyStateMachine>,
-    options: ServeOptions = {},
+    machine: AnyStateMachine | MachinesByClient<A>,
+    options: ServeOptions<A> = {},
   ): Promise<Serving<A>> {
     this.#refuseIfStopping(`app ${app.name}`);
-    const machines = machinesByClient(app, machine);
+    const machines = machinesByClient(app, machine as AnyStateMachine | Record<string, AnyStateMachine>);
     const publishers = openBroadcasts(app);
     let hosted: Hosted<typeof serverProcessMachine> | undefined;
     const part = new ServingPart<A>(publishers as never, () => hosted?.post({ type: 'stop' }));
@@ -175,9 +180,9 @@ export class Runtime {
    * Connects to a server's app as a client app: one session at a time, opened again when it is lost.
    * @returns at once; sessions come and go.
    */
-  connect(
-    client: AppSpec,
-    server: AppSpec,
+  connect<C extends AppSpec, S extends AppSpec>(
+    client: AllowedClient<C, S>,
+    server: S,
     machine: AnyStateMachine,
     options: ConnectOptions = {},
   ): Participation {
@@ -384,10 +389,13 @@ function machinesByClient(
   return machines;
 }
 
-function checkAppScope<L>(app: AppSpec, logics: Readonly<Record<string, L>>): Readonly<Record<string, L>> {
+function checkAppScope(
+  { allow }: AppSpec,
+  logics: Readonly<Record<string, AnyActorLogic | undefined>>,
+): Readonly<Record<string, AnyActorLogic>> {
   for (const client of Object.keys(logics))
-    if (!app.allow.includes(client)) throw IpcError.of('ERR_APP_UNKNOWN', client);
-  return logics;
+    if (!allow.includes(client)) throw IpcError.of('ERR_APP_UNKNOWN', client);
+  return logics as Readonly<Record<string, AnyActorLogic>>;
 }
 
 // ---- the runtime of this process
@@ -416,15 +424,20 @@ export function currentRuntime(): Runtime {
 /** As `Runtime.serve`, by the runtime of this process. */
 export async function serve<A extends AppSpec>(
   app: A,
-  machine: AnyStateMachine | Record<string, AnyStateMachine>,
-  options?: ServeOptions,
+  machine: AnyStateMachine | MachinesByClient<A>,
+  options?: ServeOptions<A>,
 ): Promise<Serving<A>> {
   return currentRuntime().serve(app, machine, options);
 }
 
 /** As `Runtime.connect`, by the runtime of this process. */
-export async function connect(...parameters: Parameters<Runtime['connect']>): Promise<Participation> {
-  return currentRuntime().connect(...parameters);
+export async function connect<C extends AppSpec, S extends AppSpec>(
+  client: AllowedClient<C, S>,
+  server: S,
+  machine: AnyStateMachine,
+  options?: ConnectOptions,
+): Promise<Participation> {
+  return currentRuntime().connect<C, S>(client, server, machine, options);
 }
 
 /** As `Runtime.createArena`, by the runtime of this process. */

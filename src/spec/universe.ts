@@ -251,10 +251,12 @@ export interface Identity {
 export interface AppSpec<
   Channels extends Record<string, ChannelSpec> = Record<string, ChannelSpec>,
   Broadcasts extends Record<string, BroadcastSpec> = Record<string, BroadcastSpec>,
+  Name extends string = string,
+  Allowed extends string = string,
 > {
-  readonly name: string;
+  readonly name: Name;
   readonly universe: string;
-  readonly allow: readonly string[];
+  readonly allow: readonly Allowed[];
   readonly channels: Channels;
   readonly broadcasts: Broadcasts;
   readonly uid: number | undefined;
@@ -271,9 +273,22 @@ type ChannelsOf<I> = I extends { channels: infer C extends Record<string, Channe
   ? C
   : Record<never, never>;
 
+type AllowedBy<I> = I extends { allow: readonly (infer Name extends string)[] } ? Name : never;
+
+/** The app as the client of that server, if the server allows it. */
+export type AllowedClient<
+  Client extends AppSpec,
+  Server extends AppSpec,
+> = Client['name'] extends Server['allow'][number] ? Client : never;
+
 type BroadcastsOf<I> = I extends { broadcasts: infer B extends Record<string, BroadcastSpec> }
   ? B
   : Record<never, never>;
+
+/** The apps that `defineUniverse` makes of that description. */
+type Universe<A> = {
+  readonly [K in keyof A]: AppSpec<ChannelsOf<A[K]>, BroadcastsOf<A[K]>, K & string, AllowedBy<A[K]>>;
+};
 
 /**
  * Describes all apps of a universe. Import the result on both sides.
@@ -282,7 +297,7 @@ type BroadcastsOf<I> = I extends { broadcasts: infer B extends Record<string, Br
 export function defineUniverse<const A extends { [K in keyof A]: AppInput<keyof A & string> }>(
   universe: string,
   apps: A,
-): { readonly [K in keyof A]: AppSpec<ChannelsOf<A[K]>, BroadcastsOf<A[K]>> } {
+): Universe<A> {
   if (!isName(universe)) throw invalid(universe, nameRule);
   const names = Object.keys(apps);
   const specs: Record<string, AppSpec> = {};
@@ -305,10 +320,10 @@ export function defineUniverse<const A extends { [K in keyof A]: AppInput<keyof 
       apps: identities,
     });
   }
-  return Object.freeze(specs) as { readonly [K in keyof A]: AppSpec<ChannelsOf<A[K]>, BroadcastsOf<A[K]>> };
+  return Object.freeze(specs) as Universe<A>;
 }
 
-const memoryKeys = ['arenaBytes', 'sharedBytes', 'appBytes'] as const;
+export const memoryKeys = ['arenaBytes', 'sharedBytes', 'appBytes'] as const;
 
 function checkApp(universe: string, name: string, input: AppInput, names: string[]): void {
   const fail = (why: string) => invalid(universe, `app ${name}: ${why}`);
@@ -367,82 +382,6 @@ function checkMemory(
       );
   }
   if (slots > slotsMax) throw fail(`its channels have ${slots} maxLoans in all; ${slotsMax} are possible`);
-}
-
-/** What both sides of a session must agree on, as it travels in the log-in. */
-export interface UniverseExtract {
-  readonly universe: string;
-  readonly channels: Readonly<Record<string, ChannelOptions>>;
-  readonly broadcasts: Readonly<Record<string, BroadcastOptions>>;
-  /** What each side may lend; left out where it is 0. */
-  readonly arenaBytes?: number;
-  readonly sharedBytes?: number;
-  readonly appBytes?: number;
-}
-
-export function extractOf(server: AppSpec): UniverseExtract {
-  const channels: Record<string, ChannelOptions> = {};
-  for (const [
-    name,
-    { codec, capacityBytes, maxMessageBytes, overflow, maxLoans, maxBorrows, open, maxOpen },
-  ] of Object.entries(server.channels))
-    channels[name] = {
-      codec,
-      capacityBytes,
-      maxMessageBytes,
-      overflow,
-      maxLoans,
-      maxBorrows,
-      open,
-      maxOpen,
-    };
-  const broadcasts: Record<string, BroadcastOptions> = {};
-  for (const [name, { codec, capacityBytes, history, reader, slowAfterMs }] of Object.entries(
-    server.broadcasts,
-  ))
-    broadcasts[name] = { codec, capacityBytes, history, reader, slowAfterMs };
-  const { universe, arenaBytes, sharedBytes, appBytes } = server;
-  return {
-    universe,
-    channels,
-    broadcasts,
-    ...(arenaBytes > 0 && { arenaBytes }),
-    ...(sharedBytes > 0 && { sharedBytes }),
-    ...(appBytes > 0 && { appBytes }),
-  };
-}
-
-/** The first thing in which two extracts differ, in words; undefined if both sides agree. */
-export function differenceOf(server: UniverseExtract, client: UniverseExtract): string | undefined {
-  if (server.universe !== client.universe)
-    return `the server is in universe ${server.universe}, the client in ${client.universe}`;
-  for (const key of memoryKeys)
-    if ((server[key] ?? 0) !== (client[key] ?? 0))
-      return `${key} is ${server[key] ?? 0} at the server and ${client[key] ?? 0} at the client`;
-  return (
-    differenceAmong('channel', channelOptionKeys, server.channels, client.channels) ??
-    differenceAmong('broadcast', broadcastOptionKeys, server.broadcasts, client.broadcasts)
-  );
-}
-
-type Described<K extends string> = Readonly<Record<string, Readonly<Record<K, unknown>>>>;
-
-function differenceAmong<K extends string>(
-  kind: string,
-  keys: readonly K[],
-  server: Described<K>,
-  client: Described<K>,
-): string | undefined {
-  for (const name of Object.keys(server))
-    if (!Object.hasOwn(client, name)) return `the client does not know ${kind} ${name}`;
-  for (const [name, theirs] of Object.entries(client)) {
-    if (!Object.hasOwn(server, name)) return `the server does not know ${kind} ${name}`;
-    const mine = server[name]!;
-    for (const key of keys)
-      if (mine[key] !== theirs[key])
-        return `${kind} ${name} has ${key} ${mine[key]} at the server and ${theirs[key]} at the client`;
-  }
-  return undefined;
 }
 
 function invalid(where: string, why: string): IpcError {

@@ -114,7 +114,7 @@ describe('the app scope', () => {
       .serve(
         bank,
         holder(() => {}),
-        { appScope: { archive: counting } },
+        { appScope: { archive: counting } as never },
       )
       .then(
         () => assert.fail('it serves'),

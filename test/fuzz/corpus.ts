@@ -8,7 +8,7 @@ import {
   rejectedFrame,
 } from '../../src/actors/session-frame.ts';
 import { protocolVersions } from '../../src/machines/login.ts';
-import { extractOf } from '../../src/spec/universe.ts';
+import { extractOf } from '../../src/spec/universe-extract.ts';
 import { packPlain } from '../../src/transport/codec.ts';
 import { encodeFrame } from '../../src/transport/frame.ts';
 import { native } from '../../src/transport/native.ts';

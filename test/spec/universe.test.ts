@@ -8,10 +8,8 @@ import {
   channel,
   channelDefaults,
   defineUniverse,
-  differenceOf,
-  extractOf,
-  type UniverseExtract,
 } from '../../src/spec/universe.ts';
+import { differenceOf, extractOf, type UniverseExtract } from '../../src/spec/universe-extract.ts';
 
 /** Fails unless `make` is refused as a description that makes no universe. @returns the message. */
 function refusalOf(make: () => unknown): string {
