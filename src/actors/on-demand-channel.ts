@@ -4,10 +4,9 @@ import type { ChannelReport, channelMachine } from '../machines/channel.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { Offer, Side } from '../spec/session.ts';
 import type { AppSpec } from '../spec/universe.ts';
-import { ChannelEnd } from '../transport/channel-end.ts';
+import type { ChannelEnd } from '../transport/channel-end.ts';
 import type { Frame } from '../transport/frame.ts';
 import type { Link } from '../transport/link.ts';
-import type { SessionMemory } from '../transport/session-memory.ts';
 import type { Call } from '../transport/waiting.ts';
 import { type RunningChannel, startChannel } from './channel.ts';
 import type { Host, Hosted } from './hosting.ts';
@@ -21,7 +20,8 @@ export interface OfferSettings {
   readonly side: Side;
   readonly server: AppSpec;
   readonly link: Link;
-  readonly memory: SessionMemory | undefined;
+  /** Our end of a channel in that lane. */
+  readonly makeEnd: (name: string, lane: number, hosted: Hosted<typeof channelMachine>) => ChannelEnd;
   readonly peer: { readonly app: string; readonly pid: number };
   readonly drainTimeoutMs: number;
   readonly send: (frame: Frame) => void;
@@ -198,11 +198,9 @@ export class OnDemandChannel {
 
   /** Our end, ready to be used. REQUIRES: a slot. */
   #open(): ChannelEnd {
-    const { server, link, memory, onBroken, channels } = this.#settings;
+    const { link, makeEnd, channels } = this.#settings;
     const hosted = this.#hosted;
-    const observer = { peerEnded: () => hosted.post({ type: 'peer.ended' }), broken: onBroken };
-    const end = new ChannelEnd(this.name, server.channels[this.name]!, link, this.#lane, observer, memory);
-    end.onClose = () => hosted.post({ type: 'close', alone: true });
+    const end = makeEnd(this.name, this.#lane, hosted);
     this.end = end;
     const running: RunningChannel = { hosted, end };
     channels.push(running);

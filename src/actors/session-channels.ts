@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto';
 import { addressOf } from '../names.ts';
 import type { Side } from '../spec/session.ts';
-import type { ChannelSpec } from '../spec/universe.ts';
 import { ChannelEnd } from '../transport/channel-end.ts';
 import { SessionMemory } from '../transport/session-memory.ts';
 import { ValueArena } from '../transport/value-arena.ts';
@@ -16,8 +15,8 @@ import { initChannels, memoryLimits, releaseLane } from './session-lanes.ts';
 export function makeChannels(live: Live, side: Side): void {
   const { options } = live;
   makeMemory(live, side);
-  initChannels(options.server).forEach(([name, spec], lane) => {
-    const running = makeChannel(live, name, spec, lane);
+  initChannels(options.server).forEach(([name], lane) => {
+    const running = makeChannel(live, name, lane);
     live.channels.push(running);
     live.ends[name] = running.end;
   });
@@ -27,7 +26,7 @@ export function makeChannels(live: Live, side: Side): void {
     side,
     server: options.server,
     link: live.link!,
-    memory: live.memory,
+    makeEnd: (name, lane, hosted) => makeEnd(live, name, lane, () => hosted),
     peer: live.peer!,
     drainTimeoutMs: options.limits.closeTimeoutMs,
     send: (frame) => live.socket!.send(frame),
@@ -38,13 +37,9 @@ export function makeChannels(live: Live, side: Side): void {
   });
 }
 
-function makeChannel(live: Live, name: string, spec: ChannelSpec, lane: number): RunningChannel {
+function makeChannel(live: Live, name: string, lane: number): RunningChannel {
   const { host, options } = live;
-  const observer = {
-    peerEnded: () => hosted.post({ type: 'peer.ended' }),
-    broken: (why: string) => live.hosted!.post({ type: 'protocol.violated', why }),
-  };
-  const end = new ChannelEnd(name, spec, live.link!, lane, observer, live.memory);
+  const end = makeEnd(live, name, lane, () => hosted);
   const hosted = startChannel(host, {
     address: addressOf(options.address, name),
     name,
@@ -60,8 +55,24 @@ function makeChannel(live: Live, name: string, spec: ChannelSpec, lane: number):
     },
     errorOf: () => live.error,
   });
-  end.onClose = () => hosted.post({ type: 'close', alone: true });
   return { hosted, end };
+}
+
+/** Our end of any channel. */
+function makeEnd(
+  live: Live,
+  name: string,
+  lane: number,
+  hostedOf: () => RunningChannel['hosted'],
+): ChannelEnd {
+  const observer = {
+    peerEnded: () => hostedOf().post({ type: 'peer.ended' }),
+    broken: (why: string) => live.hosted!.post({ type: 'protocol.violated', why }),
+  };
+  const spec = live.options.server.channels[name]!;
+  const end = new ChannelEnd(name, spec, live.link!, lane, observer, live.memory);
+  end.onClose = () => hostedOf().post({ type: 'close', alone: true });
+  return end;
 }
 
 /** An init-channel is there from the beginning. */
