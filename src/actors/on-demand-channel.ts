@@ -187,6 +187,7 @@ export class OnDemandChannel {
   }
 
   tearDown(error: IpcError): void {
+    this.answered ||= 'the session has ended';
     this.call?.reject(error);
     this.#leave?.();
     this.#hosted.stop();

@@ -93,12 +93,12 @@ export class Link {
 
   /** Where our direction of that lane has ended, when nothing is written into it any more. */
   finalTail(lane: number): number {
-    return tailOf(this.#own, lane);
+    return this.#closed ? 0 : tailOf(this.#own, lane);
   }
 
   /** How far we have read the peer's direction of that lane. */
   ownHead(lane: number): number {
-    return headOf(this.#own, lane);
+    return this.#closed ? 0 : headOf(this.#own, lane);
   }
 
   /** Lets go of the peer's direction of that lane, which has ended there. @throws an Error for a place that makes no sense. */

@@ -317,6 +317,32 @@ describe('a channel on demand', () => {
     assert.equal((await failureOf(atServer.openChannel('calls'))).code, 'ERR_SESSION_CLOSED');
   });
 
+  it('ends with its session in whatever state it is, and nothing fails on the way', async () => {
+    for (const [n, delay] of [0, 0, 1, 1, 2, 3].entries()) {
+      const one = new Court();
+      const limits = { closeTimeoutMs: 20 };
+      const { atServer, atClient, ends } = await openSwitchboard(one, { serve: limits, connect: limits });
+      const accepted = acceptAll<Channel>(atServer, 'calls');
+      atServer.onOffer('faxes', () => {});
+      const calls = await Promise.all([atClient.openChannel('calls'), atClient.openChannel('calls')]);
+      // One parts from here, one from there, one is just offered, one waits for its answer.
+      const closed = [calls[0].close(), accepted[1]!.close()];
+      const failures = [
+        failureOf(atClient.openChannel('calls')).catch(() => {}),
+        failureOf(atClient.openChannel('faxes')),
+      ];
+      for (let turn = 0; turn < delay; turn++) await new Promise(setImmediate);
+      (n % 2 === 0 ? atServer : atClient).close();
+      await waitUntil('both ends', () => ends.server.length === 1 && ends.client.length === 1);
+      await Promise.all([...closed, ...failures]);
+      await one.close();
+      assert.deepEqual(
+        one.messages.filter(({ level, message }) => level === 'error' || /hosed: protocol/.test(message)),
+        [],
+      );
+    }
+  });
+
   it('is flushed when its session is closed', async () => {
     const { atServer, atClient } = await openSwitchboard(court);
     const heard: string[] = [];
