@@ -124,6 +124,33 @@ const codes = {
     (channel: string, max: number) =>
       `channel ${channel} has ${max} calls waiting already; await some of them first`,
   ),
+  ERR_CHANNEL_UNKNOWN: row(
+    'call',
+    false,
+    (channel: string) => `the universe has no channel ${channel} with open: 'on-demand'`,
+  ),
+  ERR_CHANNEL_LIMIT: row(
+    'call',
+    true,
+    (channel: string, max: number) =>
+      `channel ${channel} is open or offered ${max} times already; close one of them, or raise maxOpen`,
+  ),
+  ERR_OFFER_REJECTED: row(
+    'call',
+    false,
+    (channel: string, why: string) => `the peer rejected channel ${channel}: ${why}`,
+  ),
+  ERR_OFFER_TIMEOUT: row(
+    'call',
+    true,
+    (channel: string, ms: number, doing: string) =>
+      `the peer did not answer the offer of channel ${channel} within ${ms} ms: ${doing}`,
+  ),
+  ERR_OFFER_WITHDRAWN: row(
+    'call',
+    false,
+    (channel: string, why: string) => `the offer of channel ${channel} can't be accepted: ${why}`,
+  ),
   ERR_MESSAGE_TOO_LARGE: row(
     'call',
     false,

@@ -43,16 +43,20 @@ export type {
   RegionValue,
 } from './spec/region.ts';
 export type {
+  AppActor,
   BorrowOptions,
   Broadcast,
   BroadcastMessage,
   Channel,
   ChannelStats,
   HoseReason,
+  Offer,
+  OpenChannelOptions,
   Peer,
   Publisher,
   PublisherStats,
   Publishers,
+  ScopedMemory,
   Session,
   SessionEvent,
   SessionInput,
@@ -71,6 +75,9 @@ export {
   type ChannelTypes,
   channel,
   defineUniverse,
+  type InitChannelSpec,
+  type OnDemandSpec,
+  type Permissions,
 } from './spec/universe.ts';
 export { type BytesInput, rawBytes } from './transport/in-place.ts';
 export type { SharedArena } from './transport/value-arena.ts';

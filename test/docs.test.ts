@@ -1,5 +1,6 @@
 // What is written for people must be true: the table of errors, and the example of the README, run as a user would.
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
@@ -120,6 +121,51 @@ describe('the example of docs/pipes.md', function () {
   });
 });
 
+describe('the example of docs/programs.md', function () {
+  this.timeout(30_000);
+  const place = scratch();
+  after(() => place.remove());
+
+  it('runs as it stands there, in plain JavaScript, one of its programs by require', async () => {
+    const project = join(place.folder, 'project');
+    mkdirSync(join(project, 'node_modules'), { recursive: true });
+    symlinkSync(root, join(project, 'node_modules', 'actor-ipc'));
+    symlinkSync(join(root, 'node_modules', 'xstate'), join(project, 'node_modules', 'xstate'));
+    const files = [...read('docs/programs.md').matchAll(/^```js\n\/\/ (\S+)\n(.*?)^```/gms)];
+    assert.sameMembers(
+      files.map(([, name]) => name),
+      ['universe.mjs', 'app-session.mjs', 'server.mjs', 'reader.mjs', 'auditor.cjs'],
+    );
+    for (const [, name, text] of files) writeFileSync(join(project, name!), text!);
+    const env = { ACTOR_IPC_RUN_DIR: join(place.folder, 'run') };
+    const start = (name: string) => {
+      const program = startProgram(process.execPath, [join(project, name)], { env });
+      const seen = { program, text: '' };
+      program.child.stdout!.on('data', (text: string) => {
+        seen.text += text;
+      });
+      return seen;
+    };
+    // The client first: it waits for its server.
+    const reader = start('reader.mjs');
+    const server = start('server.mjs');
+    const auditor = start('auditor.cjs');
+    using _ = {
+      [Symbol.dispose]: () => [reader, server, auditor].forEach((one) => void one.program[Symbol.dispose]()),
+    };
+    await waitUntil('the reader', () => reader.text === 'Odyssey\nIliad\nERR_OFFER_REJECTED\n');
+    await waitUntil('the auditor', () => auditor.text === '1 shelf\n');
+    server.program.child.kill('SIGTERM');
+    await waitUntil('the end', () => /session hosed: peer.goodbye/.test(reader.text));
+    for (const { program } of [server, reader, auditor]) {
+      program.child.kill('SIGTERM');
+      const { code, stderr } = await program.end;
+      // In order, with the code that stands for the signal.
+      assert.equal(code, 128 + constants.signals.SIGTERM, stderr);
+    }
+  });
+});
+
 describe('the links of the documentation', () => {
   for (const name of [
     'README.md',
@@ -131,6 +177,7 @@ describe('the links of the documentation', () => {
     'docs/cli.md',
     'docs/memory.md',
     'docs/pipes.md',
+    'docs/programs.md',
     'docs/reliability.md',
   ])
     it(`${name} leads to files that exist`, () => {

@@ -71,19 +71,32 @@ function begin(live: Live): void {
   const { user } = live;
   // A machine gets messages as events only where it asks for them; the other channels are the faster for it.
   const wanted = new Set<string>(settings.machine.events);
+  const wants = (type: string) => wanted.has(type) || wanted.has(`${type.slice(0, type.indexOf('.'))}.*`);
   for (const [name, channel] of Object.entries(session.channels)) {
     const type = `message.${name}`;
-    if (!wanted.has(type) && !wanted.has('message.*')) continue;
+    if (!wants(type)) continue;
     channel.deliverTo((message, request, requestId) => user.post({ type, message, request, requestId }));
   }
   for (const [broadcast, subscription] of Object.entries(session.subscriptions)) {
     subscription.onDropped((error) => user.post({ type: 'subscription.dropped', broadcast, error }));
     const type = `broadcast.${broadcast}`;
-    if (!wanted.has(type) && !wanted.has('broadcast.*')) continue;
+    if (!wants(type)) continue;
     subscription.deliverTo((message, gap) => user.post({ type, message, gap }));
   }
   // After the machine's first step, which may already send.
-  host.later(() => session.listen());
+  host.later(() =>
+    session.listen({
+      offered: wants('channel.offered')
+        ? (offer) => user.post({ type: 'channel.offered', ...offer })
+        : undefined,
+      opened(via) {
+        const type = `message.${via.name}`;
+        if (!wants(type)) return;
+        via.deliverTo((message, request, requestId) => user.post({ type, message, request, requestId, via }));
+      },
+      closed: (via) => user.post({ type: 'channel.closed', channel: via.name, via }),
+    }),
+  );
 }
 
 function tellUser({ user, settings }: Live, end: SessionEnd): void {

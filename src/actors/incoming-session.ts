@@ -18,7 +18,7 @@ import { Handles, type Host, type Hosted } from './hosting.ts';
 import type { SessionLimits } from './live-session.ts';
 import { newToken } from './session.ts';
 import { acceptedFrame, parseHello, readyFrame, rejectedFrame } from './session-frame.ts';
-import { laneCapacities } from './session-lanes.ts';
+import { initChannels, laneCapacities } from './session-lanes.ts';
 
 /** What a server has ready for each log-in. */
 export interface LoginSettings {
@@ -176,7 +176,7 @@ function mapMemory(live: Live, hello: Hello): void {
   const [segmentFd, bellFd] = live.fds.splice(0) as [number, number];
   try {
     live.link = new Link(laneCapacities(policy.app), limits.spinUs);
-    const channels = Object.keys(policy.app.channels);
+    const channels = initChannels(policy.app).map(([name]) => name);
     live.link.attach(hello.segmentBytes, segmentFd, bellFd, { app: hello.client, channels });
     live.hosted!.post({ type: 'memory.mapped' });
   } catch (error) {

@@ -2,33 +2,81 @@
 import { createHash } from 'node:crypto';
 import { addressOf } from '../names.ts';
 import type { Side } from '../spec/session.ts';
+import { ChannelEnd } from '../transport/channel-end.ts';
 import { SessionMemory } from '../transport/session-memory.ts';
 import { ValueArena } from '../transport/value-arena.ts';
-import { startChannel } from './channel.ts';
+import { type RunningChannel, startChannel } from './channel.ts';
 import type { Live } from './live-session.ts';
+import { partedFrame } from './offer-frame.ts';
+import { Offers } from './offers.ts';
 import { memoryFrame } from './session-frame.ts';
-import { memoryLimits, releaseLane } from './session-lanes.ts';
+import { initChannels, memoryLimits, releaseLane } from './session-lanes.ts';
 
 export function makeChannels(live: Live, side: Side): void {
-  const { host, options } = live;
+  const { options } = live;
   makeMemory(live, side);
-  Object.entries(options.server.channels).forEach(([name, spec], lane) => {
-    const running = startChannel(host, {
-      address: addressOf(options.address, name),
-      name,
-      options: spec,
-      link: live.link!,
-      lane,
-      memory: live.memory,
-      drainTimeoutMs: options.limits.closeTimeoutMs,
-      onReport: (report) => live.hosted!.post(report),
-      onBroken: (why) => live.hosted!.post({ type: 'protocol.violated', why }),
-      errorOf: () => live.error,
-    });
+  initChannels(options.server).forEach(([name], lane) => {
+    const running = makeChannel(live, name, lane);
     live.channels.push(running);
     live.ends[name] = running.end;
   });
+  live.offers = new Offers({
+    host: live.host,
+    address: options.address,
+    side,
+    server: options.server,
+    link: live.link!,
+    makeEnd: (name, lane, hosted) => makeEnd(live, name, lane, () => hosted),
+    peer: live.peer!,
+    drainTimeoutMs: options.limits.closeTimeoutMs,
+    send: (frame) => live.socket!.send(frame),
+    onReport: (report) => live.hosted!.post(report),
+    onBroken: (why) => live.hosted!.post({ type: 'protocol.violated', why }),
+    errorOf: () => live.error,
+    channels: live.channels,
+  });
 }
+
+function makeChannel(live: Live, name: string, lane: number): RunningChannel {
+  const { host, options } = live;
+  const end = makeEnd(live, name, lane, () => hosted);
+  const hosted = startChannel(host, {
+    address: addressOf(options.address, name),
+    name,
+    opening: 'init',
+    drainTimeoutMs: options.limits.closeTimeoutMs,
+    endOf: () => end,
+    wire: {
+      ...neverOffered,
+      part: () => live.socket!.send(partedFrame(lane, live.link!.finalTail(lane))),
+    },
+    onReport: (report) => {
+      if (report.type !== 'channel.refused') live.hosted!.post(report);
+    },
+    errorOf: () => live.error,
+  });
+  return { hosted, end };
+}
+
+/** Our end of any channel. */
+function makeEnd(
+  live: Live,
+  name: string,
+  lane: number,
+  hostedOf: () => RunningChannel['hosted'],
+): ChannelEnd {
+  const observer = {
+    peerEnded: () => hostedOf().post({ type: 'peer.ended' }),
+    broken: (why: string) => live.hosted!.post({ type: 'protocol.violated', why }),
+  };
+  const spec = live.options.server.channels[name]!;
+  const end = new ChannelEnd(name, spec, live.link!, lane, observer, live.memory);
+  end.onClose = () => hostedOf().post({ type: 'close', alone: true });
+  return end;
+}
+
+/** An init-channel is there from the beginning. */
+const neverOffered = { offer: () => {}, withdraw: () => {}, reject: () => {} };
 
 function makeMemory(live: Live, side: Side): void {
   const { server } = live.options;

@@ -7,8 +7,8 @@ import {
   broadcastOptionKeys,
   type ChannelOptions,
   channelOptionKeys,
-  type UniverseExtract,
 } from '../spec/universe.ts';
+import type { UniverseExtract } from '../spec/universe-extract.ts';
 import type { Accepted as Admitted } from '../transport/broadcast-subscription.ts';
 import { type Frame, mapOf, metadataOf, textOf, wholeOf } from '../transport/frame.ts';
 import { native } from '../transport/native.ts';
@@ -142,10 +142,11 @@ function rangeOf(frame: Frame): VersionRange {
 
 /** The limits of the session's memory, where the universe has some. */
 function memoryIn({ t }: Frame, universe: Record<string, unknown>): Partial<UniverseExtract> {
-  const { arenaBytes, sharedBytes } = universe;
+  const { arenaBytes, sharedBytes, appBytes } = universe;
   return {
     ...(arenaBytes !== undefined && { arenaBytes: wholeOf({ t, arenaBytes }, 'arenaBytes') }),
     ...(sharedBytes !== undefined && { sharedBytes: wholeOf({ t, sharedBytes }, 'sharedBytes') }),
+    ...(appBytes !== undefined && { appBytes: wholeOf({ t, appBytes }, 'appBytes') }),
   };
 }
 

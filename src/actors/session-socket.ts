@@ -24,6 +24,7 @@ function onOpenFrame(live: Live, frame: Frame, fds: number[]): void {
   closeAll(fds);
   if (frame.t === 'subscribe') return onSubscribe(live, frame);
   if (frame.t === 'unsubscribe') return leaveBroadcast(live, parseUnsubscribe(frame));
+  if (live.offers?.take(frame)) return;
   if (frame.t !== 'goodbye') throw new Error(`a frame of unknown type ${frame.t}`);
   goodbye(live, frame);
 }

@@ -15,6 +15,7 @@ import {
 import { leaveBroadcasts } from './session-broadcasts.ts';
 import { makeChannels, openChannels } from './session-channels.ts';
 import { goodbyeFrame, readyFrame } from './session-frame.ts';
+import { initChannels } from './session-lanes.ts';
 import { dial, logIn } from './session-login.ts';
 import { listenOpen } from './session-socket.ts';
 
@@ -31,7 +32,8 @@ const sessionLogic = sessionMachine.provide({
     sendReady: ({ self }) => lives.of(self).socket!.send(readyFrame),
     openChannels: ({ self }) => openChannels(lives.of(self)),
     closeChannels: ({ self }) => {
-      const { channels, readings } = lives.of(self);
+      const { channels, offers, peer, readings } = lives.of(self);
+      offers?.end(IpcError.of('ERR_SESSION_CLOSED', peer!.app), { type: 'close' });
       for (const { hosted } of channels) hosted.post({ type: 'close' });
       // Nobody here reads any more, and what was accepted on the channels may take its time.
       for (const { hosted } of readings) hosted.post({ type: 'close' });
@@ -75,7 +77,13 @@ function start(live: Live, side: Side, peerApp: string): RunningSession {
   const { loginTimeoutMs, closeTimeoutMs } = limits;
   const hosted = live.host.start(sessionLogic, {
     address,
-    input: { side, peerApp, loginTimeoutMs, closeTimeoutMs, channels: Object.keys(server.channels) },
+    input: {
+      side,
+      peerApp,
+      loginTimeoutMs,
+      closeTimeoutMs,
+      channels: initChannels(server).map(([name]) => name),
+    },
     bind(actor, self) {
       live.hosted = self;
       lives.bind(actor, live);
@@ -92,14 +100,17 @@ function hose(live: Live, peerApp: string, { reason, why }: { reason: HoseReason
   live.error = IpcError.from(cause, 'ERR_SESSION_HOSED', peerApp, `${reason}: ${why}`);
   leaveBroadcasts(live);
   for (const { hosted } of live.readings) hosted.post({ type: 'hose', reason, why });
+  live.offers?.end(live.error, { type: 'hose', reason, why });
   for (const { end, hosted } of live.channels) {
-    live.unread[end.name] = end.unread();
+    // Several of one name count together.
+    live.unread[end.name] = (live.unread[end.name] ?? 0) + end.unread();
     hosted.post({ type: 'hose', reason, why });
   }
 }
 
 function tearDown(live: Live): void {
   leaveBroadcasts(live);
+  const ended = live.error ?? IpcError.of('ERR_SESSION_CLOSED', live.options.server.name);
   for (const { hosted, end } of live.readings) {
     end.finish(live.error ?? IpcError.of('ERR_CHANNEL_CLOSED', end.name));
     hosted.stop();
@@ -109,8 +120,9 @@ function tearDown(live: Live): void {
     end.finish(live.error ?? IpcError.of('ERR_CHANNEL_CLOSED', end.name));
     hosted.stop();
   }
+  live.offers?.tearDown(ended);
   live.channels.length = 0;
-  live.memory?.finish(live.error ?? IpcError.of('ERR_SESSION_CLOSED', live.options.server.name));
+  live.memory?.finish(ended);
   live.memory?.close(live.peer && { pid: live.peer.pid, startTicks: live.startTicks });
   live.link?.close();
   live.socket?.close();

@@ -37,6 +37,7 @@ export type SessionEvent =
   | { type: 'peer.closed'; why: string }
   | { type: 'peer.reset'; why: string }
   | { type: 'protocol.violated'; why: string }
+  | { type: 'channel.opened'; name: string }
   | { type: 'channel.peer-ended'; name: string }
   | { type: 'channel.ended'; name: string }
   | { type: 'release' };
@@ -134,6 +135,11 @@ export const sessionMachine = setup({
       },
     })),
     noteChannelsOpen: assign(({ context: { channels } }) => ({ openChannels: channels })),
+    noteChannelOpen: assign(({ context, event }) =>
+      'name' in event && !context.openChannels.includes(event.name)
+        ? { openChannels: [...context.openChannels, event.name] }
+        : {},
+    ),
     noteChannelEnd: assign(({ context, event }) =>
       'name' in event ? { openChannels: context.openChannels.filter((name) => name !== event.name) } : {},
     ),
@@ -198,6 +204,7 @@ export const sessionMachine = setup({
       description: 'Equal sides; messages flow.',
       entry: ['noteChannelsOpen', 'openChannels', { type: 'report', params: { type: 'session.attached' } }],
       on: {
+        'channel.opened': { actions: 'noteChannelOpen' },
         'channel.peer-ended': {
           actions: {
             type: 'report',
@@ -214,6 +221,8 @@ export const sessionMachine = setup({
       always: { guard: 'allChannelsEnded', target: 'closed' },
       // Whatever the peer does now, we had decided to end.
       on: {
+        // It was accepted before it heard that.
+        'channel.opened': { actions: 'noteChannelOpen' },
         'peer.goodbye': 'closed',
         'peer.closed': 'closed',
         'peer.reset': 'closed',

@@ -1,6 +1,6 @@
 // Program: this process as a participant. Serving, connecting and reporting go through the one runtime of the process,
 // which a supervisor's child gets from its bootstrap and any other program makes for itself at first use.
-import type { AnyStateMachine } from 'xstate';
+import type { AnyActorLogic, AnyStateMachine } from 'xstate';
 import type { Hosted, Log } from '../actors/hosting.ts';
 import { type SessionLimits, sessionDefaults } from '../actors/live-session.ts';
 import { startMulticast } from '../actors/multicast.ts';
@@ -12,13 +12,19 @@ import type { clientProcessMachine, Reconnect, serverProcessMachine } from '../m
 import { type Address, addressOf, isStatePath } from '../names.ts';
 import type { Pipe, Region, RegionOptions } from '../spec/region.ts';
 import type { Publishers } from '../spec/session.ts';
-import type { AppSpec } from '../spec/universe.ts';
+import type { AllowedClient, AppSpec } from '../spec/universe.ts';
 import { checkBorrows } from '../transport/borrow.ts';
 import { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
 import { FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { native, requireKernel } from '../transport/native.ts';
-import { appSocketPath, type Claim, claimApp, ensureRunDirectory } from '../transport/run-directory.ts';
+import {
+  appSocketPath,
+  type Claim,
+  claimApp,
+  ensureRunDirectory,
+  openToGroup,
+} from '../transport/run-directory.ts';
 import { SharedArena } from '../transport/value-arena.ts';
 import { Host } from './host.ts';
 import { createLog } from './log.ts';
@@ -26,9 +32,19 @@ import { defaultRunDirectory } from './place.ts';
 import type { RootLink } from './root-link.ts';
 import { onStopSignals } from './signals.ts';
 
-export interface ServeOptions extends Partial<SessionLimits> {
+/** One machine for each client app that the server allows. */
+export type MachinesByClient<A extends AppSpec> = {
+  readonly [Client in A['allow'][number]]: AnyStateMachine;
+};
+
+export interface ServeOptions<A extends AppSpec = AppSpec> extends Partial<SessionLimits> {
   /** Log-ins that may be under way at once; default 64. */
   pendingMax?: number;
+  /**
+   * Actor logic for client apps: one actor for all sessions of that app, which have it as `session.app`. It begins with the
+   * first of them and ends with the server. Its input is `{ client, arena }`.
+   */
+  appScope?: { readonly [Client in A['allow'][number]]?: AnyActorLogic };
   /** Any JSON value up to 64 KiB that each client gets as `session.peer.metadata`. */
   metadata?: unknown;
 }
@@ -124,11 +140,11 @@ export class Runtime {
    */
   async serve<A extends AppSpec>(
     app: A,
-    machine: AnyStateMachine | Record<string, AnyStateMachine>,
-    options: ServeOptions = {},
+    machine: AnyStateMachine | MachinesByClient<A>,
+    options: ServeOptions<A> = {},
   ): Promise<Serving<A>> {
     this.#refuseIfStopping(`app ${app.name}`);
-    const machines = machinesByClient(app, machine);
+    const machines = machinesByClient(app, machine as AnyStateMachine | Record<string, AnyStateMachine>);
     const publishers = openBroadcasts(app);
     let hosted: Hosted<typeof serverProcessMachine> | undefined;
     const part = new ServingPart<A>(publishers as never, () => hosted?.post({ type: 'stop' }));
@@ -137,6 +153,7 @@ export class Runtime {
         address: this.#addressFor(app.name),
         app,
         machineFor: (client) => machines[client]!,
+        appScope: checkAppScope(app, options.appScope ?? {}),
         limits: { ...sessionDefaults, ...options },
         pendingMax: options.pendingMax ?? pendingMaxDefault,
         metadata: options.metadata ?? null,
@@ -165,9 +182,9 @@ export class Runtime {
    * Connects to a server's app as a client app: one session at a time, opened again when it is lost.
    * @returns at once; sessions come and go.
    */
-  connect(
-    client: AppSpec,
-    server: AppSpec,
+  connect<C extends AppSpec, S extends AppSpec>(
+    client: AllowedClient<C, S>,
+    server: S,
     machine: AnyStateMachine,
     options: ConnectOptions = {},
   ): Participation {
@@ -285,10 +302,19 @@ export class Runtime {
     this.#root?.reportReady();
   }
 
-  #claim(app: AppSpec): Promise<Claim> {
-    if (this.#root) return this.#root.claim(app.universe, app.name);
-    ensureRunDirectory(this.runDirectory);
-    return Promise.resolve(claimApp(this.runDirectory, app.universe, app.name));
+  async #claim({ universe, name, permissions }: AppSpec): Promise<Claim> {
+    if (!this.#root) ensureRunDirectory(this.runDirectory);
+    const claim = this.#root
+      ? await this.#root.claim(universe, name)
+      : claimApp(this.runDirectory, universe, name);
+    if (permissions === 'user') return claim;
+    try {
+      openToGroup(this.runDirectory, universe, name);
+    } catch (error) {
+      claim.release();
+      throw error;
+    }
+    return claim;
   }
 
   /** With a thousand others of the name, this must not look at each: numbers go on where they ended. */
@@ -374,6 +400,15 @@ function machinesByClient(
   return machines;
 }
 
+function checkAppScope(
+  { allow }: AppSpec,
+  logics: Readonly<Record<string, AnyActorLogic | undefined>>,
+): Readonly<Record<string, AnyActorLogic>> {
+  for (const client of Object.keys(logics))
+    if (!allow.includes(client)) throw IpcError.of('ERR_APP_UNKNOWN', client);
+  return logics as Readonly<Record<string, AnyActorLogic>>;
+}
+
 // ---- the runtime of this process
 
 const key = Symbol.for('actor-ipc.runtime');
@@ -400,15 +435,20 @@ export function currentRuntime(): Runtime {
 /** As `Runtime.serve`, by the runtime of this process. */
 export async function serve<A extends AppSpec>(
   app: A,
-  machine: AnyStateMachine | Record<string, AnyStateMachine>,
-  options?: ServeOptions,
+  machine: AnyStateMachine | MachinesByClient<A>,
+  options?: ServeOptions<A>,
 ): Promise<Serving<A>> {
   return currentRuntime().serve(app, machine, options);
 }
 
 /** As `Runtime.connect`, by the runtime of this process. */
-export async function connect(...parameters: Parameters<Runtime['connect']>): Promise<Participation> {
-  return currentRuntime().connect(...parameters);
+export async function connect<C extends AppSpec, S extends AppSpec>(
+  client: AllowedClient<C, S>,
+  server: S,
+  machine: AnyStateMachine,
+  options?: ConnectOptions,
+): Promise<Participation> {
+  return currentRuntime().connect<C, S>(client, server, machine, options);
 }
 
 /** As `Runtime.createArena`, by the runtime of this process. */

@@ -1,7 +1,7 @@
 // What a session and its channels look like to those who use them, with the types that flow from a universe.
 import type { IpcError } from '../errors.ts';
 import type { Arena, Borrowed, Handle, InPlaceCodec, Loan, SharedValue } from './memory.ts';
-import type { AppSpec, BroadcastSpec, ChannelSpec, ChannelTypes } from './universe.ts';
+import type { AppSpec, BroadcastSpec, ChannelSpec, ChannelTypes, OnDemandSpec } from './universe.ts';
 import type { WaitOptions } from './waiting.ts';
 
 export type { WaitOptions } from './waiting.ts';
@@ -131,6 +131,12 @@ export interface Channel<Out = unknown, In = unknown, R extends Requests = Reque
   flush(options?: WaitOptions): Promise<void>;
 
   stats(): ChannelStats;
+
+  /**
+   * Ends this channel alone, in both directions, while its session goes on: refuses new messages, sends what was accepted
+   * (at most `closeTimeoutMs`), then tells the peer, whose machine gets `channel.closed`. Resolves when it has ended here.
+   */
+  close(): Promise<void>;
 }
 
 /** The channel that a spec describes, as one side sees it. */
@@ -243,17 +249,88 @@ export interface Peer {
   readonly metadata: unknown;
 }
 
+/** The names of the channels that are open as long as a session with that app is. */
+export type InitNames<A extends AppSpec> = {
+  [K in keyof A['channels'] & string]: A['channels'][K] extends OnDemandSpec<infer _> ? never : K;
+}[keyof A['channels'] & string];
+
+/** The names of the channels that are opened on demand. */
+export type OnDemandNames<A extends AppSpec> = {
+  [K in keyof A['channels'] & string]: A['channels'][K] extends OnDemandSpec<infer _> ? K : never;
+}[keyof A['channels'] & string];
+
+export interface OpenChannelOptions extends WaitOptions {
+  /** Any JSON value up to 64 KiB that the peer gets with the offer. */
+  readonly metadata?: unknown;
+}
+
+/** An on-demand channel that the peer wants to open. The first answer counts; until then the peer waits. */
+export interface Offer<C = unknown> {
+  readonly channel: string;
+  /** What the peer said about it. */
+  readonly metadata: unknown;
+  /**
+   * Opens it.
+   * @returns our end, which may be used at once.
+   * @throws {IpcError} ERR_OFFER_WITHDRAWN if it was answered already, or the peer waits for it no longer.
+   */
+  accept(): C;
+  /** Tells the peer why not; the session goes on. Without effect once it was answered or taken back. */
+  reject(reason?: string): void;
+}
+
+/** The actor that a server runs for all sessions of one client app. */
+export interface AppActor {
+  /** Sends it an event, after those that are on their way. Nothing happens once it has ended. */
+  send(event: { readonly type: string; readonly [fact: string]: unknown }): void;
+  getSnapshot(): unknown;
+}
+
+/** The memory that a side writes and its peer reads. */
+export interface ScopedMemory<S extends Side = Side> {
+  /** Gone with the session. @throws {IpcError} ERR_NO_ARENA. */
+  readonly session: Arena;
+  /**
+   * At a server: one for each client app, whose sessions all may read what is lent of it. Outlives the sessions, not the
+   * server. A client writes none. @throws {IpcError} ERR_NO_ARENA.
+   */
+  readonly app: S extends 'server' ? Arena : undefined;
+}
+
 /** A conversation between two processes. */
 export interface Session<A extends AppSpec = AppSpec, S extends Side = Side> {
   readonly side: S;
   readonly peer: Peer;
   /** The same at both ends, different for each session. */
   readonly token: string;
-  /** Our arena of this session. @throws {IpcError} ERR_NO_ARENA. */
+  /** Our arenas. */
+  readonly memory: ScopedMemory<S>;
+  /** The same as `memory.session`. @throws {IpcError} ERR_NO_ARENA. */
   readonly arena: Arena;
-  readonly channels: { readonly [K in keyof A['channels']]: ChannelFor<A['channels'][K], S> };
+  /** At a server with `appScope`: the actor of all sessions with this client app, as long as it runs. */
+  readonly app: S extends 'server' ? AppActor | undefined : undefined;
+  /** The channels that are open as long as the session is. */
+  readonly channels: { readonly [K in InitNames<A>]: ChannelFor<A['channels'][K], S> };
   /** The server publishes, to all its sessions at once; the client reads. */
   readonly broadcasts: { readonly [K in keyof A['broadcasts']]: BroadcastFor<A['broadcasts'][K], S> };
+  /**
+   * Offers the peer an on-demand channel and waits until it is accepted; 10 s unless `timeoutMs` says otherwise. Each call
+   * opens another one, up to `maxOpen` of the channel. No failure harms the session.
+   * @throws {IpcError} ERR_OFFER_REJECTED, ERR_OFFER_TIMEOUT, ERR_CHANNEL_LIMIT, ERR_CHANNEL_BUSY when too many offers wait
+   *   already, ERR_CHANNEL_UNKNOWN, ERR_MESSAGE_INVALID for the metadata, ERR_SESSION_CLOSED, ERR_SESSION_HOSED.
+   */
+  openChannel<K extends OnDemandNames<A>>(
+    name: K,
+    options?: OpenChannelOptions,
+  ): Promise<ChannelFor<A['channels'][K], S>>;
+  /**
+   * Answers the peer's offers of that channel. Offers that no handler takes go to the machine as `channel.offered`; where
+   * that names no such event, they are rejected. @returns a function that ends it. @throws {IpcError} ERR_CHANNEL_UNKNOWN.
+   */
+  onOffer<K extends OnDemandNames<A>>(
+    name: K,
+    handler: (offer: Offer<ChannelFor<A['channels'][K], S>>) => void,
+  ): () => void;
   /** Flushes what was accepted, says goodbye and ends. The user's machine gets `session.closed`. */
   close(reason?: string): void;
 }
@@ -264,7 +341,9 @@ export type HoseReason = (typeof hoseReasons)[number];
 
 type Received<T, S extends Side> = S extends 'client' ? Down<T> : Up<T>;
 
-type MessageEvent<K extends string, T, S extends Side> =
+type MessageEvent<K extends string, T, S extends Side, Via> = Via & PlainMessageEvent<K, T, S>;
+
+type PlainMessageEvent<K extends string, T, S extends Side> =
   | ([Received<T, S>] extends [never]
       ? never
       : { type: `message.${K}`; message: Received<T, S>; request?: undefined; requestId?: undefined })
@@ -276,6 +355,11 @@ type MessageEvent<K extends string, T, S extends Side> =
         requestId: number;
       };
     }[keyof RequestsOf<T> & string];
+
+/** Which of the channels of that name it came by. */
+interface Via<A extends AppSpec, K extends string & keyof A['channels'], S extends Side> {
+  via: ChannelFor<A['channels'][K], S>;
+}
 
 type BroadcastEvent<A extends AppSpec, S extends Side> = S extends 'client'
   ?
@@ -295,10 +379,22 @@ type BroadcastEvent<A extends AppSpec, S extends Side> = S extends 'client'
 /** The events that a session sends to the machine that runs it. */
 export type SessionEvent<A extends AppSpec = AppSpec, S extends Side = Side> =
   | {
-      [K in keyof A['channels'] & string]: MessageEvent<K, Carried<A['channels'][K]>, S>;
+      [K in keyof A['channels'] & string]: A['channels'][K] extends OnDemandSpec<infer _>
+        ? MessageEvent<K, Carried<A['channels'][K]>, S, Via<A, K, S>>
+        : PlainMessageEvent<K, Carried<A['channels'][K]>, S>;
     }[keyof A['channels'] & string]
+  | {
+      [K in OnDemandNames<A>]: { type: 'channel.offered' } & Offer<ChannelFor<A['channels'][K], S>> & {
+          channel: K;
+        };
+    }[OnDemandNames<A>]
   | BroadcastEvent<A, S>
-  | { type: 'channel.closed'; channel: keyof A['channels'] & string }
+  /** The peer will send nothing more on it. `via` is our end of it, if it was opened on demand. */
+  | {
+      type: 'channel.closed';
+      channel: keyof A['channels'] & string;
+      via?: ChannelFor<A['channels'][OnDemandNames<A>], S> | undefined;
+    }
   | { type: 'session.closed'; side: S; reason: string }
   | {
       type: 'session.hosed';

@@ -33,6 +33,9 @@ export class ChannelEnd implements Channel, LinkMember {
   readonly #memory: SessionMemory | undefined;
   readonly #loanOwner: LoanOwner;
   #finished: IpcError | undefined;
+  /** Ends this channel alone; then `finish` is called. */
+  onClose: (() => void) | undefined;
+  #closed: { promise: Promise<void>; resolve: () => void } | undefined;
 
   constructor(
     name: string,
@@ -183,6 +186,19 @@ export class ChannelEnd implements Channel, LinkMember {
     this.#sender.sendEnd();
   }
 
+  close(): Promise<void> {
+    if (this.#finished) return Promise.resolve();
+    if (!this.#closed) {
+      let resolve = () => {};
+      const promise = new Promise<void>((settle) => {
+        resolve = settle;
+      });
+      this.#closed = { promise, resolve };
+      this.onClose?.();
+    }
+    return this.#closed.promise;
+  }
+
   /** Messages in our ring that the peer never took. */
   unread(): number {
     return this.#sender.unread();
@@ -191,11 +207,12 @@ export class ChannelEnd implements Channel, LinkMember {
   /**
    * Ends all use; `cause` is ERR_CHANNEL_CLOSED or ERR_CHANNEL_HOSED. What has arrived is handed on first: handlers get
    * it now, receive and tryReceive get it later.
+   * @param copies whether what nobody has taken is kept as a copy, because the session goes on and needs its memory.
    */
-  finish(cause: IpcError): void {
+  finish(cause: IpcError, copies = false): void {
     if (this.#finished) return;
     try {
-      this.#receiver.finish(cause);
+      this.#receiver.finish(cause, copies);
     } catch (error) {
       // A handler's own mistake must not stop the teardown; it is thrown where any handler's would be.
       queueMicrotask(() => {
@@ -206,6 +223,7 @@ export class ChannelEnd implements Channel, LinkMember {
     this.#finished = cause;
     this.#requests.finish(cause);
     this.#sender.finish(cause);
+    this.#closed?.resolve();
   }
 
   #refusal(): IpcError {

@@ -13,6 +13,8 @@ export const feedLane: ChannelOptions = {
   overflow: 'block',
   maxLoans: 0,
   maxBorrows: 0,
+  open: 'init',
+  maxOpen: 1,
 };
 
 /** What one side hands to the other: its memory and its bell. */

@@ -41,6 +41,29 @@ function ringOf(segment: NativeSegment, lane: number): { offset: number; capacit
 const headerBytes = 8;
 const wrapKind = 1;
 
+/** Where the writer of that lane stands: its final tail, once nothing is written any more. */
+export function tailOf(own: NativeSegment, lane: number): number {
+  return Atomics.load(new Int32Array(own.buffer), wordsOf(lane).tail) >>> 0;
+}
+
+/** How far the reader of that lane has read. */
+export function headOf(own: NativeSegment, lane: number): number {
+  return Atomics.load(new Int32Array(own.buffer), wordsOf(lane).head) >>> 0;
+}
+
+/**
+ * Leaves out what the peer had written up to its final tail, so that the lane can be used again from there.
+ * @throws an Error for a tail that can't be one: the peer wrote it.
+ */
+export function skipTo(own: NativeSegment, peer: NativeSegment, lane: number, tail: number): void {
+  const { capacity } = ringOf(peer, lane);
+  const words = new Int32Array(own.buffer);
+  const at = wordsOf(lane).head;
+  const skipped = (tail - Atomics.load(words, at)) | 0;
+  if (skipped < 0 || skipped > capacity || (tail & 7) !== 0) throw new Error('a last place outside the ring');
+  Atomics.store(words, at, tail | 0);
+}
+
 /** The sending end: `own` holds the ring and the tail, `peer` the reader's head and its park word. */
 export class LaneWriter {
   readonly capacity: number;

@@ -2,7 +2,7 @@
 // the channels whose lanes stand in them. The data plane of a session; machines decide when it opens and ends.
 import { IpcError, messageOf } from '../errors.ts';
 import { Cursor } from './cursor.ts';
-import { LaneReader, LaneWriter } from './lane.ts';
+import { headOf, LaneReader, LaneWriter, skipTo, tailOf } from './lane.ts';
 import { type NativeDoorbell, type NativeSegment, native } from './native.ts';
 
 /** As in cpp/shm/layout.h. */
@@ -91,6 +91,21 @@ export class Link {
   lane(index: number): { writer: LaneWriter; reader: LaneReader } {
     const peer = this.#peer!;
     return { writer: new LaneWriter(this.#own, peer, index), reader: new LaneReader(this.#own, peer, index) };
+  }
+
+  /** Where our direction of that lane has ended, when nothing is written into it any more. */
+  finalTail(lane: number): number {
+    return this.#closed ? 0 : tailOf(this.#own, lane);
+  }
+
+  /** How far we have read the peer's direction of that lane. */
+  ownHead(lane: number): number {
+    return this.#closed ? 0 : headOf(this.#own, lane);
+  }
+
+  /** Lets go of the peer's direction of that lane, which has ended there. @throws an Error for a place that makes no sense. */
+  settle(lane: number, tail: number): void {
+    if (!this.#closed) skipTo(this.#own, this.#peer!, lane, tail);
   }
 
   /** The words of that lane as those of a broadcast. REQUIRES: attached. */

@@ -255,14 +255,17 @@ export class Receiver implements BorrowCounter {
     return this.#readForCalls();
   }
 
-  /** The end: takes over everything that has arrived, because the peer's memory is about to go. */
-  finish(cause: IpcError): void {
+  /**
+   * The end: takes over everything that has arrived, because the peer's memory is about to go, or its lane to serve another.
+   * @param copies whether messages in the peer's arena are copied now, or borrowed by whoever asks for them.
+   */
+  finish(cause: IpcError, copies: boolean): void {
     this.#finishing = true;
     while (this.poll()) {
       // The handlers get the rest in the same portions as ever.
     }
     // Kept for those who still ask, but not given back as read: nobody has taken them. Bounded by the size of the ring.
-    this.#takesBlocks = true;
+    this.#takesBlocks = !copies;
     if (!this.#onMessage && !this.#onBatch)
       while (!this.#stalled && this.#reader.read(this.#place))
         this.#handle(this.#place, (message) => this.#inbox.push(message));

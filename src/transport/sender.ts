@@ -55,6 +55,8 @@ export class Sender implements Lender {
   #unwatchHead: (() => void) | undefined;
   /** Of a message that had to wait. */
   #spare: ArrayBufferLike | undefined;
+  /** The peer has been told that nothing follows. */
+  #ended = false;
 
   constructor(
     name: string,
@@ -183,6 +185,8 @@ export class Sender implements Lender {
 
   /** Requests, replies and failures: a number and a self-contained value. */
   sendNumbered(kind: number, number: number, value: unknown, options?: WaitOptions): Promise<void> {
+    // The answer to a request that came while we were closing.
+    if (this.#ended) return Promise.reject(IpcError.of('ERR_CHANNEL_CLOSED', this.#name));
     let bytes: Uint8Array;
     try {
       bytes = value === undefined ? nothing : packPlain(value);
@@ -198,6 +202,7 @@ export class Sender implements Lender {
 
   /** Tells the peer that nothing follows. REQUIRES: flushed, so there is room. */
   sendEnd(): void {
+    this.#ended = true;
     this.#put(recordKind.end, 0, nothing);
   }
 
@@ -279,10 +284,10 @@ export class Sender implements Lender {
     const memory = this.#memory!;
     const { arena } = memory;
     if (!this.#writer.hasRoom(referenceBytes)) return false;
-    let block = this.loans < this.#options.maxLoans ? arena.allocate(payload.length) : undefined;
+    let block = this.#mayLend(memory) ? arena.allocate(payload.length) : undefined;
     if (!block) {
       memory.poll();
-      if (this.loans >= this.#options.maxLoans) return false;
+      if (!this.#mayLend(memory)) return false;
       block = arena.allocate(payload.length);
       if (!block && memory.lent > 0) return false;
       if (!block) throw arena.full(payload.length);
@@ -298,6 +303,7 @@ export class Sender implements Lender {
   /** Publishes a block as a message; it is the peer's from then on. */
   #putLoan(block: Block, bytes: number): boolean {
     const memory = this.#memory!;
+    if (!memory.hasSlot) return false;
     if (this.#structuresTold < this.#encoder.structures.length && !this.#tellStructures()) return false;
     const record = memory.lend(this, memory.arena, block, 0, bytes);
     if (!this.#writer.write(recordKind.block, 0, record, record.length)) {
@@ -313,8 +319,12 @@ export class Sender implements Lender {
 
   #needLoan(memory: SessionMemory): void {
     const { maxLoans } = this.#options;
-    if (this.loans >= maxLoans) memory.poll();
-    if (this.loans >= maxLoans) throw IpcError.of('ERR_LOAN_LIMIT', this.#name, maxLoans);
+    if (!this.#mayLend(memory)) memory.poll();
+    if (!this.#mayLend(memory)) throw IpcError.of('ERR_LOAN_LIMIT', this.#name, maxLoans);
+  }
+
+  #mayLend(memory: SessionMemory): boolean {
+    return this.loans < this.#options.maxLoans && memory.hasSlot;
   }
 
   #tellStructures(): boolean {

@@ -152,6 +152,11 @@ export class SessionMemory implements LinkMember, BorrowedFrom {
 
   // ---- lending
 
+  /** Whether one more can be lent: channels that have ended may still have some of theirs out. */
+  get hasSlot(): boolean {
+    return this.#freeSlots.length > 0;
+  }
+
   /** Blocks and values that the peer has, or that are on their way to it. */
   get lent(): number {
     return this.limits.slots - this.#freeSlots.length;

@@ -1,5 +1,6 @@
 // What honest peers send, as the seed of what others might.
 import { Packr, pack } from 'msgpackr';
+import { offerFrame, acceptedFrame as openedFrame, partedFrame } from '../../src/actors/offer-frame.ts';
 import {
   acceptedFrame,
   goodbyeFrame,
@@ -8,7 +9,7 @@ import {
   rejectedFrame,
 } from '../../src/actors/session-frame.ts';
 import { protocolVersions } from '../../src/machines/login.ts';
-import { extractOf } from '../../src/spec/universe.ts';
+import { extractOf } from '../../src/spec/universe-extract.ts';
 import { packPlain } from '../../src/transport/codec.ts';
 import { encodeFrame } from '../../src/transport/frame.ts';
 import { native } from '../../src/transport/native.ts';
@@ -34,6 +35,9 @@ export const frames: readonly Uint8Array[] = [
   rejectedFrame({ code: 'ERR_SERVER_BUSY', message: 'it is busy' }),
   readyFrame,
   goodbyeFrame('done'),
+  offerFrame({ number: 1025, channel: 'calls', metadata: { from: 'x' }, slot: undefined }),
+  openedFrame(1025, 2),
+  partedFrame(1025, 4096),
   { t: 'status' },
   { t: 'watch', segmentBytes: 4096 },
 ].map(encodeFrame);

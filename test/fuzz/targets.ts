@@ -1,6 +1,13 @@
 // What is fed with input that nobody promised anything about. Each target throws when something happens that must not: any
 // error but the ones it names, an answer outside what it may be, or a peer that no longer serves.
 import { assert } from 'chai';
+import {
+  numberOf,
+  parseRejected as parseDeclined,
+  parseOffer,
+  parseAccepted as parseOpened,
+  parseParted,
+} from '../../src/actors/offer-frame.ts';
 import { parseAccepted, parseGoodbye, parseHello, parseRejected } from '../../src/actors/session-frame.ts';
 import { IpcError } from '../../src/errors.ts';
 import { checkLogin, type LoginPolicy, protocolVersions } from '../../src/machines/login.ts';
@@ -49,7 +56,14 @@ const policy: LoginPolicy = {
 const peer = { pid: process.pid, ...policy.own };
 
 function frameTarget(): Target {
-  const parsers = [parseAccepted, parseRejected, parseGoodbye, (frame: Frame) => offerIn(frame, [])];
+  const offers = [numberOf, parseOffer, parseOpened, parseDeclined, parseParted];
+  const parsers = [
+    ...offers,
+    parseAccepted,
+    parseRejected,
+    parseGoodbye,
+    (frame: Frame) => offerIn(frame, []),
+  ];
   return {
     feed(random) {
       const bytes = mutate(random, frames);

@@ -23,6 +23,7 @@ const attach: SessionEvent = { type: 'attach' };
 const close: SessionEvent = { type: 'close', reason: 'lunch' };
 const release: SessionEvent = { type: 'release' };
 const ended = (name: string): SessionEvent => ({ type: 'channel.ended', name });
+const quotesOpened: SessionEvent = { type: 'channel.opened', name: 'quotes' };
 const peerEnded: SessionEvent = { type: 'channel.peer-ended', name: 'prices' };
 
 /** What makes a session unusable, and the reason that it is given. */
@@ -112,12 +113,20 @@ const table: Table<SessionEvent, SessionInput> = {
         { on: close, to: 'closing', does: [['closeChannels']] },
         ...hosings,
         { on: ended('prices'), to: 'open' },
+        { on: quotesOpened, to: 'open' },
       ],
     },
     closing: {
       by: toClosing,
       rows: [
         { on: ended('prices'), to: 'closing', when: 'of one of two channels' },
+        { on: quotesOpened, to: 'closing' },
+        {
+          on: ended('orders'),
+          by: [...toClosing, quotesOpened, ended('prices')],
+          when: 'while one of those that were opened on demand is left',
+          to: 'closing',
+        },
         {
           on: ended('orders'),
           by: [...toClosing, ended('prices')],

@@ -181,6 +181,7 @@ export const sessionEvents: SessionEvent[] = [
   { type: 'peer.closed', why: 'its process ended' },
   { type: 'peer.reset', why: 'its process was killed' },
   { type: 'protocol.violated', why: 'a frame of unknown type' },
+  { type: 'channel.opened', name: 'quotes' },
   { type: 'channel.peer-ended', name: 'prices' },
   { type: 'channel.ended', name: 'prices' },
   { type: 'release' },
@@ -198,11 +199,22 @@ export const appSessionEvents: AppSessionEvent[] = [
   { type: 'close', reason: 'lunch' },
 ];
 
-export const channelInput: ChannelInput = { name: 'prices', drainTimeoutMs: 1_000 };
+export const channelInput: ChannelInput = { name: 'prices', drainTimeoutMs: 1_000, opening: 'init' };
+
+export const offeringChannelInput: ChannelInput = { ...channelInput, opening: 'offering' };
+export const offeredChannelInput: ChannelInput = { ...channelInput, opening: 'offered' };
 
 export const channelEvents: ChannelEvent[] = [
   { type: 'open' },
   { type: 'close' },
+  { type: 'offer.noticed' },
+  { type: 'offer.accepted' },
+  { type: 'offer.rejected', error },
+  { type: 'withdraw', error },
+  { type: 'accept' },
+  { type: 'reject', error },
+  { type: 'offer.withdrawn' },
+  { type: 'peer.parted' },
   { type: 'lane.drained' },
   { type: 'drain.failed' },
   { type: 'peer.ended' },
