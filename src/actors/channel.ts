@@ -2,6 +2,7 @@
 import { IpcError } from '../errors.ts';
 import { type ChannelReport, channelMachine } from '../machines/channel.ts';
 import type { Address } from '../names.ts';
+import type { Breach } from '../spec/session.ts';
 import type { ChannelOptions } from '../spec/universe.ts';
 import { ChannelEnd } from '../transport/channel-end.ts';
 import type { Link } from '../transport/link.ts';
@@ -22,7 +23,7 @@ interface Settings {
   readonly memory: SessionMemory | undefined;
   readonly drainTimeoutMs: number;
   readonly onReport: (report: ChannelReport) => void;
-  readonly onBroken: (why: string) => void;
+  readonly onBroken: (why: string, breach: Breach) => void;
   /** The session's error, once it is hosed. */
   readonly errorOf: () => IpcError | undefined;
 }

@@ -1,7 +1,7 @@
 // Session channels: the channels of a session and the memory that its sides lend each other, made once both segments are there.
 import { createHash } from 'node:crypto';
 import { addressOf } from '../names.ts';
-import type { Side } from '../spec/session.ts';
+import type { Breach, Side } from '../spec/session.ts';
 import { SessionMemory } from '../transport/session-memory.ts';
 import { ValueArena } from '../transport/value-arena.ts';
 import { startChannel } from './channel.ts';
@@ -22,7 +22,7 @@ export function makeChannels(live: Live, side: Side): void {
       memory: live.memory,
       drainTimeoutMs: options.limits.closeTimeoutMs,
       onReport: (report) => live.hosted!.post(report),
-      onBroken: (why) => live.hosted!.post({ type: 'protocol.violated', why }),
+      onBroken: (why, breach) => onBreach(live, why, breach),
       errorOf: () => live.error,
     });
     live.channels.push(running);
@@ -42,9 +42,14 @@ function makeMemory(live: Live, side: Side): void {
   };
   live.memory = new SessionMemory(live.link!, releaseLane(server), limits, scopes, {
     offer: (segment, fd) => live.socket!.send(memoryFrame(segment), [fd]),
-    broken: (why) => live.hosted!.post({ type: 'protocol.violated', why }),
+    broken: (why, breach) => onBreach(live, why, breach),
   });
   live.arena = new ValueArena(live.memory.arena);
+}
+
+/** The peer's memory, or what it sent by it, makes no sense. */
+export function onBreach(live: Live, why: string, breach: Breach): void {
+  live.hosted!.post({ type: `${breach}.violated`, why });
 }
 
 /** A number that tells one direction of one session from all others, as far as accidents go. */

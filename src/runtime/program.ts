@@ -2,7 +2,7 @@
 // which a supervisor's child gets from its bootstrap and any other program makes for itself at first use.
 import type { AnyStateMachine } from 'xstate';
 import type { Hosted, Log } from '../actors/hosting.ts';
-import { type SessionLimits, sessionDefaults } from '../actors/live-session.ts';
+import { limitsOf, type SessionTuning } from '../actors/live-session.ts';
 import { startMulticast } from '../actors/multicast.ts';
 import { startClientProcess, startServerProcess } from '../actors/process.ts';
 import { type ErrorData, IpcError } from '../errors.ts';
@@ -26,14 +26,14 @@ import { defaultRunDirectory } from './place.ts';
 import type { RootLink } from './root-link.ts';
 import { onStopSignals } from './signals.ts';
 
-export interface ServeOptions extends Partial<SessionLimits> {
+export interface ServeOptions extends SessionTuning {
   /** Log-ins that may be under way at once; default 64. */
   pendingMax?: number;
   /** Any JSON value up to 64 KiB that each client gets as `session.peer.metadata`. */
   metadata?: unknown;
 }
 
-export interface ConnectOptions extends Partial<SessionLimits> {
+export interface ConnectOptions extends SessionTuning {
   metadata?: unknown;
   reconnect?: Partial<Reconnect>;
 }
@@ -117,8 +117,8 @@ export class Runtime {
    * Serves an app: accepts sessions and runs a machine for each.
    * @param machine for all clients, or one for each client app.
    * @returns once clients can connect.
-   * @throws {IpcError} ERR_APP_ALREADY_SERVED, ERR_STOPPING, ERR_SYSTEM, ERR_APP_UNKNOWN for a machine of an unknown
-   *   client app.
+   * @throws {IpcError} ERR_APP_ALREADY_SERVED, ERR_STOPPING, ERR_SYSTEM, ERR_OPTIONS_INVALID, ERR_APP_UNKNOWN for a machine
+   *   of an unknown client app.
    */
   async serve<A extends AppSpec>(
     app: A,
@@ -127,6 +127,7 @@ export class Runtime {
   ): Promise<Serving<A>> {
     this.#refuseIfStopping(`app ${app.name}`);
     const machines = machinesByClient(app, machine);
+    const limits = limitsOf(`serving app ${app.name}`, options);
     const publishers = openBroadcasts(app);
     let hosted: Hosted<typeof serverProcessMachine> | undefined;
     const part = new ServingPart<A>(publishers as never, () => hosted?.post({ type: 'stop' }));
@@ -135,7 +136,7 @@ export class Runtime {
         address: this.#addressFor(app.name),
         app,
         machineFor: (client) => machines[client]!,
-        limits: { ...sessionDefaults, ...options },
+        limits,
         pendingMax: options.pendingMax ?? pendingMaxDefault,
         metadata: options.metadata ?? null,
         stopTimeoutMs,
@@ -162,6 +163,7 @@ export class Runtime {
   /**
    * Connects to a server's app as a client app: one session at a time, opened again when it is lost.
    * @returns at once; sessions come and go.
+   * @throws {IpcError} ERR_STOPPING, ERR_OPTIONS_INVALID.
    */
   connect(
     client: AppSpec,
@@ -177,7 +179,7 @@ export class Runtime {
       client,
       server,
       machine,
-      limits: { ...sessionDefaults, ...options },
+      limits: limitsOf(`connecting to app ${server.name}`, options),
       metadata: options.metadata ?? null,
       reconnect: { ...reconnectDefaults, ...options.reconnect },
       stopTimeoutMs,

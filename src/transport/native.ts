@@ -260,6 +260,14 @@ interface Native {
     new (fd: number, bytesMax: number): NativeRegion;
   };
   readonly Doorbell: new (segment: NativeSegment, spinUs: number) => NativeDoorbell;
+  /** Gives signs of life in `own` from now on. 2^32 - 1 ms: never. */
+  readonly Pulse: new (
+    own: NativeSegment,
+    peer: NativeSegment,
+    beatMs: number,
+    idleMs: number,
+    reportMs: number,
+  ) => NativePulse;
   readonly Bell: new (path: string) => NativeBell;
   readonly Socket: { new (fd: number): NativeSocket; new (path: string): NativeSocket };
   readonly Listener: {

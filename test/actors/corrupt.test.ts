@@ -60,7 +60,7 @@ function memory(spoil: (words: Int32Array, tailAt: number) => void) {
   };
 }
 
-const rings: [what: string, corrupt: (client: RawClient) => void, why: RegExp][] = [
+const rings: [what: string, corrupt: (client: RawClient) => void, why: RegExp, reason?: string][] = [
   ['a record of an unknown kind', record(99), /channel balls: a record of unknown kind 99/],
   [
     'a message that is none of its codec',
@@ -93,21 +93,25 @@ const rings: [what: string, corrupt: (client: RawClient) => void, why: RegExp][]
       client.ring();
     },
     /channel balls: /,
+    'memory',
   ],
   [
     'a tail outside its ring',
     memory((words, tailAt) => Atomics.store(words, tailAt, 1 << 20)),
     /channel balls: the tail is outside the ring/,
+    'memory',
   ],
   [
     'a tail that goes back',
     memory((words, tailAt) => Atomics.store(words, tailAt, -8)),
     /channel balls: the tail is outside the ring/,
+    'memory',
   ],
   [
     'a tail that promises records which are not there',
     memory((words, tailAt) => Atomics.store(words, tailAt, 1024)),
     /channel balls: a record is missing or comes twice/,
+    'memory',
   ],
 ];
 
@@ -140,10 +144,10 @@ describe('a corrupt peer', () => {
     await court.close();
   });
 
-  async function hosed(why: RegExp): Promise<void> {
+  async function hosed(why: RegExp, reason = 'protocol'): Promise<void> {
     await waitUntil('the end of the session', () => ends.length > 0);
     const [end] = ends as [End];
-    assert.deepInclude(end, { type: 'session.hosed', reason: 'protocol' });
+    assert.deepInclude(end, { type: 'session.hosed', reason });
     assert.match(end.error!.message, why);
     await waitUntil('the connection to be closed', () => client.end !== undefined);
   }
@@ -171,10 +175,10 @@ describe('a corrupt peer', () => {
       await stillServes();
     });
 
-  for (const [what, corrupt, why] of rings)
+  for (const [what, corrupt, why, reason] of rings)
     it(`that writes ${what} loses its session, and only this one`, async () => {
       corrupt(client);
-      await hosed(why);
+      await hosed(why, reason);
       await stillServes();
     });
 
@@ -200,7 +204,7 @@ describe('a corrupt peer', () => {
     const { words, tailAt } = client;
     Atomics.store(words, tailAt, 1 << 20);
     client.ring();
-    await hosed(/the tail is outside the ring/);
+    await hosed(/the tail is outside the ring/, 'memory');
     Atomics.store(words, tailAt, 0);
     assert.throws(() => served[0]!.channels.balls.tryReceive(), /channel balls is hosed/);
   });

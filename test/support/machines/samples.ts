@@ -161,6 +161,7 @@ export const clientSessionInput: SessionInput = {
   peerApp: 'market',
   loginTimeoutMs: 5_000,
   closeTimeoutMs: 1_000,
+  stallHoseMs: 30_000,
   channels: ['orders', 'prices'],
 };
 export const serverSessionInput: SessionInput = { ...clientSessionInput, side: 'server', peerApp: 'trader' };
@@ -175,7 +176,11 @@ export const sessionEvents: SessionEvent[] = [
   { type: 'peer.goodbye', why: 'dinner' },
   { type: 'peer.closed', why: 'its process ended' },
   { type: 'peer.reset', why: 'its process was killed' },
+  { type: 'peer.idle', why: 'it gave no sign of life for 5000 ms' },
+  { type: 'peer.stalled', ms: 1_200 },
+  { type: 'peer.resumed' },
   { type: 'protocol.violated', why: 'a frame of unknown type' },
+  { type: 'memory.violated', why: 'the tail is outside the ring' },
   { type: 'channel.peer-ended', name: 'prices' },
   { type: 'channel.ended', name: 'prices' },
   { type: 'release' },
@@ -188,6 +193,8 @@ export const appSessionEvents: AppSessionEvent[] = [
   { type: 'user.done' },
   { type: 'user.crashed', error },
   { type: 'channel.closed', channel: 'prices' },
+  { type: 'peer.stalled', ms: 1_200 },
+  { type: 'peer.resumed' },
   { type: 'session.closed', reason: 'lunch' },
   { type: 'session.hosed', reason: 'peer.reset', why: 'its process was killed' },
   { type: 'close', reason: 'lunch' },
