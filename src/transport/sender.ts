@@ -47,6 +47,7 @@ export class Sender implements Lender {
   #structuresTold = 0;
   readonly #sending = new WaitingLine<WaitingSend>();
   readonly #flushing = new WaitingLine<WaitingFlush>();
+  #ended = false;
   #unwatchHead: (() => void) | undefined;
 
   constructor(
@@ -153,6 +154,8 @@ export class Sender implements Lender {
 
   /** Requests, replies and failures: a number and a self-contained value. */
   sendNumbered(kind: number, number: number, value: unknown, options?: WaitOptions): Promise<void> {
+    // An answer that comes after the end mark: the peer would take it for a breach.
+    if (this.#ended) return Promise.reject(IpcError.of('ERR_CHANNEL_CLOSED', this.#name));
     let bytes: Uint8Array;
     try {
       bytes = value === undefined ? nothing : packPlain(value);
@@ -168,6 +171,7 @@ export class Sender implements Lender {
 
   /** Tells the peer that nothing follows. REQUIRES: flushed, so there is room. */
   sendEnd(): void {
+    this.#ended = true;
     this.#put(recordKind.end, 0, nothing);
   }
 

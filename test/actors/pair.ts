@@ -55,12 +55,12 @@ export function holder<S>(
 
 export class Court {
   readonly folder = mkdtempSync(join(tmpdir(), 'actor-ipc-court-'));
-  readonly messages: { level: string; message: string }[] = [];
+  readonly messages: { level: string; message: string; facts: object }[] = [];
   readonly #runtimes: Runtime[] = [];
 
   runtime(): Runtime {
-    const note = (level: string) => (_: object, message: string) =>
-      void this.messages.push({ level, message });
+    const note = (level: string) => (facts: object, message: string) =>
+      void this.messages.push({ level, message, facts });
     const log: Log = { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') };
     const runtime = new Runtime({ runDirectory: this.folder, log });
     this.#runtimes.push(runtime);
