@@ -28,7 +28,7 @@ function thrownBy(call: () => unknown): IpcError {
 
 describe('the table of errors', () => {
   const tests = readdirSync(here, { recursive: true, encoding: 'utf8' })
-    .filter((name) => /\.test\.ts$|\.mjs$/.test(name))
+    .filter((name) => /\.(ts|mjs)$/.test(name))
     .map((name) => readFileSync(join(here, name), 'utf8').replace(/^\s*\/\/.*$/gm, ''))
     .join('\n');
   for (const code of errorCodes)

@@ -37,6 +37,16 @@ const frames: [what: string, send: (client: RawClient) => void, why: RegExp][] =
     (client) => client.send({ t: 'subscribed', broadcast: 'news', number: 1 }),
     /subscribed came with 0 descriptors instead of 1/,
   ],
+  [
+    'another segment without its descriptors',
+    (client) => client.send({ t: 'segment.replaced', bytes: 4096 }),
+    /segment.replaced came with 0 descriptors instead of 2/,
+  ],
+  [
+    'another segment without a size',
+    (client) => client.send({ t: 'segment.replaced' }, client.fds),
+    /bytes is not a whole number/,
+  ],
   ['a goodbye without a reason', (client) => client.send({ t: 'goodbye' }), /reason/],
 ];
 
@@ -181,6 +191,16 @@ describe('a corrupt peer', () => {
       await hosed(why, reason);
       await stillServes();
     });
+
+  it('that goes on in another segment is told that this release does not, and keeps its session', async () => {
+    const before = openDescriptors().size;
+    client.send({ t: 'segment.replaced', bytes: 4096 }, client.fds);
+    await waitUntil('the answer', () => client.frames.some(({ t }) => t === 'segment.refused'));
+    record(recordKind.message)(client);
+    await waitUntil('the message', () => served[0]!.channels.balls.stats().received === 1);
+    assert.isEmpty(ends);
+    assert.equal(openDescriptors().size, before);
+  });
 
   it('that answers a request with a failure of no words leaves nobody waiting', async () => {
     // String() would throw at this one, in the middle of the answer.
