@@ -197,10 +197,10 @@ TEST_SUITE("pulse") {
 
   TEST_CASE("a peer that beats, or has promised nothing, is never idle") {
     FakeLoop loop;
-    const Member beats(&loop, {kBeatMs, 100, kNeverMs});
-    const Member silent(&loop, {kBeatMs, 100, kNeverMs});
+    const Member beats(&loop, {kBeatMs, 400, kNeverMs});
+    const Member silent(&loop, {kBeatMs, 400, kNeverMs});
     beats.ends.theirs().interval_ms = kBeatMs;
-    for (uint32_t beat = beats.ends.ours().beat; beats.ends.ours().beat - beat < 20;) {
+    for (uint32_t beat = beats.ends.ours().beat; beats.ends.ours().beat - beat < 50;) {
       beats.ends.theirs().beat++;
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
