@@ -33,7 +33,8 @@ uint32_t arc4random(void) {
 #else
 #define OLD_PTHREAD "GLIBC_2.17"
 #endif
-int old_pthread_create(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+__attribute__((visibility("default"))) int old_pthread_create(pthread_t*, const pthread_attr_t*, void* (*)(void*),
+                                                              void*);
 __asm__(".symver old_pthread_create,pthread_create@" OLD_PTHREAD);
 int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*body)(void*), void* argument) {
   return old_pthread_create(thread, attributes, body, argument);
