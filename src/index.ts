@@ -49,6 +49,7 @@ export type {
   Channel,
   ChannelStats,
   HoseReason,
+  KeepAlive,
   Peer,
   Publisher,
   PublisherStats,
@@ -57,6 +58,7 @@ export type {
   SessionEvent,
   SessionInput,
   Side,
+  Stall,
   SubscriptionStats,
   WaitOptions,
 } from './spec/session.ts';
