@@ -43,6 +43,7 @@ const codes = {
     false,
     (universe: string, why: string) => `universe ${universe}: ${why}`,
   ),
+  ERR_OPTIONS_INVALID: row('call', false, (what: string, why: string) => `the options of ${what}: ${why}`),
   ERR_TOPOLOGY_INVALID: row('server', false, (file: string, why: string) => `${file}: ${why}`),
 
   // Run directory, workspace and control.

@@ -50,6 +50,7 @@ export type {
   Channel,
   ChannelStats,
   HoseReason,
+  KeepAlive,
   Offer,
   OpenChannelOptions,
   Peer,
@@ -61,6 +62,7 @@ export type {
   SessionEvent,
   SessionInput,
   Side,
+  Stall,
   SubscriptionStats,
   WaitOptions,
 } from './spec/session.ts';

@@ -37,6 +37,7 @@ const appSessionLogic = appSessionMachine.provide({
     tellUser: ({ self }, end) => tellUser(lives.of(self), end),
     stopUser: ({ self }) => lives.of(self).user?.stop(),
     tellChannelClosed: ({ self }, closed) => lives.of(self).user?.post({ type: 'channel.closed', ...closed }),
+    tellLife: ({ self }, life) => lives.of(self).user?.post(life),
     releaseSession: ({ self }) => lives.of(self).settings.running.hosted.post({ type: 'release' }),
   },
 });

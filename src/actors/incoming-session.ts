@@ -15,7 +15,7 @@ import { Link } from '../transport/link.ts';
 import { native, nativeCode } from '../transport/native.ts';
 import { closeAll, PacketSocket, takeFds } from '../transport/packet-socket.ts';
 import { Handles, type Host, type Hosted } from './hosting.ts';
-import type { SessionLimits } from './live-session.ts';
+import { lifeLimits, type SessionLimits } from './live-session.ts';
 import { newToken } from './session.ts';
 import { acceptedFrame, parseHello, readyFrame, rejectedFrame } from './session-frame.ts';
 import { initChannels, laneCapacities } from './session-lanes.ts';
@@ -178,6 +178,8 @@ function mapMemory(live: Live, hello: Hello): void {
     live.link = new Link(laneCapacities(policy.app), limits.spinUs);
     const channels = initChannels(policy.app).map(([name]) => name);
     live.link.attach(hello.segmentBytes, segmentFd, bellFd, { app: hello.client, channels });
+    // Before the client can look for it.
+    live.link.beat(lifeLimits(limits));
     live.hosted!.post({ type: 'memory.mapped' });
   } catch (error) {
     fail(live, error instanceof IpcError ? error : IpcError.from(error, 'ERR_MEMORY', messageOf(error)));

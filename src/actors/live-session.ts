@@ -3,12 +3,21 @@ import { IpcError } from '../errors.ts';
 import type { SessionReport, sessionMachine } from '../machines/session.ts';
 import type { Address } from '../names.ts';
 import type { Arena } from '../spec/memory.ts';
-import type { AppActor, Offer, OpenChannelOptions, Peer, ScopedMemory, Side } from '../spec/session.ts';
+import type {
+  AppActor,
+  KeepAlive,
+  Offer,
+  OpenChannelOptions,
+  Peer,
+  ScopedMemory,
+  Side,
+  Stall,
+} from '../spec/session.ts';
 import type { AppSpec } from '../spec/universe.ts';
 import type { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
 import type { BroadcastSubscription } from '../transport/broadcast-subscription.ts';
 import type { ChannelEnd } from '../transport/channel-end.ts';
-import type { Link } from '../transport/link.ts';
+import type { LifeLimits, Link } from '../transport/link.ts';
 import type { PacketSocket } from '../transport/packet-socket.ts';
 import type { SessionMemory } from '../transport/session-memory.ts';
 import type { AppScope } from './app-scope.ts';
@@ -25,9 +34,62 @@ export interface SessionLimits {
   readonly closeTimeoutMs: number;
   /** How long a busy session stays awake for the next message; 0 never spins. */
   readonly spinUs: number;
+  readonly keepAlive: KeepAlive;
+  readonly stall: Stall;
 }
 
-export const sessionDefaults: SessionLimits = { loginTimeoutMs: 5_000, closeTimeoutMs: 1_000, spinUs: 20 };
+export const sessionDefaults: SessionLimits = {
+  loginTimeoutMs: 5_000,
+  closeTimeoutMs: 1_000,
+  spinUs: 20,
+  keepAlive: { beatMs: 2_000, idleMs: 5_000 },
+  // A second is long for a turn of an event loop; half a minute is longer than any that still means to come back.
+  stall: { reportMs: 1_000, hoseMs: 30_000 },
+};
+
+/** What a program may say of the limits. */
+export interface SessionTuning extends Partial<Omit<SessionLimits, 'keepAlive' | 'stall'>> {
+  readonly keepAlive?: Partial<KeepAlive>;
+  readonly stall?: Partial<Stall>;
+}
+
+/** The longest time that a timer takes. */
+const timeMaxMs = 2 ** 31 - 1;
+
+/** The defaults with what the program says; `Infinity` is `never`. @throws {IpcError} ERR_OPTIONS_INVALID. */
+export function limitsOf(what: string, tuning: SessionTuning): SessionLimits {
+  const { beatMs, idleMs } = { ...sessionDefaults.keepAlive, ...tuning.keepAlive };
+  const { reportMs, hoseMs } = { ...sessionDefaults.stall, ...tuning.stall };
+  const time = (name: string, ms: number | 'never'): number | 'never' => {
+    if (ms === 'never' || ms === Number.POSITIVE_INFINITY) return 'never';
+    if (!Number.isInteger(ms) || ms < 1 || ms > timeMaxMs)
+      throw IpcError.of(
+        'ERR_OPTIONS_INVALID',
+        what,
+        `${name} is ${ms}; it takes 1 to ${timeMaxMs}, or "never"`,
+      );
+    return ms;
+  };
+  const limits = {
+    keepAlive: { beatMs: time('keepAlive.beatMs', beatMs), idleMs: time('keepAlive.idleMs', idleMs) },
+    stall: { reportMs: time('stall.reportMs', reportMs), hoseMs: time('stall.hoseMs', hoseMs) },
+  };
+  if (limits.keepAlive.beatMs === 'never')
+    throw IpcError.of('ERR_OPTIONS_INVALID', what, 'keepAlive.beatMs can\'t be "never"; set idleMs to it');
+  if (idleMs !== 'never' && idleMs < 2 * beatMs)
+    throw IpcError.of(
+      'ERR_OPTIONS_INVALID',
+      what,
+      `keepAlive.idleMs (${idleMs}) is less than two beats of ${beatMs} ms`,
+    );
+  return { ...sessionDefaults, ...tuning, ...limits, keepAlive: { ...limits.keepAlive, beatMs } };
+}
+
+/** The same for the keep-alive thread. */
+export function lifeLimits({ keepAlive, stall }: SessionLimits): LifeLimits {
+  const ms = (time: number | 'never') => (time === 'never' ? Number.POSITIVE_INFINITY : time);
+  return { beatMs: keepAlive.beatMs, idleMs: ms(keepAlive.idleMs), reportMs: ms(stall.reportMs) };
+}
 
 export interface SessionOptions {
   readonly address: Address;

@@ -330,6 +330,9 @@ function passOn(
     );
   else if (report.type === 'session.closed')
     host.log.info(facts, `session of ${own} with ${peer.app} closed: ${report.reason}`);
+  else if (report.type === 'peer.stalled')
+    host.log.warn(facts, `the event loop of ${peer.app} has not turned for ${report.ms} ms`);
+  else if (report.type === 'peer.resumed') host.log.info(facts, `the event loop of ${peer.app} turns again`);
   if (report.type !== 'session.failed') app?.post(report);
 }
 

@@ -1,7 +1,7 @@
 // Session channels: the channels of a session and the memory that its sides lend each other, made once both segments are there.
 import { createHash } from 'node:crypto';
 import { addressOf } from '../names.ts';
-import type { Side } from '../spec/session.ts';
+import type { Breach, Side } from '../spec/session.ts';
 import { ChannelEnd } from '../transport/channel-end.ts';
 import { SessionMemory } from '../transport/session-memory.ts';
 import { ValueArena } from '../transport/value-arena.ts';
@@ -67,7 +67,7 @@ function makeEnd(
 ): ChannelEnd {
   const observer = {
     peerEnded: () => hostedOf().post({ type: 'peer.ended' }),
-    broken: (why: string) => live.hosted!.post({ type: 'protocol.violated', why }),
+    broken: (why: string, breach: Breach) => onBreach(live, why, breach),
   };
   const spec = live.options.server.channels[name]!;
   const end = new ChannelEnd(name, spec, live.link!, lane, observer, live.memory);
@@ -90,9 +90,14 @@ function makeMemory(live: Live, side: Side): void {
   };
   live.memory = new SessionMemory(live.link!, releaseLane(server), limits, scopes, {
     offer: (segment, fd) => live.socket!.send(memoryFrame(segment), [fd]),
-    broken: (why) => live.hosted!.post({ type: 'protocol.violated', why }),
+    broken: (why, breach) => onBreach(live, why, breach),
   });
   live.arena = new ValueArena(live.memory.arena);
+}
+
+/** The peer's memory, or what it sent by it, makes no sense. */
+export function onBreach(live: Live, why: string, breach: Breach): void {
+  live.hosted!.post({ type: `${breach}.violated`, why });
 }
 
 /** A number that tells one direction of one session from all others, as far as accidents go. */

@@ -75,6 +75,19 @@ export function parseGoodbye(frame: Frame): string {
   return textOf(frame, 'reason', 1000);
 }
 
+/**
+ * Reserved: the sender goes on in another segment, whose descriptor and bell come with the frame. This release answers that it
+ * stays with the one it has, and the session goes on with that.
+ */
+export function parseSegmentReplaced(frame: Frame): number {
+  return wholeOf(frame, 'bytes');
+}
+
+export const segmentRefusedFrame: Frame = {
+  t: 'segment.refused',
+  why: 'this release takes no other segment within a session',
+};
+
 /** A segment that the sender may lend from; its descriptor comes with the frame. */
 export function memoryFrame(offer: SegmentOffer): Frame {
   return { t: 'memory', ...offer };

@@ -7,7 +7,7 @@ import type { Frame } from '../transport/frame.ts';
 import { Link } from '../transport/link.ts';
 import { type Credentials, native, nativeCode } from '../transport/native.ts';
 import { closeAll, PacketSocket, takeFds } from '../transport/packet-socket.ts';
-import type { Live } from './live-session.ts';
+import { type Live, lifeLimits } from './live-session.ts';
 import { makeSubscriptions } from './session-broadcasts.ts';
 import { makeChannels } from './session-channels.ts';
 import { type Accepted, helloFrame, parseAccepted, parseRejected } from './session-frame.ts';
@@ -109,6 +109,7 @@ function onAccepted(
     app: server.name,
     channels: initChannels(server).map(([name]) => name),
   });
+  live.link!.beat(lifeLimits(live.options.limits));
   live.token = accepted.token;
   live.startTicks = accepted.startTicks;
   live.peer = {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { IpcError } from '../errors.ts';
 import { sessionMachine } from '../machines/session.ts';
 import type { HoseReason, Side } from '../spec/session.ts';
+import type { TakenBack } from '../transport/session-memory.ts';
 import { Handles, type Host } from './hosting.ts';
 import {
   type AcceptedOptions,
@@ -16,6 +17,7 @@ import { leaveBroadcasts } from './session-broadcasts.ts';
 import { makeChannels, openChannels } from './session-channels.ts';
 import { goodbyeFrame, readyFrame } from './session-frame.ts';
 import { initChannels } from './session-lanes.ts';
+import { watchPeer } from './session-life.ts';
 import { dial, logIn } from './session-login.ts';
 import { listenOpen } from './session-socket.ts';
 
@@ -31,6 +33,7 @@ const sessionLogic = sessionMachine.provide({
     logIn: ({ self }) => logIn(lives.of(self)),
     sendReady: ({ self }) => lives.of(self).socket!.send(readyFrame),
     openChannels: ({ self }) => openChannels(lives.of(self)),
+    watchPeer: ({ self }) => watchPeer(lives.of(self)),
     closeChannels: ({ self }) => {
       const { channels, offers, peer, readings } = lives.of(self);
       offers?.end(IpcError.of('ERR_SESSION_CLOSED', peer!.app), { type: 'close' });
@@ -74,7 +77,7 @@ export function newToken(): string {
 
 function start(live: Live, side: Side, peerApp: string): RunningSession {
   const { address, server, limits } = live.options;
-  const { loginTimeoutMs, closeTimeoutMs } = limits;
+  const { loginTimeoutMs, closeTimeoutMs, stall } = limits;
   const hosted = live.host.start(sessionLogic, {
     address,
     input: {
@@ -82,6 +85,7 @@ function start(live: Live, side: Side, peerApp: string): RunningSession {
       peerApp,
       loginTimeoutMs,
       closeTimeoutMs,
+      stallHoseMs: stall.hoseMs,
       channels: initChannels(server).map(([name]) => name),
     },
     bind(actor, self) {
@@ -123,8 +127,23 @@ function tearDown(live: Live): void {
   live.offers?.tearDown(ended);
   live.channels.length = 0;
   live.memory?.finish(ended);
-  live.memory?.close(live.peer && { pid: live.peer.pid, startTicks: live.startTicks });
+  const taken = live.memory?.close(live.peer && { pid: live.peer.pid, startTicks: live.startTicks });
+  if (live.error) noteTakenBack(live, taken);
   live.link?.close();
   live.socket?.close();
   live.link = undefined;
+}
+
+/** What a hosed session takes back of what the peer had. */
+function noteTakenBack({ host, peer, unread }: Live, taken: TakenBack | undefined): void {
+  const messages = Object.values(unread).reduce((sum, count) => sum + count, 0);
+  const { dropped, awaited } = taken ?? { dropped: 0, awaited: 0 };
+  const parts = [
+    messages > 0 ? `${messages} messages that it never took` : '',
+    dropped > 0 ? `${dropped} blocks of the session's arena` : '',
+    awaited > 0 ? `${awaited} blocks of other arenas once process ${peer?.pid} is proven dead` : '',
+  ].filter(Boolean);
+  if (parts.length === 0) return;
+  const facts = { peer: peer?.app, pid: peer?.pid, unread, dropped, awaited };
+  host.log.info(facts, `taken back from ${peer?.app}: ${parts.join(', ')}`);
 }

@@ -314,11 +314,18 @@ function idOf(actor: object): string {
   return 'id' in actor ? String(actor.id) : '?';
 }
 
-function stateOf(snapshot: { status?: string; value?: unknown }): {
+/** By convention, a machine that waits says for what in `waitsFor` of its context. */
+function stateOf(snapshot: { status?: string; value?: unknown; context?: { waitsFor?: unknown } }): {
   value: StateValue | null;
   status: string;
+  waitsFor?: string;
 } {
-  return { value: (snapshot?.value as StateValue) ?? null, status: snapshot?.status ?? 'active' };
+  const waitsFor = snapshot?.context?.waitsFor;
+  return {
+    value: (snapshot?.value as StateValue) ?? null,
+    status: snapshot?.status ?? 'active',
+    ...(typeof waitsFor === 'string' && { waitsFor }),
+  };
 }
 
 /** XState leaves the children of an errored machine running; nobody would ever stop them. */

@@ -2,7 +2,7 @@
 // which a supervisor's child gets from its bootstrap and any other program makes for itself at first use.
 import type { AnyActorLogic, AnyStateMachine } from 'xstate';
 import type { Hosted, Log } from '../actors/hosting.ts';
-import { type SessionLimits, sessionDefaults } from '../actors/live-session.ts';
+import { limitsOf, type SessionTuning } from '../actors/live-session.ts';
 import { startMulticast } from '../actors/multicast.ts';
 import { startClientProcess, startServerProcess } from '../actors/process.ts';
 import { attachRegion } from '../actors/region-attachment.ts';
@@ -37,7 +37,7 @@ export type MachinesByClient<A extends AppSpec> = {
   readonly [Client in A['allow'][number]]: AnyStateMachine;
 };
 
-export interface ServeOptions<A extends AppSpec = AppSpec> extends Partial<SessionLimits> {
+export interface ServeOptions<A extends AppSpec = AppSpec> extends SessionTuning {
   /** Log-ins that may be under way at once; default 64. */
   pendingMax?: number;
   /**
@@ -49,7 +49,7 @@ export interface ServeOptions<A extends AppSpec = AppSpec> extends Partial<Sessi
   metadata?: unknown;
 }
 
-export interface ConnectOptions extends Partial<SessionLimits> {
+export interface ConnectOptions extends SessionTuning {
   metadata?: unknown;
   reconnect?: Partial<Reconnect>;
 }
@@ -135,8 +135,8 @@ export class Runtime {
    * Serves an app: accepts sessions and runs a machine for each.
    * @param machine for all clients, or one for each client app.
    * @returns once clients can connect.
-   * @throws {IpcError} ERR_APP_ALREADY_SERVED, ERR_STOPPING, ERR_SYSTEM, ERR_APP_UNKNOWN for a machine of an unknown
-   *   client app.
+   * @throws {IpcError} ERR_APP_ALREADY_SERVED, ERR_STOPPING, ERR_SYSTEM, ERR_OPTIONS_INVALID, ERR_APP_UNKNOWN for a machine
+   *   of an unknown client app.
    */
   async serve<A extends AppSpec>(
     app: A,
@@ -145,6 +145,7 @@ export class Runtime {
   ): Promise<Serving<A>> {
     this.#refuseIfStopping(`app ${app.name}`);
     const machines = machinesByClient(app, machine as AnyStateMachine | Record<string, AnyStateMachine>);
+    const limits = limitsOf(`serving app ${app.name}`, options);
     const publishers = openBroadcasts(app);
     let hosted: Hosted<typeof serverProcessMachine> | undefined;
     const part = new ServingPart<A>(publishers as never, () => hosted?.post({ type: 'stop' }));
@@ -154,7 +155,7 @@ export class Runtime {
         app,
         machineFor: (client) => machines[client]!,
         appScope: checkAppScope(app, options.appScope ?? {}),
-        limits: { ...sessionDefaults, ...options },
+        limits,
         pendingMax: options.pendingMax ?? pendingMaxDefault,
         metadata: options.metadata ?? null,
         stopTimeoutMs,
@@ -181,6 +182,7 @@ export class Runtime {
   /**
    * Connects to a server's app as a client app: one session at a time, opened again when it is lost.
    * @returns at once; sessions come and go.
+   * @throws {IpcError} ERR_STOPPING, ERR_OPTIONS_INVALID.
    */
   connect<C extends AppSpec, S extends AppSpec>(
     client: AllowedClient<C, S>,
@@ -196,7 +198,7 @@ export class Runtime {
       client,
       server,
       machine,
-      limits: { ...sessionDefaults, ...options },
+      limits: limitsOf(`connecting to app ${server.name}`, options),
       metadata: options.metadata ?? null,
       reconnect: { ...reconnectDefaults, ...options.reconnect },
       stopTimeoutMs,

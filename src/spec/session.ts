@@ -336,8 +336,34 @@ export interface Session<A extends AppSpec = AppSpec, S extends Side = Side> {
 }
 
 /** What began the end of a session that nobody here asked to end. */
-export const hoseReasons = ['peer.goodbye', 'peer.closed', 'peer.reset', 'protocol'] as const;
+export const hoseReasons = [
+  'peer.goodbye',
+  'peer.closed',
+  'peer.reset',
+  'peer.idle',
+  'peer.stalled',
+  'protocol',
+  'memory',
+] as const;
 export type HoseReason = (typeof hoseReasons)[number];
+/** What a peer can break: the rules of what it says, or the words of the memory that it shares. */
+export type Breach = Extract<HoseReason, 'protocol' | 'memory'>;
+
+/** Signs of life. */
+export interface KeepAlive {
+  /** How often this process gives one. */
+  readonly beatMs: number;
+  /** A peer that gives none for this long is lost; at least twice `beatMs`. */
+  readonly idleMs: number | 'never';
+}
+
+/** What becomes of a peer whose process lives while its event loop does not turn. */
+export interface Stall {
+  /** After this long the session's machine gets `peer.stalled`. */
+  readonly reportMs: number | 'never';
+  /** After this long the session is hosed. */
+  readonly hoseMs: number | 'never';
+}
 
 type Received<T, S extends Side> = S extends 'client' ? Down<T> : Up<T>;
 
@@ -395,6 +421,10 @@ export type SessionEvent<A extends AppSpec = AppSpec, S extends Side = Side> =
       channel: keyof A['channels'] & string;
       via?: ChannelFor<A['channels'][OnDemandNames<A>], S> | undefined;
     }
+  /** The peer's event loop has not turned for that long; its process lives. */
+  | { type: 'peer.stalled'; ms: number }
+  /** It turns again. */
+  | { type: 'peer.resumed' }
   | { type: 'session.closed'; side: S; reason: string }
   | {
       type: 'session.hosed';

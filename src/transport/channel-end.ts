@@ -4,7 +4,7 @@
 // Whether bytes may flow is decided elsewhere (src/machines/channel.ts) and told here by openForUse, drain and finish.
 import { IpcError } from '../errors.ts';
 import type { Borrowed, Handle, InPlaceCodec, Loan, SharedValue } from '../spec/memory.ts';
-import type { BorrowOptions, Channel, ChannelStats, WaitOptions } from '../spec/session.ts';
+import type { BorrowOptions, Breach, Channel, ChannelStats, WaitOptions } from '../spec/session.ts';
 import type { ChannelOptions } from '../spec/universe.ts';
 import type { Link, LinkMember } from './link.ts';
 import { ChannelLoan, type LoanOwner } from './loan.ts';
@@ -18,7 +18,7 @@ export interface ChannelObserver {
   /** The peer will send nothing more. */
   peerEnded(): void;
   /** The peer's memory, or what it sent, makes no sense. */
-  broken(why: string): void;
+  broken(why: string, breach: Breach): void;
 }
 
 export class ChannelEnd implements Channel, LinkMember {
@@ -60,7 +60,7 @@ export class ChannelEnd implements Channel, LinkMember {
       numbered: (kind, number, value) => this.#requests.receive(kind, number, value),
       looksAhead: () => this.#requests.expectsAny,
       peerEnded: () => observer.peerEnded(),
-      broken: (why) => observer.broken(why),
+      broken: (why, breach) => observer.broken(why, breach),
     });
   }
 

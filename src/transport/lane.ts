@@ -4,6 +4,7 @@
 // Order between processes: every word that the other side reads is written by Atomics.store and read by Atomics.load,
 // which V8 compiles to sequentially consistent accesses of the mapping. The language promises that only for a
 // SharedArrayBuffer; memory-order.ts tests it at start-up and test/transport/litmus.test.ts between two processes.
+import type { Breach } from '../spec/session.ts';
 import { type NativeSegment, native } from './native.ts';
 
 /** What Node's event loop and the ring see of a record. `kind` and `flags` are a byte each. */
@@ -216,6 +217,8 @@ export class LaneReader {
   readonly tailBytes: number;
   /** What is wrong with the writer's memory; once set, nothing more is read. */
   broken: string | undefined;
+  /** Which rule that breaks. */
+  breach: Breach = 'protocol';
 
   readonly #own: Int32Array;
   readonly #peer: Int32Array;
@@ -300,6 +303,7 @@ export class LaneReader {
   }
 
   #break(why: string): false {
+    if (this.broken === undefined) this.breach = 'memory';
     this.refuse(why);
     return false;
   }

@@ -3,7 +3,7 @@
 import { IpcError, messageOf } from '../errors.ts';
 import { Cursor } from './cursor.ts';
 import { headOf, LaneReader, LaneWriter, skipTo, tailOf } from './lane.ts';
-import { type NativeDoorbell, type NativeSegment, native } from './native.ts';
+import { type NativeDoorbell, type NativePulse, type NativeSegment, native } from './native.ts';
 
 /** As in cpp/shm/layout.h. */
 export const segmentKind = { session: 1, channel: 2, recorder: 3, arena: 4, broadcast: 5 } as const;
@@ -28,6 +28,16 @@ export interface SegmentOwner {
   readonly channels: readonly string[];
 }
 
+/** When a peer counts as gone, and its event loop as stalled. In milliseconds; Infinity: never. */
+export interface LifeLimits {
+  readonly beatMs: number;
+  readonly idleMs: number;
+  readonly reportMs: number;
+}
+
+/** What stands for "never" in the addon. */
+const neverMs = 2 ** 32 - 1;
+
 export class Link {
   readonly #own: NativeSegment;
   readonly #doorbell: NativeDoorbell;
@@ -35,6 +45,7 @@ export class Link {
   #peer: NativeSegment | undefined;
   #peerWords: Int32Array = new Int32Array(0);
   #rung = 0;
+  #pulse: NativePulse | undefined;
   #members: LinkMember[] = [];
   /** Who comes and goes while the session lasts: the readers and the writer of its broadcasts. */
   #guests: Pick<LinkMember, 'poll'>[] = [];
@@ -85,6 +96,29 @@ export class Link {
       );
     }
     this.#peerWords = new Int32Array(this.#peer.buffer);
+  }
+
+  /**
+   * Has the keep-alive thread give signs of life to the peer, and look for the peer's. REQUIRES: attached.
+   * @throws {IpcError} ERR_SYSTEM.
+   */
+  beat({ beatMs, idleMs, reportMs }: LifeLimits): void {
+    const limits = [beatMs, idleMs, reportMs].map((ms) => Math.min(ms, neverMs)) as [number, number, number];
+    try {
+      this.#pulse = new (native().Pulse)(this.#own, this.#peer!, ...limits);
+    } catch (error) {
+      throw IpcError.from(error, 'ERR_SYSTEM', 'starting the keep-alive thread', messageOf(error));
+    }
+  }
+
+  /** Calls back when the peer falls silent, and when its event loop stalls (for how long) or turns again (0). REQUIRES: beats. */
+  onLife(callback: (stalledMs: number, silent: boolean) => void): void {
+    this.#pulse!.listen(callback);
+  }
+
+  /** Whether the peer gives no sign of life now. */
+  get silent(): boolean {
+    return this.#pulse?.idle ?? false;
   }
 
   /** The two ends of that lane. REQUIRES: attached. */
@@ -195,6 +229,7 @@ export class Link {
     this.#closed = true;
     this.#members = [];
     this.#guests = [];
+    this.#pulse?.close();
     this.#doorbell.close();
     this.#peer?.close();
     this.#own.close();

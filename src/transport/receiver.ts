@@ -3,6 +3,7 @@
 // sender feels it.
 import { IpcError, messageOf } from '../errors.ts';
 import type { InPlaceCodec } from '../spec/memory.ts';
+import type { Breach } from '../spec/session.ts';
 import type { ChannelOptions } from '../spec/universe.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
 import { BlockReference, readReference, referenceBytes } from './block-reference.ts';
@@ -36,7 +37,7 @@ export interface ReceiverObserver {
   /** Whether something that the channel waits for may stand behind messages that nobody takes. */
   looksAhead(): boolean;
   peerEnded(): void;
-  broken(why: string): void;
+  broken(why: string, breach: Breach): void;
 }
 
 export class Receiver implements BorrowCounter {
@@ -332,7 +333,7 @@ export class Receiver implements BorrowCounter {
     if (this.#finished) return false;
     if (this.#reader.release()) this.#link.notify();
     if (this.#reader.broken === undefined) return left === 0 && !this.#stalled && this.#reader.available();
-    this.#observer.broken(`channel ${this.#name}: ${this.#reader.broken}`);
+    this.#observer.broken(`channel ${this.#name}: ${this.#reader.broken}`, this.#reader.breach);
     return false;
   }
 
@@ -417,7 +418,7 @@ export class Receiver implements BorrowCounter {
       return this.#decode(borrow);
     } catch (error) {
       this.#reader.refuse(messageOf(error));
-      this.#observer.broken(`channel ${this.#name}: ${messageOf(error)}`);
+      this.#observer.broken(`channel ${this.#name}: ${messageOf(error)}`, 'protocol');
       throw this.#finished ?? IpcError.from(error, 'ERR_CHANNEL_HOSED', this.#name, messageOf(error));
     }
   }

@@ -185,7 +185,7 @@ export class Sender implements Lender {
 
   /** Requests, replies and failures: a number and a self-contained value. */
   sendNumbered(kind: number, number: number, value: unknown, options?: WaitOptions): Promise<void> {
-    // The answer to a request that came while we were closing.
+    // An answer that comes after the end mark: the peer would take it for a breach.
     if (this.#ended) return Promise.reject(IpcError.of('ERR_CHANNEL_CLOSED', this.#name));
     let bytes: Uint8Array;
     try {

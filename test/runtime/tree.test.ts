@@ -88,7 +88,10 @@ describe('a tree', function () {
         .slice(from)
         .some(
           ({ unit, record }) =>
-            unit === of && record.k === 'transition' && record.actor === actor && record.value === value,
+            unit === of &&
+            record.k === 'transition' &&
+            record.actor === actor &&
+            JSON.stringify(record.value) === JSON.stringify(value),
         );
     await waitUntil('the session to be hosed', transition('wall', 'wall/session#1', 'hosed'));
     await waitUntil('the report', () =>
@@ -97,14 +100,14 @@ describe('a tree', function () {
     await waitUntil('the next process', () =>
       seen.slice(from).some(({ unit, epoch }) => unit === 'player' && epoch === 2),
     );
-    await waitUntil('the next session', transition('wall', 'wall/session#2', 'open'));
+    await waitUntil('the next session', transition('wall', 'wall/session#2', { open: 'answering' }));
   });
 
   it('keeps what a killed process did last, with its exit', () => {
     const { facts } = lines.find(({ message }) => /player: ended by SIGKILL/.test(message))!;
     const flight = facts.flight!.join('\n');
     assert.match(flight, /player-wall: session\.opened -> active/);
-    assert.match(flight, /player-wall\/session#1: attach -> open/);
+    assert.match(flight, /player-wall\/session#1: attach -> \{"open":"answering"\}/);
   });
 
   it('says no more once nobody watches', async () => {
