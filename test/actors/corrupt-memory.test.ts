@@ -189,7 +189,7 @@ describe('a peer that is corrupt about memory', () => {
       client.ring();
       await waitUntil('its turn', () => taken.length === use || ends.length > 0);
     }
-    await hosed(/the peer lends more than it may/);
+    await hosed(/the peer lends more than it may/, 'memory');
     assert.isAbove(taken.length, 4 + 256 + 8);
   });
 

@@ -1,6 +1,6 @@
 // Channels that are opened while a session lasts: by either side, several of one name, ended one by one, and their lanes used
 // again. Both ends stand in this process; test/actors/on-demand-processes.test.ts has two.
-import { assert } from 'chai';
+import { assert, expect } from 'chai';
 import type { Channel, Offer, Session } from '../../src/index.ts';
 import { openDescriptors } from '../support/descriptors.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -116,7 +116,9 @@ describe('a channel on demand', () => {
       atServer.onOffer('calls', (offer) => {
         offer.reject('nobody is at home');
         offer.reject('again');
-        assert.throws(() => offer.accept(), /can't be accepted: it was answered already/);
+        expect(() => offer.accept())
+          .to.throw(/can't be accepted: it was answered already/)
+          .with.property('code', 'ERR_OFFER_WITHDRAWN');
       });
       const { code, message } = await failureOf(atClient.openChannel('calls'));
       assert.equal(code, 'ERR_OFFER_REJECTED');
