@@ -1,5 +1,5 @@
 // Process: the two process machines with real sessions: a program that serves an app, and one that connects to it.
-import type { AnyStateMachine } from 'xstate';
+import type { AnyActorLogic } from 'xstate';
 import type { ErrorData } from '../errors.ts';
 import type { appSessionMachine } from '../machines/app-session.ts';
 import { type LoginPolicy, protocolVersions } from '../machines/login.ts';
@@ -24,7 +24,7 @@ export interface ServerSettings {
   readonly address: Address;
   readonly app: AppSpec;
   /** The machine for the sessions of each client app. */
-  readonly machineFor: (clientApp: string) => AnyStateMachine;
+  readonly machineFor: (clientApp: string) => AnyActorLogic;
   readonly limits: SessionLimits;
   readonly pendingMax: number;
   readonly metadata: unknown;
@@ -167,7 +167,7 @@ export interface ClientSettings {
   readonly address: Address;
   readonly client: AppSpec;
   readonly server: AppSpec;
-  readonly machine: AnyStateMachine;
+  readonly machine: AnyActorLogic;
   readonly limits: SessionLimits;
   readonly metadata: unknown;
   readonly reconnect: Reconnect;

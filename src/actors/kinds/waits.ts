@@ -1,0 +1,147 @@
+// Waits: all calls of one kind that wait. Each can be given up by time or by signal, all of them when the kind is stopped,
+// and a snapshot can tell what is being waited for.
+import { IpcError } from '../../errors.ts';
+import type { Clock } from '../../machines/clock.ts';
+import type { WaitOptions } from '../../spec/waiting.ts';
+import type { Source } from './source.ts';
+
+/** Of one kind at once. Code that runs in sequence has a handful; more is a loop that forgets to await. */
+const waitsMax = 1_024;
+
+interface Wait {
+  readonly what: string;
+  giveUp(error: unknown): void;
+}
+
+export class Waits {
+  clock: Clock;
+  readonly #owner: string;
+  readonly #pending = new Set<Wait>();
+  #takes = 0;
+  #ended: { readonly error: unknown } | undefined;
+
+  constructor(owner: string, clock: Clock) {
+    this.#owner = owner;
+    this.clock = clock;
+  }
+
+  /** Whether every wait fails by now. */
+  get over(): boolean {
+    return this.#ended !== undefined;
+  }
+
+  /** What is waited for now, for whoever looks. */
+  get names(): string[] {
+    return [...this.#pending].map(({ what }) => what);
+  }
+
+  /** From now on every wait fails with that error, those that wait already among them. */
+  end(error: unknown): void {
+    if (this.#ended) return;
+    this.#ended = { error };
+    for (const wait of [...this.#pending]) wait.giveUp(error);
+  }
+
+  /** Takes from one source as soon as it can. */
+  one<T>(what: string, source: Source<T>, options?: WaitOptions): Promise<T> {
+    if (!this.#ended && !options?.signal?.aborted && source.ready()) {
+      source.lastTake = ++this.#takes;
+      try {
+        return Promise.resolve(source.take());
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    }
+    return this.until(
+      what,
+      () => (source.ready() ? { value: source.take() } : undefined),
+      (wake) => source.arm(wake),
+      options,
+    );
+  }
+
+  /** Takes from one of several: of those that are ready, the one that has been passed over longest. */
+  any<T>(
+    what: string,
+    sources: readonly Source<T>[],
+    options?: WaitOptions,
+  ): Promise<{ index: number; value: T }> {
+    const attempt = () => {
+      let winner = -1;
+      for (let index = 0; index < sources.length; index++) {
+        const source = sources[index]!;
+        if (source.ready() && (winner < 0 || source.lastTake < sources[winner]!.lastTake)) winner = index;
+      }
+      if (winner < 0) return undefined;
+      const source = sources[winner]!;
+      source.lastTake = ++this.#takes;
+      return { value: { index: winner, value: source.take() } };
+    };
+    const arm = (wake: () => void) => {
+      const disarm = sources.map((source) => source.arm(wake));
+      return () => {
+        for (const end of disarm) end();
+      };
+    };
+    return this.until(what, attempt, arm, options);
+  }
+
+  /**
+   * Waits until `attempt` answers. `arm` has its argument called whenever that may be.
+   * @throws {IpcError} ERR_TIMEOUT, ERR_KIND_BUSY; the signal's reason; what `attempt` throws; what ended this kind.
+   */
+  until<T>(
+    what: string,
+    attempt: () => { value: T } | undefined,
+    arm: (wake: () => void) => () => void,
+    options: WaitOptions = {},
+  ): Promise<T> {
+    const { timeoutMs = Number.POSITIVE_INFINITY, signal } = options;
+    if (this.#ended) return Promise.reject(this.#ended.error);
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.#pending.size >= waitsMax)
+      return Promise.reject(IpcError.of('ERR_KIND_BUSY', `calls of ${this.#owner} that wait`, waitsMax));
+    return new Promise((resolve, reject) => {
+      let disarm: () => void = () => {};
+      let timer: unknown;
+      let settled = false;
+      const settle = (): void => {
+        settled = true;
+        this.#pending.delete(wait);
+        disarm();
+        if (timer !== undefined) this.clock.clearTimeout(timer);
+        signal?.removeEventListener('abort', abort);
+      };
+      const wait: Wait = {
+        what,
+        giveUp(error) {
+          if (settled) return;
+          settle();
+          reject(error);
+        },
+      };
+      const abort = () => wait.giveUp(signal?.reason);
+      const look = () => {
+        if (settled) return;
+        try {
+          const answer = attempt();
+          if (!answer) return;
+          settle();
+          resolve(answer.value);
+        } catch (error) {
+          wait.giveUp(error);
+        }
+      };
+      this.#pending.add(wait);
+      look();
+      if (settled) return;
+      disarm = arm(look);
+      signal?.addEventListener('abort', abort, { once: true });
+      if (Number.isFinite(timeoutMs))
+        timer = this.clock.setTimeout(
+          () => wait.giveUp(IpcError.of('ERR_TIMEOUT', `${this.#owner}: ${what}`, timeoutMs)),
+          timeoutMs,
+        );
+    });
+  }
+}
