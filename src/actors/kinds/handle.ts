@@ -126,7 +126,7 @@ export class RunHandle {
     this.#refuseIfClosed();
     const { run } = this.#held;
     if (run) return run.inbox.tryPut(message);
-    if (this.ended) throw IpcError.of('ERR_KIND_ENDED', this.name, 'it takes nothing more');
+    if (this.ended) throw IpcError.of('ERR_KIND_ENDED', this.address, 'it takes nothing more');
     this.#held.post(message);
     return true;
   }
@@ -208,7 +208,7 @@ export class RunHandle {
   }
 
   #refuseIfClosed(): void {
-    if (this.#closed) throw IpcError.of('ERR_KIND_ENDED', this.name, 'this handle was closed');
+    if (this.#closed) throw IpcError.of('ERR_KIND_ENDED', this.address, 'this handle was closed');
   }
 
   #kind(does: string): KindRun {

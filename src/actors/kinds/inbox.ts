@@ -68,7 +68,7 @@ interface Sender {
 
 /** The queues, and who waits for room in them. */
 export class MessageQueue {
-  readonly name: string;
+  name: string;
   readonly #max: number;
   readonly #overflow: InboxOverflow;
   readonly #queues = new Map<string, Fifo<Item>>();

@@ -111,7 +111,7 @@ export class KindRun {
   readonly #timers = new Set<Timer>();
   readonly #closers = new Set<(why: string) => void>();
   readonly #leaks = new Map<object, string>();
-  readonly #consumerGone: IpcError;
+  #consumerGone: IpcError | undefined;
   #namedTimers: Timers | undefined;
   #residence: { readonly host: Host; readonly address: Address } | undefined;
   #clock: Clock = systemClock;
@@ -137,7 +137,6 @@ export class KindRun {
     this.waits = new Waits(spec.name, systemClock);
     this.inbox = new MessageQueue(`the inbox of ${spec.name}`, this.waits, spec.options.inbox);
     this.outcome = new Outcome(`join ${spec.name}`);
-    this.#consumerGone = IpcError.of('ERR_CONSUMER_GONE', spec.name);
     this.#live = this.#liveSnapshot();
     kindRuns.bind(scope.self, this);
   }
@@ -190,6 +189,8 @@ export class KindRun {
     this.#residence = residenceOf(this.self);
     this.#clock = this.#residence?.host.clock ?? clockOf(this.self);
     this.waits.clock = this.#clock;
+    this.waits.owner = this.address;
+    this.inbox.name = `the inbox of ${this.address}`;
     // In the next turn: who starts it can open streams first, and misses nothing.
     queueMicrotask(() => {
       if (this.#end) return;
@@ -213,7 +214,7 @@ export class KindRun {
   /** Told to stop: a server or service refuses new work and finishes the old; the others give up what they wait for. */
   stop(): void {
     if (this.#stopError || this.#end) return;
-    this.#stopError = IpcError.of('ERR_STOPPING', this.name);
+    this.#stopError = IpcError.of('ERR_STOPPING', this.address);
     this.#enter('stopping');
     this.inbox.close(this.#stopError);
     this.stopping.resolve();
@@ -232,7 +233,7 @@ export class KindRun {
   stopped(cause?: unknown): void {
     this.#finish({
       how: 'stopped',
-      error: IpcError.from(cause, 'ERR_KIND_ENDED', this.name, 'it was stopped'),
+      error: IpcError.from(cause, 'ERR_KIND_ENDED', this.address, 'it was stopped'),
     });
   }
 
@@ -277,7 +278,7 @@ export class KindRun {
   /** @throws {IpcError} ERR_STOPPING, ERR_CONSUMER_GONE. */
   async emit(item: EventObject): Promise<void> {
     if (this.#stopError && this.waits.over) throw this.#stopError;
-    if (this.#end) throw IpcError.of('ERR_KIND_ENDED', this.name, this.#phase);
+    if (this.#end) throw IpcError.of('ERR_KIND_ENDED', this.address, this.#phase);
     this.#refuseWithoutConsumer();
     this.#emitted++;
     this.#scope.emit(item);
@@ -291,7 +292,9 @@ export class KindRun {
   }
 
   #refuseWithoutConsumer(): void {
-    if (this.#hadConsumer && this.streams.size === 0) throw this.#consumerGone;
+    if (!this.#hadConsumer || this.streams.size > 0) return;
+    this.#consumerGone ??= IpcError.of('ERR_CONSUMER_GONE', this.address);
+    throw this.#consumerGone;
   }
 
   /** A timer that is cancelled with this kind. */
@@ -320,10 +323,10 @@ export class KindRun {
   spawn(logic: AnyActorLogic, input: unknown, given?: string, onEnd?: (child: Child) => void): Child {
     const name = given ?? nameOf(logic);
     const residence = this.#residence;
-    if (!residence) throw IpcError.of('ERR_KIND_UNHOSTED', `${this.name}: spawn`);
-    if (this.#end) throw IpcError.of('ERR_KIND_ENDED', this.name, this.#phase);
+    if (!residence) throw IpcError.of('ERR_KIND_UNHOSTED', `${this.address}: spawn`);
+    if (this.#end) throw IpcError.of('ERR_KIND_ENDED', this.address, this.#phase);
     const max = this.spec.options.childrenMax ?? kindDefaults.childrenMax;
-    if (this.children.size >= max) throw IpcError.of('ERR_KIND_BUSY', `children of ${this.name}`, max);
+    if (this.children.size >= max) throw IpcError.of('ERR_KIND_BUSY', `children of ${this.address}`, max);
     const address = addressOf(residence.address, `${name}#${++this.#childNumber}`);
     let run: KindRun | undefined;
     const own = new Outcome<unknown>(`join ${name}`);
@@ -336,8 +339,8 @@ export class KindRun {
       },
       onEnd: (end) => {
         if (end.how === 'done') own.resolve(end.output);
-        else if (end.how === 'stopped') own.reject(IpcError.of('ERR_KIND_ENDED', name, 'it was stopped'));
-        else own.reject(IpcError.from(end.error, 'ERR_KIND_FAILED', name, messageOf(end.error)));
+        else if (end.how === 'stopped') own.reject(IpcError.of('ERR_KIND_ENDED', address, 'it was stopped'));
+        else own.reject(IpcError.from(end.error, 'ERR_KIND_FAILED', address, messageOf(end.error)));
         this.#childEnded(child);
         onEnd?.(child);
       },
@@ -376,7 +379,7 @@ export class KindRun {
     else
       this.#finish({
         how: 'failed',
-        error: IpcError.from(error, 'ERR_KIND_FAILED', this.name, messageOf(error)),
+        error: IpcError.from(error, 'ERR_KIND_FAILED', this.address, messageOf(error)),
       });
   }
 
@@ -401,7 +404,7 @@ export class KindRun {
   /** Waits for the children, for a while. */
   #drain(end: End): void {
     this.#enter('draining');
-    this.inbox.close(IpcError.of('ERR_STOPPING', this.name));
+    this.inbox.close(IpcError.of('ERR_STOPPING', this.address));
     this.#limitDrain();
     this.#afterDrain = () => this.#finish(end);
     if (this.children.size === 0) this.#finish(end);
@@ -414,7 +417,7 @@ export class KindRun {
       const left = [...this.children.keys()];
       this.#log({ left }, `${this.address} has not finished what was in flight within ${limitMs} ms`);
       if (this.#afterDrain) this.#afterDrain();
-      else this.#threw(IpcError.of('ERR_TIMEOUT', `${this.name}: finishing what is in flight`, limitMs));
+      else this.#threw(IpcError.of('ERR_TIMEOUT', `${this.address}: finishing what is in flight`, limitMs));
     };
     this.#drainTimer = this.#clock.setTimeout(expire, limitMs);
   }
@@ -428,13 +431,13 @@ export class KindRun {
     this.#enter(end.how);
     const error =
       end.how === 'done'
-        ? IpcError.of('ERR_KIND_ENDED', this.name, 'it is done')
+        ? IpcError.of('ERR_KIND_ENDED', this.address, 'it is done')
         : this.#asPeersSee(end.error);
     this.waits.end(error);
     this.#abort.abort(error);
     this.inbox.close(error);
     for (const message of this.inbox.clear()) refuseMessage(message, error);
-    for (const close of [...this.#closers]) close(`${this.name} has ended`);
+    for (const close of [...this.#closers]) close(error.message);
     for (const timer of this.#timers) timer.cancel();
     this.#namedTimers?.clear();
     for (const stream of [...this.streams]) this.#finishStream(stream);
@@ -453,13 +456,13 @@ export class KindRun {
   #asPeersSee(error: IpcError): IpcError {
     return error.code === 'ERR_KIND_ENDED'
       ? error
-      : IpcError.from(error, 'ERR_KIND_ENDED', this.name, error.message);
+      : IpcError.from(error, 'ERR_KIND_ENDED', this.address, error.message);
   }
 
   #finishStream(stream: Stream<unknown>): void {
     const end = this.#end!;
     const clean = end.how === 'done';
-    stream.finish(clean ? IpcError.of('ERR_KIND_ENDED', this.name, 'it is done') : end.error, clean);
+    stream.finish(clean ? IpcError.of('ERR_KIND_ENDED', this.address, 'it is done') : end.error, clean);
   }
 
   #log(facts: object, message: string): void {

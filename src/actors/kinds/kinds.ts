@@ -165,7 +165,7 @@ class ServiceRun {
     else {
       this.#metrics.ignored++;
       const { refuse } = message as Partial<PendingSubscription>;
-      refuse?.(requestFailed(this.#run.name, 'it answers with no stream'));
+      refuse?.(requestFailed(this.#run.address, 'it answers with no stream'));
     }
   }
 
@@ -174,23 +174,31 @@ class ServiceRun {
       this.#metrics.cancelled++;
       return;
     }
+    const refuse = (error: IpcError) => {
+      if ('refuse' in message) message.refuse(error);
+      else message.replyTo?.send({ type: 'reply.failed', id: message.id, error });
+    };
+    const forget = this.#run.closeAtEnd((why) =>
+      refuse(IpcError.of('ERR_KIND_ENDED', this.#run.address, why)),
+    );
     try {
       const reply = await this.#answer(message.request, this.#io);
       this.#metrics.answered++;
+      if (this.#run.ended) return;
       if ('answer' in message) message.answer(reply);
       else message.replyTo?.send({ type: 'reply', id: message.id, reply });
     } catch (thrown) {
       this.#metrics.failed++;
-      const error = requestFailed(this.#run.name, thrown);
-      if ('refuse' in message) message.refuse(error);
-      else message.replyTo?.send({ type: 'reply.failed', id: message.id, error });
+      if (!this.#run.ended) refuse(requestFailed(this.#run.address, thrown));
+    } finally {
+      forget();
     }
   }
 
   /** Gives what the generator yields until it ends, the subscriber has gone, or the service is stopped. */
   async #feed({ stream, request }: PendingSubscription): Promise<void> {
     this.#metrics.subscriptions++;
-    const { waits, stopping, name } = this.#run;
+    const { waits, stopping, address } = this.#run;
     const over = new Outcome<undefined>('end of a subscription');
     const disarm = stopping.arm(() => over.resolve(undefined));
     stream.onClosed = () => over.resolve(undefined);
@@ -204,10 +212,10 @@ class ServiceRun {
         const room = stream.put(next.value, waits);
         if (room) await waits.any<void>(stream.name, [over, outcomeOf('room', room)]);
       }
-      stream.finish(IpcError.of('ERR_KIND_ENDED', name, 'the answer is complete'), true);
+      stream.finish(IpcError.of('ERR_KIND_ENDED', address, 'the answer is complete'), true);
     } catch (error) {
       this.#metrics.failed++;
-      stream.finish(requestFailed(name, error), false);
+      stream.finish(requestFailed(address, error), false);
     } finally {
       disarm();
       // A generator that waits for something of its own hears of it when that has come; nobody waits for it.

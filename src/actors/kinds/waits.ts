@@ -15,13 +15,14 @@ interface Wait {
 
 export class Waits {
   clock: Clock;
-  readonly #owner: string;
+  /** Whose they are, for errors. */
+  owner: string;
   readonly #pending = new Set<Wait>();
   #takes = 0;
   #ended: { readonly error: unknown } | undefined;
 
   constructor(owner: string, clock: Clock) {
-    this.#owner = owner;
+    this.owner = owner;
     this.clock = clock;
   }
 
@@ -100,7 +101,7 @@ export class Waits {
     if (this.#ended) return Promise.reject(this.#ended.error);
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#pending.size >= waitsMax)
-      return Promise.reject(IpcError.of('ERR_KIND_BUSY', `calls of ${this.#owner} that wait`, waitsMax));
+      return Promise.reject(IpcError.of('ERR_KIND_BUSY', `calls of ${this.owner} that wait`, waitsMax));
     return new Promise((resolve, reject) => {
       let disarm: () => void = () => {};
       let timer: unknown;
@@ -139,7 +140,7 @@ export class Waits {
       signal?.addEventListener('abort', abort, { once: true });
       if (Number.isFinite(timeoutMs))
         timer = this.clock.setTimeout(
-          () => wait.giveUp(IpcError.of('ERR_TIMEOUT', `${this.#owner}: ${what}`, timeoutMs)),
+          () => wait.giveUp(IpcError.of('ERR_TIMEOUT', `${this.owner}: ${what}`, timeoutMs)),
           timeoutMs,
         );
     });
