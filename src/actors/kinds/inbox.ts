@@ -25,8 +25,11 @@ export const inboxDefaults = { max: 1_024, overflow: 'fail' } as const satisfies
 const typesMax = 256;
 /** Senders that may wait for room at once. */
 const sendersMax = 1_024;
-/** So many messages are taken without the event loop having its turn: else two kinds that talk would stop all timers. */
-const takesPerTurn = 512;
+/**
+ * So many messages are taken without the event loop having its turn: else two kinds that talk would stop all timers. More
+ * than an inbox holds by default, so that a burst is taken at once.
+ */
+const takesPerTurn = 4_096;
 
 export interface InboxStats {
   readonly queued: number;

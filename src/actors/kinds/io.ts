@@ -1,5 +1,5 @@
 // Io: all that a kind's function has to do with the world. Whatever it waits for here is given up when the kind is stopped.
-import type { AnyActorLogic, InputFrom } from 'xstate';
+import type { AnyActorLogic, EventObject, InputFrom } from 'xstate';
 import type { Address } from '../../names.ts';
 import type { Session } from '../../spec/session.ts';
 import type { WaitOptions } from '../../spec/waiting.ts';
@@ -48,6 +48,8 @@ export interface Io<T extends KindTypes = KindTypes> {
   /** Timers by name, as one source of the names that fire. */
   readonly timers: Timers;
 
+  /** Puts a message into its own inbox, from a callback that can't wait: `inbox.overflow` decides when it is full. */
+  deliver(message: MessagesOf<T>): void;
   /** Milliseconds on a scale that never jumps. */
   now(): number;
   /** From 0 to 1. */
@@ -123,6 +125,10 @@ export class KindIo {
     return this.#run.timers;
   }
 
+  readonly deliver = (message: EventObject): void => {
+    this.#run.deliver(message);
+  };
+
   readonly now = (): number => {
     return this.#run.clock.now();
   };
@@ -155,7 +161,8 @@ export class KindIo {
       this.#sourceOf(name, sources[name] as Exclude<Selectable, false | undefined>),
     );
     // A turn of the event loop now and then: two kinds that always have something for each other would stop all timers.
-    await this.#run.inbox.breath();
+    const turn = this.#run.inbox.breath();
+    if (turn) await turn;
     const { index, value } = await this.#run.waits.any(`select ${names.join('|')}`, list, options);
     return { from: names[index], value };
   };

@@ -22,13 +22,14 @@ export interface KindOptions {
   inbox?: InboxOptions;
   /** Children that may run at once; default 1024. */
   childrenMax?: number;
-  /** How long it may take to end once it is told to stop, in-flight work and children among it; default 5000. */
+  /** How long it may take to end once it is told to stop, in-flight work and children among it; default 2000. */
   drainTimeoutMs?: number;
   /** In a session: which of its events (`message.<channel>`, ...) go to the inbox. The others are left to its channels. */
   events?: readonly string[];
 }
 
-export const kindDefaults = { childrenMax: 1_024, drainTimeoutMs: 5_000 };
+/** Draining takes less than the half of `shutdown` that a supervisor gives a program for ending by itself. */
+export const kindDefaults = { childrenMax: 1_024, drainTimeoutMs: 2_000 };
 
 export interface KindSpec {
   readonly kind: KindName;
@@ -407,6 +408,9 @@ export class KindRun {
     this.inbox.close(IpcError.of('ERR_STOPPING', this.address));
     this.#limitDrain();
     this.#afterDrain = () => this.#finish(end);
+    // Those that never end by themselves are told to; what is in flight is theirs to finish.
+    for (const { run, hosted } of this.children.values())
+      if (run && run.spec.kind !== 'collector') hosted.post({ type: 'stop' } as never);
     if (this.children.size === 0) this.#finish(end);
   }
 

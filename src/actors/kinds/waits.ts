@@ -67,16 +67,17 @@ export class Waits {
     sources: readonly Source<T>[],
     options?: WaitOptions,
   ): Promise<{ index: number; value: T }> {
-    const attempt = () => {
-      let winner = -1;
-      for (let index = 0; index < sources.length; index++) {
-        const source = sources[index]!;
-        if (source.ready() && (winner < 0 || source.lastTake < sources[winner]!.lastTake)) winner = index;
+    if (!this.#ended && !options?.signal?.aborted) {
+      try {
+        const now = this.#take(sources);
+        if (now) return Promise.resolve(now);
+      } catch (error) {
+        return Promise.reject(error);
       }
-      if (winner < 0) return undefined;
-      const source = sources[winner]!;
-      source.lastTake = ++this.#takes;
-      return { value: { index: winner, value: source.take() } };
+    }
+    const attempt = () => {
+      const value = this.#take(sources);
+      return value && { value };
     };
     const arm = (wake: () => void) => {
       const disarm = sources.map((source) => source.arm(wake));
@@ -85,6 +86,19 @@ export class Waits {
       };
     };
     return this.until(what, attempt, arm, options);
+  }
+
+  /** Of those that are ready, from the one that has been passed over longest. */
+  #take<T>(sources: readonly Source<T>[]): { index: number; value: T } | undefined {
+    let winner = -1;
+    for (let index = 0; index < sources.length; index++) {
+      const source = sources[index]!;
+      if (source.ready() && (winner < 0 || source.lastTake < sources[winner]!.lastTake)) winner = index;
+    }
+    if (winner < 0) return undefined;
+    const source = sources[winner]!;
+    source.lastTake = ++this.#takes;
+    return { index: winner, value: source.take() };
   }
 
   /**

@@ -370,6 +370,24 @@ describe('a server', () => {
     assert.equal(await running.join(), 'stop');
   });
 
+  it('stops those of its children that never end by themselves', async () => {
+    const { start } = stage();
+    const ticking = listener(async ({ every, next }: Io) => {
+      for (const tick = every(10); ; ) await next(tick);
+    });
+    const running = start(
+      server(async ({ inbox, spawn }: Io) => {
+        spawn(ticking);
+        spawn(service(async (n: number) => n));
+        await inbox.next();
+        return 'metrics';
+      }),
+    );
+    await turns();
+    running.stop();
+    assert.equal(await running.join(), 'metrics');
+  });
+
   it('whose children do not end in time ends without them, and says so', async () => {
     const { start, clock, logged, host } = stage();
     const stuck = collector(() => new Promise<void>(() => {}), { name: 'stuck' });
