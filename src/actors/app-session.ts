@@ -1,5 +1,5 @@
 // App session: the app session machine with the user's machine inside, and the way from an actor to its session.
-import type { AnyActorLogic } from 'xstate';
+import type { AnyActorLogic, AnyEventObject } from 'xstate';
 import { type ErrorData, IpcError, messageOf } from '../errors.ts';
 import { appSessionMachine, type SessionEnd } from '../machines/app-session.ts';
 import { type Address, addressOf } from '../names.ts';
@@ -37,7 +37,7 @@ const appSessionLogic = appSessionMachine.provide({
       lives.of(self).settings.running.hosted.post({ type: 'close', ...close }),
     tellUser: ({ self }, end) => tellUser(lives.of(self), end),
     stopUser: ({ self }) => lives.of(self).user?.stop(),
-    tellChannelClosed: ({ self }, closed) => lives.of(self).user?.post({ type: 'channel.closed', ...closed }),
+    tellChannelClosed: ({ self }, closed) => tell(lives.of(self), { type: 'channel.closed', ...closed }),
     releaseSession: ({ self }) => lives.of(self).settings.running.hosted.post({ type: 'release' }),
   },
 });
@@ -78,13 +78,18 @@ function begin(live: Live): void {
     channel.deliverTo((message, request, requestId) => user.post({ type, message, request, requestId }));
   }
   for (const [broadcast, subscription] of Object.entries(session.subscriptions)) {
-    subscription.onDropped((error) => user.post({ type: 'subscription.dropped', broadcast, error }));
+    subscription.onDropped((error) => tell(live, { type: 'subscription.dropped', broadcast, error }));
     const type = `broadcast.${broadcast}`;
     if (!wanted.has(type) && !wanted.has('broadcast.*')) continue;
     subscription.deliverTo((message, gap) => user.post({ type, message, gap }));
   }
   // After the machine's first step, which may already send.
   host.later(() => session.listen());
+}
+
+/** A machine leaves out what it has no use for; a kind would keep it in its inbox, so it gets only what it names. */
+function tell({ user, settings: { machine } }: Live, event: AnyEventObject): void {
+  if (!('kindName' in machine) || eventsOf(machine).includes(event.type)) user?.post(event);
 }
 
 /** The events that it names; what is no machine may have such a list. */

@@ -97,6 +97,8 @@ export class RunHandle {
   /** Whether its input stays open for this handle. */
   readonly #counted: boolean;
   #closed = false;
+  /** Called once, when it is closed. */
+  onClosed: (() => void) | undefined;
 
   constructor(held: Held, waits: Waits, counted: boolean) {
     this.#held = held;
@@ -201,6 +203,7 @@ export class RunHandle {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#counted) this.#held.run?.release();
+    this.onClosed?.();
   }
 
   [Symbol.dispose](): void {

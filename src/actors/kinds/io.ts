@@ -9,7 +9,7 @@ import type { Inbox } from './inbox.ts';
 import type { EmittedOf, InputOf, KindTypes, MessagesOf } from './kind-logic.ts';
 import type { KindRun } from './kind-run.ts';
 import { Promised } from './promised.ts';
-import { outcomeOf, Pulled, type Receiver, Source } from './source.ts';
+import { outcomeOf, Pulled, type Receiver, type Source } from './source.ts';
 import { Timer, type Timers } from './timer.ts';
 
 /** What `select` can wait for. What is false or undefined is left out, so that a source can be switched off. */
@@ -80,7 +80,10 @@ export interface Io<T extends KindTypes = KindTypes> {
    * @throws {IpcError} ERR_CONSUMER_GONE when all streams are closed, ERR_STOPPING.
    */
   emit(item: EmittedOf<T>): Promise<void>;
-  /** An answer that somebody gives once. `by`: who is to give it; if that one ends, the promise is closed. */
+  /**
+   * An answer that somebody gives once. `by`: who is to give it; if that one ends, the promise is closed.
+   * @throws {IpcError} ERR_KIND_BUSY when too many were never answered.
+   */
   promise<R>(options?: { by?: { readonly name: string; readonly joined: Source<unknown> } }): Promised<R>;
 }
 
@@ -182,7 +185,7 @@ export class KindIo {
 
   readonly share = (handle: Handle): RunHandle => {
     const shared = (handle as unknown as RunHandle).shareFor(this.#run.waits);
-    this.#run.closeAtEnd(() => shared.close());
+    shared.onClosed = this.#run.closeAtEnd(() => shared.close());
     return shared;
   };
 
@@ -211,7 +214,8 @@ export class KindIo {
     name: string,
     given: Source<unknown> | PromiseLike<unknown> | Receiver<unknown>,
   ): Source<unknown> {
-    if (given instanceof Source) return given;
+    // By its shape: a handle may come from another copy of this package, as when the command is installed globally.
+    if ('arm' in given && 'take' in given) return given;
     let source = this.#sources.get(given);
     if (!source) {
       source = sourceOf(name, given);

@@ -31,6 +31,11 @@ export interface KindOptions {
 /** Draining takes less than the half of `shutdown` that a supervisor gives a program for ending by itself. */
 export const kindDefaults = { childrenMax: 1_024, drainTimeoutMs: 2_000 };
 
+/** Promises without an answer and shared handles that are open, of one kind. More is a program that forgets them. */
+const closersMax = 16_384;
+/** So many leaks are told by name. */
+const leaksMax = 100;
+
 export interface KindSpec {
   readonly kind: KindName;
   readonly name: string;
@@ -181,6 +186,7 @@ export class KindRun {
 
   get timers(): Timers {
     this.#namedTimers ??= new Timers(this.#clock);
+    if (this.#end) this.#namedTimers.close();
     return this.#namedTimers;
   }
 
@@ -302,18 +308,21 @@ export class KindRun {
   keep(timer: Timer): Timer {
     for (const old of this.#timers) if (!old.active) this.#timers.delete(old);
     this.#timers.add(timer);
+    if (this.#end) timer.cancel();
     return timer;
   }
 
   /** Has `close` called at its end. @returns a function that ends it. */
   closeAtEnd(close: (why: string) => void): () => void {
+    if (this.#closers.size >= closersMax)
+      throw IpcError.of('ERR_KIND_BUSY', `open promises and handles of ${this.address}`, closersMax);
     this.#closers.add(close);
     return () => this.#closers.delete(close);
   }
 
   /** Something of it must be waited for, until `settled` is told. */
   owe(what: object, name: string): void {
-    this.#leaks.set(what, name);
+    if (this.#leaks.size < leaksMax) this.#leaks.set(what, name);
   }
 
   settled(what: object): void {
@@ -443,7 +452,7 @@ export class KindRun {
     for (const message of this.inbox.clear()) refuseMessage(message, error);
     for (const close of [...this.#closers]) close(error.message);
     for (const timer of this.#timers) timer.cancel();
-    this.#namedTimers?.clear();
+    this.#namedTimers?.close();
     for (const stream of [...this.streams]) this.#finishStream(stream);
     this.streams.clear();
     for (const child of this.children.values()) child.hosted.stop();

@@ -3,6 +3,7 @@ import type { EventObject } from 'xstate';
 import { IpcError } from '../../errors.ts';
 import type { Session, SessionEvent, SessionInput, Side } from '../../spec/session.ts';
 import type { AppSpec } from '../../spec/universe.ts';
+import type { WithSession } from '../session-setup.ts';
 import {
   type PendingRequest,
   type PendingSubscription,
@@ -37,6 +38,12 @@ export type { Timer, Timers } from './timer.ts';
 export interface InSession<A extends AppSpec, S extends Side> {
   messages: SessionEvent<A, S>;
   input: SessionInput;
+  session: Session<A, S>;
+}
+
+/** The types of a kind that the machine of a session invokes: the session comes in its input. */
+export interface InvokedInSession<A extends AppSpec, S extends Side> {
+  input: WithSession<A, S>;
   session: Session<A, S>;
 }
 

@@ -52,6 +52,10 @@ export class Promised<T> extends Source<T> implements Resolver<T> {
     this.#outcome.reject(IpcError.of('ERR_PROMISE_CLOSED', why));
   }
 
+  [Symbol.dispose](): void {
+    this.close('nobody waits for it any more');
+  }
+
   ready(): boolean {
     return this.#outcome.ready();
   }

@@ -70,6 +70,7 @@ export class Timers extends Source<string> {
   readonly #clock: Clock;
   readonly #set = new Map<string, { timer: Timer; repeat: boolean; disarm: () => void }>();
   #dueIds: string[] = [];
+  #closed = false;
 
   constructor(clock: Clock) {
     super();
@@ -83,6 +84,7 @@ export class Timers extends Source<string> {
 
   /** Sets the timer of that name, in place of one that is set. @throws {IpcError} ERR_KIND_BUSY. */
   set(id: string, delayMs: number, { repeat = false }: { repeat?: boolean } = {}): void {
+    if (this.#closed) return;
     if (this.#set.has(id)) this.unset(id);
     if (this.#set.size >= timersMax) throw IpcError.of('ERR_KIND_BUSY', 'timers that are set', timersMax);
     const timer = new Timer(this.#clock, id, delayMs, repeat);
@@ -104,7 +106,9 @@ export class Timers extends Source<string> {
     this.#dueIds = this.#dueIds.filter((due) => due !== id);
   }
 
-  clear(): void {
+  /** The kind is over: none is set any more. */
+  close(): void {
+    this.#closed = true;
     for (const id of [...this.#set.keys()]) this.unset(id);
   }
 

@@ -1,10 +1,11 @@
 // What does not compile here must not compile for users: the type check of this file is the test, and what runs of it only
 // says that the claims are there.
-import { channel, defineUniverse, run, serve } from 'actor-ipc';
+import { channel, defineUniverse, run, serve, sessionSetup } from 'actor-ipc';
 import {
   collector,
   type Handle,
   type InSession,
+  type InvokedInSession,
   type Io,
   listener,
   type Resolver,
@@ -145,6 +146,15 @@ describe('a kind, as a type', () => {
       const { message } = (await io.inbox.of('message.orders').receive()) as { message: { id: number } };
       return [order, message.id, io.input.peer.app];
     });
+    compiles(() =>
+      sessionSetup(market, 'server', {
+        actors: {
+          orders: listener(async ({ session }: Io<InvokedInSession<typeof market, 'server'>>) => {
+            await session.channels.orders.send('filled');
+          }),
+        },
+      }).createMachine({ invoke: { src: 'orders' } }),
+    );
     compiles(() =>
       serve(
         market,

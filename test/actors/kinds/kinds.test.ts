@@ -200,6 +200,22 @@ describe('a listener', () => {
     assert.equal(ends[0]!.how, 'done');
   });
 
+  it('may find out that its consumers have gone, and go on', async () => {
+    const { start } = stage();
+    const running = start(
+      listener(async ({ emit, stopping, next }: Io<{ emitted: Packet }>) => {
+        const failure = await rejection(emit({ type: 'packet', n: 1 }));
+        assert.equal(codeOf(failure), 'ERR_CONSUMER_GONE');
+        await next(stopping).catch(() => {});
+      }),
+    );
+    running.stream().close();
+    await turns();
+    assert.isFalse(running.ended);
+    running.stop();
+    await running.join();
+  });
+
   it('goes on for the other consumer when one has gone', async () => {
     const { start, clock } = stage();
     const running = start(ticker().logic, { everyMs: 10 });
