@@ -3,8 +3,9 @@
 import type { AnyActorLogic, InputFrom } from 'xstate';
 import { type ErrorCode, IpcError } from '../../errors.ts';
 import type { WaitOptions } from '../../spec/waiting.ts';
+import type { Child } from './children.ts';
 import { type Handle, handleOfChild } from './handle.ts';
-import type { Child, KindRun } from './kind-run.ts';
+import type { KindRun } from './kind-run.ts';
 import { Outcome, Source } from './source.ts';
 import { Waits } from './waits.ts';
 
@@ -42,7 +43,7 @@ export interface Spawner {
 export class Group extends Source<void> {
   readonly name: string;
   readonly #run: KindRun;
-  readonly #tasks = new Set<Child>();
+  readonly #tasks = new Set<Child<KindRun>>();
   readonly #spawners = new Map<object, string>();
   readonly #failure: Outcome<never>;
   readonly #failed: { readonly error: IpcError; readonly root: boolean }[] = [];
@@ -152,13 +153,13 @@ export class Group extends Source<void> {
     const child = this.#run.spawn(logic, input, options.name, (ended) => this.#ended(ended));
     // The group answers for it.
     child.joined = true;
-    this.#run.settled(child);
+    this.#run.children.settled(child);
     this.#owe();
     this.#tasks.add(child);
     return handleOfChild(this.#run, child, waits) as unknown as Handle<L>;
   }
 
-  #ended(child: Child): void {
+  #ended(child: Child<KindRun>): void {
     this.#tasks.delete(child);
     const error = failureOf(child);
     if (error) this.#fail(error);
@@ -185,17 +186,17 @@ export class Group extends Source<void> {
   }
 
   #owe(): void {
-    if (!this.#waited) this.#run.owe(this, `${this.name} was never waited for`);
+    if (!this.#waited) this.#run.children.owe(this, `${this.name} was never waited for`);
   }
 
   #claim(): void {
     this.#waited = true;
-    this.#run.settled(this);
+    this.#run.children.settled(this);
   }
 }
 
 /** Why a child failed; undefined if it did not, or was stopped by its own parent. */
-function failureOf(child: Child): IpcError | undefined {
+function failureOf(child: Child<KindRun>): IpcError | undefined {
   try {
     child.outcome.take();
     return undefined;

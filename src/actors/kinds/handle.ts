@@ -5,8 +5,9 @@ import type { Clock } from '../../machines/clock.ts';
 import type { Address } from '../../names.ts';
 import type { WaitOptions } from '../../spec/waiting.ts';
 import type { Hosted } from '../hosting.ts';
+import type { Child } from './children.ts';
 import type { EmissionOf, ItemOf, MessageOf, ReplyOf, RequestOf, ResultOf } from './kind-logic.ts';
-import { type Child, KindRun } from './kind-run.ts';
+import { KindRun } from './kind-run.ts';
 import { Outcome, type Source } from './source.ts';
 import { Stream, type StreamOptions } from './stream.ts';
 import { Waits } from './waits.ts';
@@ -146,7 +147,7 @@ export class RunHandle {
 
   stream(options?: StreamOptions): Stream<unknown> {
     const stream = new Stream<unknown>(`stream of ${this.name}`, this.#waits, options);
-    this.#kind('emits').consume(stream);
+    this.#kind('emits').output.add(stream);
     return stream;
   }
 
@@ -229,7 +230,7 @@ export class RunHandle {
 }
 
 /** The first handle of a child. */
-export function handleOfChild(parent: KindRun, child: Child, waits: Waits): RunHandle {
+export function handleOfChild(parent: KindRun, child: Child<KindRun>, waits: Waits): RunHandle {
   const held: Held = {
     name: child.name,
     address: child.address,

@@ -2,7 +2,8 @@
 // that begin with `kind.`.
 import type { ActorLogic, AnyActorLogic, AnyEventObject, EmittedFrom, EventObject, OutputFrom } from 'xstate';
 import type { Session } from '../../spec/session.ts';
-import { type AnySystem, KindRun, type KindSnapshot, type KindSpec } from './kind-run.ts';
+import { type AnySystem, KindRun, type KindSpec } from './kind-run.ts';
+import type { KindSnapshot } from './kind-snapshot.ts';
 
 /** What a kind's function says about itself in the type of its `io`. */
 export interface KindTypes {

@@ -1,19 +1,26 @@
 // Kind run: one actor whose logic is a session kind, from its first step to its end. The function of the kind runs in
 // sequence; what ends it (its return, a stop, its consumers, its host) meets here, and happens once.
-import type { ActorScope, AnyActorLogic, AnyActorScope, AnyEventObject, EventObject, Snapshot } from 'xstate';
+import type { ActorScope, AnyActorLogic, AnyActorScope, AnyEventObject, EventObject } from 'xstate';
 import { IpcError, messageOf } from '../../errors.ts';
 import { type Clock, systemClock } from '../../machines/clock.ts';
 import { type Address, addressOf } from '../../names.ts';
 import type { Session } from '../../spec/session.ts';
 import { passSession, sessionOfActor } from '../app-session.ts';
-import { type Host, type Hosted, residenceOf, sharedHandles } from '../hosting.ts';
-import { type InboxOptions, type InboxStats, MessageQueue } from './inbox.ts';
+import { type Host, residenceOf, sharedHandles } from '../hosting.ts';
+import { type Child, Children } from './children.ts';
+import { type InboxOptions, MessageQueue } from './inbox.ts';
+import {
+  endSnapshot,
+  type KindEnd,
+  type KindName,
+  type KindSnapshot,
+  type KindView,
+  liveSnapshot,
+} from './kind-snapshot.ts';
+import { Output } from './output.ts';
 import { Outcome } from './source.ts';
-import type { Stream } from './stream.ts';
 import { type Timer, Timers } from './timer.ts';
 import { Waits } from './waits.ts';
-
-export type KindName = 'collector' | 'listener' | 'server' | 'service';
 
 /** What all kinds can be given besides their function. */
 export interface KindOptions {
@@ -33,8 +40,7 @@ export const kindDefaults = { childrenMax: 1_024, drainTimeoutMs: 2_000 };
 
 /** Promises without an answer and shared handles that are open, of one kind. More is a program that forgets them. */
 const closersMax = 16_384;
-/** So many leaks are told by name. */
-const leaksMax = 100;
+const timersKept = 64;
 
 export interface KindSpec {
   readonly kind: KindName;
@@ -43,48 +49,7 @@ export interface KindSpec {
   readonly begin: (run: KindRun) => Promise<unknown>;
 }
 
-/** What a snapshot tells of a running kind, as it is at that moment. */
-export interface KindView {
-  readonly kind: KindName;
-  readonly name: string;
-  /** What it said last by `io.stage`. */
-  readonly stage: string | null;
-  /** What its function waits for; empty: it computes, or waits for something that is not of its `io`. */
-  readonly awaiting: readonly string[];
-  readonly inbox: InboxStats;
-  /** Handles that could still send to it; 0 also for one that has only a parent. */
-  readonly handles: number;
-  readonly children: readonly Address[];
-  readonly emitted: number;
-  /** Children and groups that nobody waited for, told at its end. */
-  readonly leaks: readonly string[];
-}
-
-export type KindSnapshot<Output> = Snapshot<Output> & {
-  /** `running`, `stopping`, `draining`, `done`, `failed` or `stopped`; while it runs with its stage: `running.prepare`. */
-  readonly value: string;
-  readonly context: KindView;
-  readonly input: unknown;
-};
-
 type Phase = 'running' | 'stopping' | 'draining' | 'done' | 'failed' | 'stopped';
-
-type End =
-  | { readonly how: 'done'; readonly output: unknown }
-  | { readonly how: 'failed'; readonly error: IpcError }
-  | { readonly how: 'stopped'; readonly error: IpcError };
-
-/** A child, as its parent keeps it. */
-export interface Child {
-  readonly name: string;
-  readonly address: Address;
-  readonly hosted: Hosted;
-  /** Undefined for what is no kind. */
-  readonly run: KindRun | undefined;
-  readonly outcome: Outcome<unknown>;
-  /** Whether somebody has asked for its end, or a group answers for it. */
-  joined: boolean;
-}
 
 export type AnySystem = AnyActorScope['system'];
 type KindScope = ActorScope<KindSnapshot<unknown>, EventObject, AnySystem, EventObject>;
@@ -110,14 +75,12 @@ export class KindRun {
   readonly outcome: Outcome<unknown>;
   /** Settles when it is told to stop. */
   readonly stopping = new Outcome<void>('stop');
-  readonly children = new Map<Address, Child>();
-  readonly streams = new Set<Stream<unknown>>();
+  readonly children: Children<KindRun>;
+  readonly output = new Output();
   readonly #scope: KindScope;
   readonly #abort = new AbortController();
   readonly #timers = new Set<Timer>();
   readonly #closers = new Set<(why: string) => void>();
-  readonly #leaks = new Map<object, string>();
-  #consumerGone: IpcError | undefined;
   #namedTimers: Timers | undefined;
   #residence: { readonly host: Host; readonly address: Address } | undefined;
   #clock: Clock = systemClock;
@@ -125,13 +88,12 @@ export class KindRun {
   #stage: string | null = null;
   #value = 'running';
   #handles = 0;
-  #childNumber = 0;
-  #emitted = 0;
-  #hadConsumer = false;
   #stopError: IpcError | undefined;
-  #end: End | undefined;
+  #end: KindEnd | undefined;
   #afterDrain: (() => void) | undefined;
   #drainTimer: unknown;
+  /** Timers that have fired are forgotten when there are so many. */
+  #pruneTimersAt = timersKept;
   readonly #live: KindSnapshot<unknown>;
   #last: KindSnapshot<unknown> | undefined;
 
@@ -143,7 +105,8 @@ export class KindRun {
     this.waits = new Waits(spec.name, systemClock);
     this.inbox = new MessageQueue(`the inbox of ${spec.name}`, this.waits, spec.options.inbox);
     this.outcome = new Outcome(`join ${spec.name}`);
-    this.#live = this.#liveSnapshot();
+    this.children = new Children(spec.options.childrenMax ?? kindDefaults.childrenMax);
+    this.#live = liveSnapshot(this);
     kindRuns.bind(scope.self, this);
   }
 
@@ -154,6 +117,25 @@ export class KindRun {
 
   get name(): string {
     return this.spec.name;
+  }
+
+  /** The state that is told: its phase, and while it runs its stage. */
+  get value(): string {
+    return this.#value;
+  }
+
+  get view(): KindView {
+    return {
+      kind: this.spec.kind,
+      name: this.name,
+      stage: this.#stage,
+      awaiting: this.waits.names,
+      inbox: this.inbox.stats,
+      handles: this.#handles,
+      children: this.children.addresses,
+      emitted: this.output.emitted,
+      leaks: [],
+    };
   }
 
   get address(): Address {
@@ -271,42 +253,25 @@ export class KindRun {
     if (--this.#handles === 0) this.closeInput();
   }
 
-  /** Whoever reads its output. */
-  consume(stream: Stream<unknown>): void {
-    if (this.#end) {
-      this.#finishStream(stream);
-      return;
-    }
-    this.#hadConsumer = true;
-    this.streams.add(stream);
-    stream.onClosed = () => this.streams.delete(stream);
-  }
-
-  /** @throws {IpcError} ERR_STOPPING, ERR_CONSUMER_GONE. */
+  /** @throws {IpcError} ERR_STOPPING, ERR_CONSUMER_GONE, ERR_KIND_ENDED. */
   async emit(item: EventObject): Promise<void> {
     if (this.#stopError && this.waits.over) throw this.#stopError;
     if (this.#end) throw IpcError.of('ERR_KIND_ENDED', this.address, this.#phase);
-    this.#refuseWithoutConsumer();
-    this.#emitted++;
+    await this.output.emit(item, this.address, this.waits, this.#tell);
+  }
+
+  readonly #tell = (item: EventObject): void => {
     this.#scope.emit(item);
     // A machine that has invoked it is its reader.
     this.self._parent?.send(item);
-    for (const stream of this.streams) {
-      const room = stream.put(item, this.waits);
-      if (room) await room;
-    }
-    this.#refuseWithoutConsumer();
-  }
-
-  #refuseWithoutConsumer(): void {
-    if (!this.#hadConsumer || this.streams.size > 0) return;
-    this.#consumerGone ??= IpcError.of('ERR_CONSUMER_GONE', this.address);
-    throw this.#consumerGone;
-  }
+  };
 
   /** A timer that is cancelled with this kind. */
   keep(timer: Timer): Timer {
-    for (const old of this.#timers) if (!old.active) this.#timers.delete(old);
+    if (this.#timers.size >= this.#pruneTimersAt) {
+      for (const old of this.#timers) if (!old.active) this.#timers.delete(old);
+      this.#pruneTimersAt = Math.max(timersKept, 2 * this.#timers.size);
+    }
     this.#timers.add(timer);
     if (this.#end) timer.cancel();
     return timer;
@@ -320,59 +285,41 @@ export class KindRun {
     return () => this.#closers.delete(close);
   }
 
-  /** Something of it must be waited for, until `settled` is told. */
-  owe(what: object, name: string): void {
-    if (this.#leaks.size < leaksMax) this.#leaks.set(what, name);
-  }
-
-  settled(what: object): void {
-    this.#leaks.delete(what);
-  }
-
   /** @throws {IpcError} ERR_KIND_UNHOSTED, ERR_KIND_BUSY, ERR_KIND_ENDED. */
-  spawn(logic: AnyActorLogic, input: unknown, given?: string, onEnd?: (child: Child) => void): Child {
-    const name = given ?? nameOf(logic);
+  spawn(
+    logic: AnyActorLogic,
+    input: unknown,
+    name?: string,
+    onEnd?: (child: Child<KindRun>) => void,
+  ): Child<KindRun> {
     const residence = this.#residence;
     if (!residence) throw IpcError.of('ERR_KIND_UNHOSTED', `${this.address}: spawn`);
     if (this.#end) throw IpcError.of('ERR_KIND_ENDED', this.address, this.#phase);
-    const max = this.spec.options.childrenMax ?? kindDefaults.childrenMax;
-    if (this.children.size >= max) throw IpcError.of('ERR_KIND_BUSY', `children of ${this.address}`, max);
-    const address = addressOf(residence.address, `${name}#${++this.#childNumber}`);
-    let run: KindRun | undefined;
-    const own = new Outcome<unknown>(`join ${name}`);
-    const hosted = residence.host.start(logic, {
-      address,
+    const child = this.children.start(logic, {
+      host: residence.host,
+      parent: residence.address,
+      name,
       input,
       bind: (actor) => {
-        run = kindRuns.find(actor);
         passSession(this.self, actor);
+        return kindRuns.find(actor);
       },
-      onEnd: (end) => {
-        if (end.how === 'done') own.resolve(end.output);
-        else if (end.how === 'stopped') own.reject(IpcError.of('ERR_KIND_ENDED', address, 'it was stopped'));
-        else own.reject(IpcError.from(end.error, 'ERR_KIND_FAILED', address, messageOf(end.error)));
-        this.#childEnded(child);
-        onEnd?.(child);
+      onEnd: (ended) => {
+        this.note('kind.child.ended');
+        if (this.children.size === 0) this.#afterDrain?.();
+        onEnd?.(ended);
       },
     });
-    const child: Child = { name, address, hosted, run, outcome: run?.outcome ?? own, joined: false };
-    this.children.set(address, child);
-    if (!this.#finishesWork) this.owe(child, `${address} was never joined`);
+    if (!this.#finishesWork) this.children.owe(child, `${child.address} was never joined`);
     this.note('kind.child.spawned');
     return child;
   }
 
-  join(child: Child): void {
+  join(child: Child<KindRun>): void {
     if (child.joined) return;
     child.joined = true;
-    this.settled(child);
+    this.children.settled(child);
     this.note('kind.child.joined');
-  }
-
-  #childEnded(child: Child): void {
-    this.children.delete(child.address);
-    this.note('kind.child.ended');
-    if (this.children.size === 0) this.#afterDrain?.();
   }
 
   // ---- its end
@@ -396,11 +343,7 @@ export class KindRun {
   /** A listener, server or service that lets the error of its own stop pass has done what it was told. */
   #isOwnEnd(error: unknown): boolean {
     if (this.spec.kind === 'collector') return false;
-    const own = [
-      this.#stopError,
-      this.#consumerGone,
-      this.spec.kind === 'server' ? this.inbox.end : undefined,
-    ];
+    const own = [this.#stopError, this.output.gone, this.spec.kind === 'server' ? this.inbox.end : undefined];
     for (let at = error; at !== undefined && at !== null; at = (at as { cause?: unknown }).cause)
       if (own.includes(at as IpcError)) return true;
     return false;
@@ -412,13 +355,13 @@ export class KindRun {
   }
 
   /** Waits for the children, for a while. */
-  #drain(end: End): void {
+  #drain(end: KindEnd): void {
     this.#enter('draining');
     this.inbox.close(IpcError.of('ERR_STOPPING', this.address));
     this.#limitDrain();
     this.#afterDrain = () => this.#finish(end);
     // Those that never end by themselves are told to; what is in flight is theirs to finish.
-    for (const { run, hosted } of this.children.values())
+    for (const { run, hosted } of this.children)
       if (run && run.spec.kind !== 'collector') hosted.post({ type: 'stop' } as never);
     if (this.children.size === 0) this.#finish(end);
   }
@@ -427,7 +370,7 @@ export class KindRun {
     if (this.#drainTimer !== undefined) return;
     const limitMs = this.spec.options.drainTimeoutMs ?? kindDefaults.drainTimeoutMs;
     const expire = () => {
-      const left = [...this.children.keys()];
+      const left = this.children.addresses;
       this.#log({ left }, `${this.address} has not finished what was in flight within ${limitMs} ms`);
       if (this.#afterDrain) this.#afterDrain();
       else this.#threw(IpcError.of('ERR_TIMEOUT', `${this.address}: finishing what is in flight`, limitMs));
@@ -435,12 +378,12 @@ export class KindRun {
     this.#drainTimer = this.#clock.setTimeout(expire, limitMs);
   }
 
-  #finish(end: End): void {
+  #finish(end: KindEnd): void {
     if (this.#end) return;
     this.#end = end;
     this.#afterDrain = undefined;
     this.#clock.clearTimeout(this.#drainTimer);
-    const leaks = end.how === 'done' ? [...this.#leaks.values()] : [];
+    const leaks = end.how === 'done' ? this.children.leaks : [];
     this.#enter(end.how);
     const error =
       end.how === 'done'
@@ -453,12 +396,11 @@ export class KindRun {
     for (const close of [...this.#closers]) close(error.message);
     for (const timer of this.#timers) timer.cancel();
     this.#namedTimers?.close();
-    for (const stream of [...this.streams]) this.#finishStream(stream);
-    this.streams.clear();
-    for (const child of this.children.values()) child.hosted.stop();
+    this.output.finish(end.how === 'done' ? error : end.error, end.how === 'done');
+    this.children.stopAll();
     if (leaks.length > 0)
       this.#log({ leaks }, `${this.address} has ended and nobody had waited: ${leaks.join('; ')}`);
-    this.#last = this.#endSnapshot(end, leaks);
+    this.#last = endSnapshot(end, { value: this.value, view: { ...this.view, leaks }, input: this.input });
     if (end.how === 'done') this.outcome.resolve(end.output);
     else this.outcome.reject(end.error);
     if (end.how !== 'stopped' && this.self.getSnapshot().status === 'active')
@@ -470,12 +412,6 @@ export class KindRun {
     return error.code === 'ERR_KIND_ENDED'
       ? error
       : IpcError.from(error, 'ERR_KIND_ENDED', this.address, error.message);
-  }
-
-  #finishStream(stream: Stream<unknown>): void {
-    const end = this.#end!;
-    const clean = end.how === 'done';
-    stream.finish(clean ? IpcError.of('ERR_KIND_ENDED', this.address, 'it is done') : end.error, clean);
   }
 
   #log(facts: object, message: string): void {
@@ -496,50 +432,6 @@ export class KindRun {
   #name(): void {
     this.#value = this.#phase === 'running' && this.#stage !== null ? `running.${this.#stage}` : this.#phase;
   }
-
-  #view(leaks: readonly string[]): KindView {
-    return {
-      kind: this.spec.kind,
-      name: this.name,
-      stage: this.#stage,
-      awaiting: this.waits.names,
-      inbox: this.inbox.stats,
-      handles: this.#handles,
-      children: [...this.children.keys()],
-      emitted: this.#emitted,
-      leaks,
-    };
-  }
-
-  #liveSnapshot(): KindSnapshot<unknown> {
-    const run = this;
-    return {
-      status: 'active',
-      output: undefined,
-      error: undefined,
-      input: this.input,
-      get value() {
-        return run.#value;
-      },
-      get context() {
-        return run.#view([]);
-      },
-    };
-  }
-
-  #endSnapshot(end: End, leaks: readonly string[]): KindSnapshot<unknown> {
-    const view = { value: this.#value, context: this.#view(leaks), input: this.input };
-    if (end.how === 'done') return { status: 'done', output: end.output, error: undefined, ...view };
-    if (end.how === 'failed') return { status: 'error', output: undefined, error: end.error, ...view };
-    return { status: 'stopped', output: undefined, error: undefined, ...view };
-  }
-}
-
-/** What the children of that logic are called. */
-function nameOf(logic: AnyActorLogic): string {
-  const { kindName, id } = logic as { kindName?: unknown; id?: unknown };
-  if (typeof kindName === 'string') return kindName;
-  return typeof id === 'string' ? id : 'child';
 }
 
 /** A message that asks for an answer, and nobody will take any more. */

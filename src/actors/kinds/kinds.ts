@@ -20,7 +20,8 @@ import {
   type MessagesOf,
   type Served,
 } from './kind-logic.ts';
-import type { KindName, KindOptions, KindRun } from './kind-run.ts';
+import type { KindOptions, KindRun } from './kind-run.ts';
+import type { KindName } from './kind-snapshot.ts';
 import { Outcome, outcomeOf } from './source.ts';
 
 export { type Group, heldBackMs, type Spawner, type SpawnOptions } from './group.ts';
@@ -28,7 +29,8 @@ export { type Handle, handleOf, type ReplyEvent, type Sender, type ServiceMessag
 export type { Inbox, InboxOptions, InboxOverflow, InboxStats, InboxView } from './inbox.ts';
 export type { Io, Selectable, Selected } from './io.ts';
 export type { KindEvent, KindLogic, KindTypes } from './kind-logic.ts';
-export type { KindOptions, KindSnapshot, KindView } from './kind-run.ts';
+export type { KindOptions } from './kind-run.ts';
+export type { KindSnapshot, KindView } from './kind-snapshot.ts';
 export type { Promised, Resolver } from './promised.ts';
 export { type Receiver, Source } from './source.ts';
 export type { Stream, StreamOptions } from './stream.ts';

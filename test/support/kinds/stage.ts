@@ -2,7 +2,7 @@
 import type { AnyActorLogic, InputFrom } from 'xstate';
 import type { ActorEnd } from '../../../src/actors/hosting.ts';
 import { type Handle, handleOfRoot } from '../../../src/actors/kinds/handle.ts';
-import type { KindView } from '../../../src/actors/kinds/kind-run.ts';
+import type { KindView } from '../../../src/actors/kinds/kind-snapshot.ts';
 import { Outcome } from '../../../src/actors/kinds/source.ts';
 import { addressOf } from '../../../src/names.ts';
 import { testHost } from '../machines/hosts.ts';
