@@ -108,7 +108,11 @@ export class Group extends Source<void> {
       (value) => done.resolve(value),
       (error: unknown) => done.reject(error),
     );
-    const { value } = await this.#run.waits.any<T>(`task beside ${this.name}`, [this.#failure, done]);
+    const { value } = await this.#run.waits.any<T>(
+      `task beside ${this.name}`,
+      [this.#failure, done],
+      ['failure', 'task'],
+    );
     return value;
   }
 

@@ -144,9 +144,12 @@ export class KindIo {
     this.#run.stage(name);
   };
 
-  readonly sleep = async (ms: number, options?: WaitOptions): Promise<void> => {
-    using timer = new Timer(this.#run.clock, `sleep ${ms} ms`, ms);
-    await this.#run.waits.one(timer.name, timer, options);
+  readonly sleep = (ms: number, options?: WaitOptions): Promise<void> => {
+    const timer = new Timer(this.#run.clock, `sleep ${ms} ms`, ms);
+    const slept = this.#run.waits.one(timer.name, timer, options);
+    const cancel = () => void timer.cancel();
+    slept.then(cancel, cancel);
+    return slept;
   };
 
   readonly timer = (ms: number): Timer => {
@@ -157,17 +160,16 @@ export class KindIo {
     return this.#run.keep(new Timer(this.#run.clock, `every ${ms} ms`, ms, true));
   };
 
-  readonly select = async (sources: Record<string, Selectable>, options?: WaitOptions): Promise<unknown> => {
+  readonly select = (sources: Record<string, Selectable>, options?: WaitOptions): Promise<unknown> => {
     const names = Object.keys(sources).filter((name) => sources[name]);
-    if (names.length === 0) throw new TypeError('select: there is nothing to wait for');
+    if (names.length === 0) return Promise.reject(new TypeError('select: there is nothing to wait for'));
     const list = names.map((name) =>
       this.#sourceOf(name, sources[name] as Exclude<Selectable, false | undefined>),
     );
+    const select = () => this.#run.waits.any(`select ${names.join('|')}`, list, names, options);
     // A turn of the event loop now and then: two kinds that always have something for each other would stop all timers.
     const turn = this.#run.inbox.breath();
-    if (turn) await turn;
-    const { index, value } = await this.#run.waits.any(`select ${names.join('|')}`, list, options);
-    return { from: names[index], value };
+    return turn ? turn.then(select) : select();
   };
 
   readonly next = <T>(source: Source<T>, options?: WaitOptions): Promise<T> => {

@@ -216,10 +216,14 @@ class ServiceRun {
     try {
       while (!over.settled) {
         const item = outcomeOf('item', items.next());
-        const { value: next } = await waits.any<IteratorResult<unknown> | undefined>('item', [over, item]);
+        const { value: next } = await waits.any<IteratorResult<unknown> | undefined>(
+          'item',
+          [over, item],
+          ['over', 'item'],
+        );
         if (!next || next.done) break;
         const room = stream.put(next.value, waits);
-        if (room) await waits.any<void>(stream.name, [over, outcomeOf('room', room)]);
+        if (room) await waits.any<void>(stream.name, [over, outcomeOf('room', room)], ['over', 'room']);
       }
       stream.finish(IpcError.of('ERR_KIND_ENDED', address, 'the answer is complete'), true);
     } catch (error) {

@@ -10,6 +10,7 @@ const waitsMax = 1_024;
 
 interface Wait {
   readonly what: string;
+  promise?: Promise<unknown>;
   giveUp(error: unknown): void;
 }
 
@@ -40,7 +41,11 @@ export class Waits {
   end(error: unknown): void {
     if (this.#ended) return;
     this.#ended = { error };
-    for (const wait of [...this.#pending]) wait.giveUp(error);
+    for (const wait of [...this.#pending]) {
+      // What a function has left behind must not end the process when the kind ends.
+      wait.promise?.catch(() => {});
+      wait.giveUp(error);
+    }
   }
 
   /** Takes from one source as soon as it can. */
@@ -61,22 +66,23 @@ export class Waits {
     );
   }
 
-  /** Takes from one of several: of those that are ready, the one that has been passed over longest. */
+  /** Takes from one of several, and says from which: of those that are ready, the one that has been passed over longest. */
   any<T>(
     what: string,
     sources: readonly Source<T>[],
+    names: readonly string[],
     options?: WaitOptions,
-  ): Promise<{ index: number; value: T }> {
+  ): Promise<{ from: string; value: T }> {
     if (!this.#ended && !options?.signal?.aborted) {
       try {
-        const now = this.#take(sources);
+        const now = this.#take(sources, names);
         if (now) return Promise.resolve(now);
       } catch (error) {
         return Promise.reject(error);
       }
     }
     const attempt = () => {
-      const value = this.#take(sources);
+      const value = this.#take(sources, names);
       return value && { value };
     };
     const arm = (wake: () => void) => {
@@ -89,7 +95,7 @@ export class Waits {
   }
 
   /** Of those that are ready, from the one that has been passed over longest. */
-  #take<T>(sources: readonly Source<T>[]): { index: number; value: T } | undefined {
+  #take<T>(sources: readonly Source<T>[], names: readonly string[]): { from: string; value: T } | undefined {
     let winner = -1;
     for (let index = 0; index < sources.length; index++) {
       const source = sources[index]!;
@@ -98,7 +104,7 @@ export class Waits {
     if (winner < 0) return undefined;
     const source = sources[winner]!;
     source.lastTake = ++this.#takes;
-    return { index: winner, value: source.take() };
+    return { from: names[winner]!, value: source.take() };
   }
 
   /**
@@ -116,7 +122,8 @@ export class Waits {
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#pending.size >= waitsMax)
       return Promise.reject(IpcError.of('ERR_KIND_BUSY', `calls of ${this.owner} that wait`, waitsMax));
-    return new Promise((resolve, reject) => {
+    const wait: Wait = { what, giveUp() {} };
+    wait.promise = new Promise<T>((resolve, reject) => {
       let disarm: () => void = () => {};
       let timer: unknown;
       let settled = false;
@@ -127,13 +134,10 @@ export class Waits {
         if (timer !== undefined) this.clock.clearTimeout(timer);
         signal?.removeEventListener('abort', abort);
       };
-      const wait: Wait = {
-        what,
-        giveUp(error) {
-          if (settled) return;
-          settle();
-          reject(error);
-        },
+      wait.giveUp = (error) => {
+        if (settled) return;
+        settle();
+        reject(error);
       };
       const abort = () => wait.giveUp(signal?.reason);
       const look = () => {
@@ -158,5 +162,6 @@ export class Waits {
           timeoutMs,
         );
     });
+    return wait.promise as Promise<T>;
   }
 }

@@ -119,6 +119,28 @@ describe('a collector', () => {
     assert.deepEqual(ends, [{ how: 'stopped' }]);
   });
 
+  it('that leaves a wait behind ends the process no more than its result does', async () => {
+    const { start } = stage();
+    const unhandled: unknown[] = [];
+    const note = (error: unknown) => unhandled.push(error);
+    process.on('unhandledRejection', note);
+    try {
+      const running = start(
+        collector(async ({ inbox, sleep, promise }: Io) => {
+          void inbox.receive();
+          void sleep(1_000);
+          void promise().wait();
+          return 7;
+        }),
+      );
+      assert.equal(await running.join(), 7);
+      await turns();
+      assert.deepEqual(unhandled, []);
+    } finally {
+      process.off('unhandledRejection', note);
+    }
+  });
+
   it('tells an error of its own as the cause of its failure', async () => {
     const { start } = stage();
     const failing = start(
