@@ -304,6 +304,34 @@ const codes = {
     (text: string, why: string) => `the condition "${text}" can't be used: ${why}`,
   ),
   ERR_STOPPING: row('server', false, (what: string) => `${what} is stopping`),
+
+  // Session kinds.
+  ERR_INBOX_CLOSED: row(
+    'call',
+    false,
+    (inbox: string) => `${inbox} is closed and empty: whoever sent to it is gone`,
+  ),
+  ERR_INBOX_FULL: row(
+    'session',
+    true,
+    (inbox: string, max: number, type: string) =>
+      `${inbox} holds ${max} messages ${type} that nobody has received; receive them, or give it a larger "max" or a policy`,
+  ),
+  ERR_KIND_BUSY: row(
+    'call',
+    true,
+    (what: string, max: number) => `${what}: there are ${max} already; wait for some of them first`,
+  ),
+  ERR_KIND_ENDED: row('call', false, (kind: string, how: string) => `${kind} has ended: ${how}`),
+  ERR_KIND_FAILED: row('session', false, (kind: string, why: string) => `${kind} failed: ${why}`),
+  ERR_KIND_UNHOSTED: row(
+    'call',
+    false,
+    (what: string) => `${what} needs a runtime; start the actor by run(), or in a session`,
+  ),
+  ERR_CONSUMER_GONE: row('call', false, (kind: string) => `nobody reads what ${kind} emits any more`),
+  ERR_PROMISE_CLOSED: row('call', false, (why: string) => `the promise is closed: ${why}`),
+  ERR_TIMER_UNKNOWN: row('call', false, (id: string) => `no timer ${id} is set`),
 } satisfies Record<string, CodeRow>;
 
 export type ErrorCode = keyof typeof codes;
@@ -324,6 +352,8 @@ export class IpcError extends Error {
   readonly code: ErrorCode;
   readonly fatalTo: FatalTo;
   readonly retryable: boolean;
+  /** What failed only because this had failed before; for those errors that collect such. */
+  declare readonly consequences?: readonly IpcError[];
 
   constructor(code: ErrorCode, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
@@ -340,6 +370,11 @@ export class IpcError extends Error {
   /** The same, with what led to it. */
   static from<C extends ErrorCode>(cause: unknown, code: C, ...facts: Facts<C>): IpcError {
     return new IpcError(code, IpcError.wording(code, facts), cause);
+  }
+
+  /** The same error, with what failed because of it. */
+  withConsequences(consequences: readonly IpcError[]): IpcError {
+    return Object.assign(new IpcError(this.code, this.message, this.cause), { consequences });
   }
 
   /** What another process told about an error of its own; unknown codes become ERR_PROTOCOL. */

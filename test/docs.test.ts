@@ -166,6 +166,43 @@ describe('the example of docs/programs.md', function () {
   });
 });
 
+describe('the examples of docs/kinds.md', function () {
+  this.timeout(30_000);
+  const place = scratch();
+  after(() => place.remove());
+  const printed: Record<string, string[]> = {
+    'certificate.ts': ['b7 is certified by ann and eve'],
+    'workload.ts': ['every request was answered'],
+    'packets.ts': ['socket closed, 1 malformed', 'sum 4'],
+    'replica.ts': ['replies: 10 10 20 0 20', 'executed: 2'],
+  };
+  const files = new Map(
+    [...read('docs/kinds.md').matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```/gms)].map(([, name, text]) => [
+      name!,
+      text!,
+    ]),
+  );
+
+  it('are those that are run here', () => assert.sameMembers([...files.keys()], Object.keys(printed)));
+
+  for (const [name, lines] of Object.entries(printed))
+    it(`${name} runs as it stands there, and ends by itself`, async () => {
+      const project = join(place.folder, name);
+      mkdirSync(join(project, 'node_modules'), { recursive: true });
+      symlinkSync(root, join(project, 'node_modules', 'actor-ipc'));
+      writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
+      writeFileSync(join(project, name), files.get(name)!);
+      using program = startProgram(
+        process.execPath,
+        ['--import', import.meta.resolve('tsx/esm'), join(project, name)],
+        { env: { ACTOR_IPC_RUN_DIR: join(place.folder, 'run') } },
+      );
+      const { code, stdout, stderr } = await program.end;
+      assert.equal(code, 0, stderr);
+      assert.deepEqual(stdout.trim().split('\n'), lines);
+    });
+});
+
 describe('the links of the documentation', () => {
   for (const name of [
     'README.md',
@@ -178,7 +215,9 @@ describe('the links of the documentation', () => {
     'docs/memory.md',
     'docs/pipes.md',
     'docs/programs.md',
+    'docs/kinds.md',
     'docs/reliability.md',
+    'examples/quorum/README.md',
   ])
     it(`${name} leads to files that exist`, () => {
       for (const [, target] of read(name).matchAll(/\]\((?!https?:|#)([^)#]+)/g))

@@ -1,5 +1,5 @@
 // Process: the two process machines with real sessions: a program that serves an app, and one that connects to it.
-import type { AnyActorLogic, AnyStateMachine } from 'xstate';
+import type { AnyActorLogic } from 'xstate';
 import type { ErrorData } from '../errors.ts';
 import type { appSessionMachine } from '../machines/app-session.ts';
 import { type LoginPolicy, protocolVersions } from '../machines/login.ts';
@@ -25,7 +25,7 @@ export interface ServerSettings {
   readonly address: Address;
   readonly app: AppSpec;
   /** The machine for the sessions of each client app. */
-  readonly machineFor: (clientApp: string) => AnyStateMachine;
+  readonly machineFor: (clientApp: string) => AnyActorLogic;
   /** What runs for all sessions of a client app, where the program wants that. */
   readonly appScope: Readonly<Record<string, AnyActorLogic>>;
   readonly limits: SessionLimits;
@@ -180,7 +180,7 @@ export interface ClientSettings {
   readonly address: Address;
   readonly client: AppSpec;
   readonly server: AppSpec;
-  readonly machine: AnyStateMachine;
+  readonly machine: AnyActorLogic;
   readonly limits: SessionLimits;
   readonly metadata: unknown;
   readonly reconnect: Reconnect;

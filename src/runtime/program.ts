@@ -1,12 +1,14 @@
 // Program: this process as a participant. Serving, connecting and reporting go through the one runtime of the process,
 // which a supervisor's child gets from its bootstrap and any other program makes for itself at first use.
-import type { AnyActorLogic, AnyStateMachine } from 'xstate';
+import type { AnyActorLogic, InputFrom, OutputFrom } from 'xstate';
 import type { Hosted, Log } from '../actors/hosting.ts';
+import { type Handle, handleOfRoot } from '../actors/kinds/handle.ts';
+import { Outcome } from '../actors/kinds/source.ts';
 import { limitsOf, type SessionTuning } from '../actors/live-session.ts';
 import { startMulticast } from '../actors/multicast.ts';
 import { startClientProcess, startServerProcess } from '../actors/process.ts';
 import { attachRegion } from '../actors/region-attachment.ts';
-import { type ErrorData, IpcError } from '../errors.ts';
+import { type ErrorData, IpcError, messageOf } from '../errors.ts';
 import type { MulticastReport, ReaderView, SlowPolicy } from '../machines/multicast.ts';
 import type { clientProcessMachine, Reconnect, serverProcessMachine } from '../machines/process.ts';
 import { type Address, addressOf, isStatePath } from '../names.ts';
@@ -34,7 +36,7 @@ import { onStopSignals } from './signals.ts';
 
 /** One machine for each client app that the server allows. */
 export type MachinesByClient<A extends AppSpec> = {
-  readonly [Client in A['allow'][number]]: AnyStateMachine;
+  readonly [Client in A['allow'][number]]: AnyActorLogic;
 };
 
 export interface ServeOptions<A extends AppSpec = AppSpec> extends SessionTuning {
@@ -83,6 +85,20 @@ export interface Participation {
   /** Resolves at its end; rejects if it failed or gave up. */
   readonly ended: Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface RunOptions<L extends AnyActorLogic> {
+  input?: InputFrom<L>;
+  /** Its address; default: the name of the kind. */
+  name?: string;
+}
+
+/** What `run` gives back. Stopping it lets a server or service finish what is in flight. */
+export interface Running<L extends AnyActorLogic = AnyActorLogic> extends Participation {
+  /** For messages, requests and streams. */
+  readonly handle: Handle<L>;
+  /** Its output; rejects if it failed, with ERR_KIND_ENDED if it was stopped without an output. */
+  readonly result: Promise<OutputFrom<L>>;
 }
 
 /** What `serve` gives back: the part of this process, and the writing ends of the app's broadcasts. */
@@ -140,11 +156,11 @@ export class Runtime {
    */
   async serve<A extends AppSpec>(
     app: A,
-    machine: AnyStateMachine | MachinesByClient<A>,
+    machine: AnyActorLogic | MachinesByClient<A>,
     options: ServeOptions<A> = {},
   ): Promise<Serving<A>> {
     this.#refuseIfStopping(`app ${app.name}`);
-    const machines = machinesByClient(app, machine as AnyStateMachine | Record<string, AnyStateMachine>);
+    const machines = machinesByClient(app, machine as AnyActorLogic | Record<string, AnyActorLogic>);
     const limits = limitsOf(`serving app ${app.name}`, options);
     const publishers = openBroadcasts(app);
     let hosted: Hosted<typeof serverProcessMachine> | undefined;
@@ -187,7 +203,7 @@ export class Runtime {
   connect<C extends AppSpec, S extends AppSpec>(
     client: AllowedClient<C, S>,
     server: S,
-    machine: AnyStateMachine,
+    machine: AnyActorLogic,
     options: ConnectOptions = {},
   ): Participation {
     this.#refuseIfStopping(`app ${client.name}`);
@@ -263,6 +279,34 @@ export class Runtime {
     });
     this.#parts.add(part);
     return Object.assign(part, { readers: running.readers });
+  }
+
+  /** Runs a session kind, or any other logic, as an actor of its own. */
+  run<L extends AnyActorLogic>(logic: L, options: RunOptions<L> = {}): Running<L> {
+    const { kindName, id } = logic as { kindName?: string; id?: string };
+    const name = options.name ?? kindName ?? id ?? 'actor';
+    this.#refuseIfStopping(name);
+    const outcome = new Outcome<OutputFrom<L>>(`join ${name}`);
+    let handle: Handle<L> | undefined;
+    const part = new RunningPart<L>(outcome, () => handle!.stop());
+    this.host.start(logic, {
+      address: this.#addressFor(name),
+      ...(options.input !== undefined && { input: options.input }),
+      bind: (actor, hosted) => {
+        handle = handleOfRoot(actor, hosted, this.host.clock, outcome);
+        part.handle = handle;
+      },
+      onEnd: (end) => {
+        this.#parts.delete(part);
+        if (end.how === 'done') outcome.resolve(end.output);
+        else if (end.how === 'crashed') outcome.reject(end.error);
+        else outcome.reject(IpcError.of('ERR_KIND_ENDED', name, 'it was stopped'));
+        part.settle(end.how === 'crashed' ? errorData(name, end.error) : null);
+      },
+    });
+    this.#parts.add(part);
+    this.#reportDefault();
+    return part;
   }
 
   #logReader(actor: Address, { type, reader, dropped }: MulticastReport): void {
@@ -369,6 +413,32 @@ class ServingPart<A extends AppSpec> extends Part implements Serving<A> {
   }
 }
 
+class RunningPart<L extends AnyActorLogic> extends Part implements Running<L> {
+  handle!: Handle<L>;
+  readonly result: Promise<OutputFrom<L>>;
+
+  constructor(outcome: Outcome<OutputFrom<L>>, requestStop: () => void) {
+    super(requestStop);
+    this.result = new Promise((resolve, reject) => {
+      outcome.arm(() => {
+        try {
+          resolve(outcome.take());
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+    // Nobody has to look at it.
+    this.result.catch(() => {});
+  }
+}
+
+function errorData(name: string, error: unknown): ErrorData {
+  return error instanceof IpcError
+    ? error.toJSON()
+    : IpcError.from(error, 'ERR_KIND_FAILED', name, messageOf(error)).toJSON();
+}
+
 /** One segment per broadcast, for as long as this process serves the app. */
 function openBroadcasts(app: AppSpec): Record<string, BroadcastPublisher> {
   const publishers: Record<string, BroadcastPublisher> = {};
@@ -389,11 +459,11 @@ function closeBroadcasts(publishers: Readonly<Record<string, BroadcastPublisher>
 
 function machinesByClient(
   app: AppSpec,
-  machine: AnyStateMachine | Record<string, AnyStateMachine>,
-): Record<string, AnyStateMachine> {
-  if (typeof (machine as AnyStateMachine).getInitialSnapshot === 'function')
-    return Object.fromEntries(app.allow.map((client) => [client, machine as AnyStateMachine]));
-  const machines = machine as Record<string, AnyStateMachine>;
+  machine: AnyActorLogic | Record<string, AnyActorLogic>,
+): Record<string, AnyActorLogic> {
+  if (typeof (machine as AnyActorLogic).getInitialSnapshot === 'function')
+    return Object.fromEntries(app.allow.map((client) => [client, machine as AnyActorLogic]));
+  const machines = machine as Record<string, AnyActorLogic>;
   for (const client of Object.keys(machines))
     if (!app.allow.includes(client)) throw IpcError.of('ERR_APP_UNKNOWN', client);
   for (const client of app.allow)
@@ -437,7 +507,7 @@ export function currentRuntime(): Runtime {
 /** As `Runtime.serve`, by the runtime of this process. */
 export async function serve<A extends AppSpec>(
   app: A,
-  machine: AnyStateMachine | MachinesByClient<A>,
+  machine: AnyActorLogic | MachinesByClient<A>,
   options?: ServeOptions<A>,
 ): Promise<Serving<A>> {
   return currentRuntime().serve(app, machine, options);
@@ -447,7 +517,7 @@ export async function serve<A extends AppSpec>(
 export async function connect<C extends AppSpec, S extends AppSpec>(
   client: AllowedClient<C, S>,
   server: S,
-  machine: AnyStateMachine,
+  machine: AnyActorLogic,
   options?: ConnectOptions,
 ): Promise<Participation> {
   return currentRuntime().connect<C, S>(client, server, machine, options);
@@ -480,4 +550,9 @@ export function reportState(state: string): void {
 /** A runtime of one's own, for programs that keep several apart. */
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
   return new Runtime(options);
+}
+
+/** As `Runtime.run`, by the runtime of this process. */
+export function run<L extends AnyActorLogic>(logic: L, options?: RunOptions<L>): Running<L> {
+  return currentRuntime().run(logic, options);
 }

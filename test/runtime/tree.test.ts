@@ -65,7 +65,9 @@ describe('a tree', function () {
       seen.flatMap(({ unit, record }) =>
         unit === of && record.k === 'actor' ? [record.actor as string] : [],
       );
-    await waitUntil('their actors', () => actors('wall').length > 0 && actors('player').length > 0);
+    // The client is operative a moment before the server's session has its channels.
+    const open = () => actors('wall').includes('wall/session#1/balls') && actors('player').length > 0;
+    await waitUntil('their actors', open);
     assert.includeMembers(actors(null), ['supervisor', 'court/wall', 'court/player']);
     assert.includeMembers(actors('wall'), [
       'wall',
