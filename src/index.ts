@@ -30,6 +30,7 @@ export type {
   Loan,
   SharedValue,
 } from './spec/memory.ts';
+export type { Descriptor, HandleOptions, NativeHandle, Received } from './spec/native-handle.ts';
 export type {
   DequeueOptions,
   Packet,
@@ -42,21 +43,29 @@ export type {
   RegionStats,
   RegionValue,
 } from './spec/region.ts';
+export type { ChannelSchema, StandardSchema } from './spec/schema.ts';
 export type {
   BorrowOptions,
   Broadcast,
   BroadcastMessage,
   Channel,
   ChannelStats,
+  ConversationOptions,
+  Dialog,
   HoseReason,
   Peer,
   Publisher,
   PublisherStats,
   Publishers,
+  Replies,
+  RequestContext,
+  RequestOptions,
+  SendOptions,
   Session,
   SessionEvent,
   SessionInput,
   Side,
+  Stray,
   SubscriptionStats,
   WaitOptions,
 } from './spec/session.ts';

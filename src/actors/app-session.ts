@@ -74,7 +74,9 @@ function begin(live: Live): void {
   for (const [name, channel] of Object.entries(session.channels)) {
     const type = `message.${name}`;
     if (!wanted.has(type) && !wanted.has('message.*')) continue;
-    channel.deliverTo((message, request, requestId) => user.post({ type, message, request, requestId }));
+    channel.deliverTo((message, request, requestId, handle) =>
+      user.post({ type, message, request, requestId, ...(handle && { handle }) }),
+    );
   }
   for (const [broadcast, subscription] of Object.entries(session.subscriptions)) {
     subscription.onDropped((error) => user.post({ type: 'subscription.dropped', broadcast, error }));

@@ -2,7 +2,8 @@
 import { IpcError } from '../errors.ts';
 import { type ChannelReport, channelMachine } from '../machines/channel.ts';
 import type { Address } from '../names.ts';
-import type { ChannelOptions } from '../spec/universe.ts';
+import type { Peer, Side, Stray } from '../spec/session.ts';
+import type { ChannelSpec } from '../spec/universe.ts';
 import { ChannelEnd } from '../transport/channel-end.ts';
 import type { Link } from '../transport/link.ts';
 import type { SessionMemory } from '../transport/session-memory.ts';
@@ -16,13 +17,16 @@ export interface RunningChannel {
 interface Settings {
   readonly address: Address;
   readonly name: string;
-  readonly options: ChannelOptions;
+  readonly options: ChannelSpec;
+  readonly side: Side;
+  readonly peerOf: () => Peer;
   readonly link: Link;
   readonly lane: number;
   readonly memory: SessionMemory | undefined;
   readonly drainTimeoutMs: number;
   readonly onReport: (report: ChannelReport) => void;
   readonly onBroken: (why: string) => void;
+  readonly sendHandle: (number: number, fd: number) => void;
   /** The session's error, once it is hosed. */
   readonly errorOf: () => IpcError | undefined;
 }
@@ -62,12 +66,39 @@ export function startChannel(host: Host, settings: Settings): RunningChannel {
   const observer = {
     peerEnded: () => hosted.post({ type: 'peer.ended' }),
     broken: settings.onBroken,
+    stray: logStrays(host, settings),
+    sendHandle: settings.sendHandle,
   };
-  const end = new ChannelEnd(name, options, link, lane, observer, memory);
+  const end = new ChannelEnd(name, options, link, lane, observer, memory, settings);
   const hosted: Hosted<typeof channelMachine> = host.start(channelLogic, {
     address,
     input: { name, drainTimeoutMs },
     bind: (actor, self) => lives.bind(actor, { end, settings, hosted: self }),
   });
   return { hosted, end };
+}
+
+const strayWords: Record<Stray['type'], string> = {
+  'reply.late': 'a reply came after its request was given up',
+  'reply.unknown': 'a reply came to what was never asked',
+  'reply.refused': 'the peer had no use for a reply',
+  'message.rejected': 'a message did not fit its schema',
+  'message.unexpected': 'a message was dropped because nobody takes any',
+  'request.unhandled': 'nobody answered a request',
+};
+
+/** Logs the first of each type; how many there were is in the channel's `stats()`. */
+function logStrays({ log }: Host, { name, peerOf }: Settings): (stray: Stray) => void {
+  const logged = new Set<Stray['type']>();
+  return (stray) => {
+    if (logged.has(stray.type)) return;
+    logged.add(stray.type);
+    const request = 'request' in stray && stray.request !== undefined ? { request: stray.request } : {};
+    const why = stray.type === 'message.rejected' ? `: ${stray.error.message}` : '';
+    const peer = peerOf().app;
+    log.warn(
+      { channel: name, peer, stray: stray.type, ...request },
+      `channel ${name} with ${peer}: ${strayWords[stray.type]}${why}; further ones are only counted`,
+    );
+  };
 }

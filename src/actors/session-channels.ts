@@ -6,7 +6,7 @@ import { SessionMemory } from '../transport/session-memory.ts';
 import { ValueArena } from '../transport/value-arena.ts';
 import { startChannel } from './channel.ts';
 import type { Live } from './live-session.ts';
-import { memoryFrame } from './session-frame.ts';
+import { handleFrame, memoryFrame } from './session-frame.ts';
 import { memoryLimits, releaseLane } from './session-lanes.ts';
 
 export function makeChannels(live: Live, side: Side): void {
@@ -20,6 +20,9 @@ export function makeChannels(live: Live, side: Side): void {
       link: live.link!,
       lane,
       memory: live.memory,
+      side,
+      peerOf: () => live.peer!,
+      sendHandle: (number, fd) => live.socket!.send(handleFrame(name, number), [fd]),
       drainTimeoutMs: options.limits.closeTimeoutMs,
       onReport: (report) => live.hosted!.post(report),
       onBroken: (why) => live.hosted!.post({ type: 'protocol.violated', why }),

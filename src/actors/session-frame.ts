@@ -86,6 +86,15 @@ export function parseMemory(frame: Frame): SegmentOffer {
   return { number: wholeOf(frame, 'number'), scope, bytes: wholeOf(frame, 'bytes') };
 }
 
+/** A descriptor that belongs to the message of that channel with the same number; it comes with the frame. */
+export function handleFrame(channel: string, number: number): Frame {
+  return { t: 'handle', channel, number };
+}
+
+export function parseHandle(frame: Frame): { channel: string; number: number } {
+  return { channel: textOf(frame, 'channel', 64), number: wholeOf(frame, 'number', 0x7fffffff) };
+}
+
 /** The client wants to read that broadcast. `number` tells its subscriptions apart. */
 export function subscribeFrame(broadcast: string, number: number): Frame {
   return { t: 'subscribe', broadcast, number };

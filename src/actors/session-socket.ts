@@ -5,7 +5,7 @@ import { closeAll, takeFds } from '../transport/packet-socket.ts';
 import type { SegmentOffer, SessionMemory } from '../transport/session-memory.ts';
 import type { Live } from './live-session.ts';
 import { leaveBroadcast, onSubscribe, onSubscribed } from './session-broadcasts.ts';
-import { parseGoodbye, parseMemory, parseUnsubscribe } from './session-frame.ts';
+import { parseGoodbye, parseHandle, parseMemory, parseUnsubscribe } from './session-frame.ts';
 
 /** From now on frames are those of an open session. */
 export function listenOpen(live: Live): void {
@@ -20,6 +20,7 @@ function onOpenFrame(live: Live, frame: Frame, fds: number[]): void {
     const [fd] = takeFds(fds, 1, 'memory') as [number];
     return receiveMemory(live.memory, frame, fd);
   }
+  if (frame.t === 'handle') return receiveHandle(live, frame, takeFds(fds, 1, frame.t)[0]!);
   if (frame.t === 'subscribed') return onSubscribed(live, frame, takeFds(fds, 1, frame.t)[0]!);
   closeAll(fds);
   if (frame.t === 'subscribe') return onSubscribe(live, frame);
@@ -37,6 +38,19 @@ function receiveMemory(memory: SessionMemory, frame: Frame, fd: number): void {
     throw error;
   }
   memory.receive(offer, fd);
+}
+
+/** A descriptor for a message, which may have come already or not. */
+function receiveHandle({ ends }: Live, frame: Frame, fd: number): void {
+  let taken = false;
+  try {
+    const { channel, number } = parseHandle(frame);
+    if (!Object.hasOwn(ends, channel)) throw new Error(`a handle for channel ${channel}, which there is not`);
+    taken = true;
+    ends[channel]!.receiveHandle(number, fd);
+  } finally {
+    if (!taken) closeAll([fd]);
+  }
 }
 
 export function goodbye(live: Live, frame: Frame): void {

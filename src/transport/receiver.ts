@@ -3,14 +3,18 @@
 // sender feels it.
 import { IpcError, messageOf } from '../errors.ts';
 import type { InPlaceCodec } from '../spec/memory.ts';
+import type { Received } from '../spec/native-handle.ts';
 import type { ChannelOptions } from '../spec/universe.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
 import { type BlockReference, readReference, referenceBytes } from './block-reference.ts';
 import { Borrow } from './borrow.ts';
 import { codecs, type Decoder, unpackPlain } from './codec.ts';
+import type { OwnedDescriptor } from './descriptor.ts';
+import { handlesMax, type IncomingHandles } from './handles.ts';
 import type { LaneReader, RecordPlace } from './lane.ts';
 import type { Link } from './link.ts';
-import { recordKind } from './record.ts';
+import type { MessageCheck } from './message-check.ts';
+import { recordFlag, recordKind } from './record.ts';
 import type { SessionMemory } from './session-memory.ts';
 import { type Call, WaitingLine, waiting } from './waiting.ts';
 
@@ -18,22 +22,41 @@ import { type Call, WaitingLine, waiting } from './waiting.ts';
 const turnRecordsMax = 256;
 /** The same for messages that become events of a machine, which cost some microseconds each. */
 const turnEventsMax = 64;
-/** Messages taken from the ring before anybody asked for them, so that a reply behind them can be reached. */
-const inboxMax = 1024;
 
 export type MessageHandler = (message: unknown) => void;
 
 /** A call of receive; what it takes is either copied or borrowed. */
 interface Receiving extends Call<unknown> {
   readonly borrow?: boolean;
+  readonly handles?: boolean;
+}
+
+/** A message that a descriptor came with, on its way to whoever takes it. */
+export class Handled implements Received<unknown> {
+  readonly message: unknown;
+  readonly handle: OwnedDescriptor;
+
+  constructor(message: unknown, handle: OwnedDescriptor) {
+    this.message = message;
+    this.handle = handle;
+  }
+}
+
+/** A record that waits for its descriptor; nothing behind it is read. */
+interface Awaiting {
+  readonly handOn: (handle: OwnedDescriptor, onMessage: MessageHandler) => void;
 }
 
 /** What a receiver tells its channel. */
 export interface ReceiverObserver {
-  /** A request, reply, failure or cancel. Throws if it makes no sense. */
-  numbered(kind: number, number: number, value: unknown): void;
+  /** A request or what belongs to one. Throws if it makes no sense. */
+  numbered(kind: number, flags: number, number: number, value: unknown, handle?: OwnedDescriptor): void;
   /** Whether something that the channel waits for may stand behind messages that nobody takes. */
   looksAhead(): boolean;
+  /** A message failed its schema. */
+  rejected(error: unknown): void;
+  /** A message was dropped because nobody takes any. */
+  unexpected(): void;
   peerEnded(): void;
   broken(why: string): void;
 }
@@ -51,12 +74,19 @@ export class Receiver {
   readonly #place: RecordPlace = { kind: 0, flags: 0, at: 0, bytes: 0 };
   readonly #options: ChannelOptions;
   readonly #memory: SessionMemory | undefined;
+  readonly #handles: IncomingHandles;
+  readonly #check: MessageCheck | undefined;
   readonly #receiving = new WaitingLine<Receiving>();
   #inbox: unknown[] = [];
   #onBatch: ((messages: unknown[]) => void) | undefined;
   #onMessage: MessageHandler | undefined;
   /** Whether the handler of batches takes borrows. */
   #batchBorrows = false;
+  #batchHandles = false;
+  /** Messages in hand that a descriptor came with. */
+  #handled = 0;
+  /** A record that waits for its descriptor. */
+  #awaiting: Awaiting | undefined;
   /** Whether whoever takes the next message takes it as a Borrow, if it stands in the peer's arena. */
   #takesBlocks = false;
   /** A message in a segment that has not come yet; nothing behind it is read. */
@@ -71,6 +101,8 @@ export class Receiver {
     link: Link,
     reader: LaneReader,
     memory: SessionMemory | undefined,
+    handles: IncomingHandles,
+    check: MessageCheck | undefined,
     observer: ReceiverObserver,
   ) {
     this.#name = name;
@@ -79,11 +111,13 @@ export class Receiver {
     this.#decoder = codecs[options.codec].decoder();
     this.#options = options;
     this.#memory = memory;
+    this.#handles = handles;
+    this.#check = check;
     this.#observer = observer;
   }
 
-  tryReceive(): unknown {
-    if (this.#inbox.length > 0) return this.#plainOf(this.#inbox.shift());
+  tryReceive(handles = false): unknown {
+    if (this.#inbox.length > 0) return this.#plainOf(this.#inbox.shift(), handles);
     let message: unknown;
     if (!this.#finished)
       this.#readWhile(
@@ -93,7 +127,7 @@ export class Receiver {
         },
       );
     if (message === undefined && (this.#finished || this.#peerEnded)) throw this.#end();
-    return message;
+    return handles || this.#handled > 0 ? this.#plainOf(message, handles) : message;
   }
 
   /** As tryReceive, with a hold on the message. @throws {IpcError} ERR_BORROW_LIMIT, ERR_CHANNEL_CODEC. */
@@ -112,17 +146,17 @@ export class Receiver {
     return undefined;
   }
 
-  receive(options?: WaitOptions): Promise<unknown> {
+  receive(options?: WaitOptions, handles = false): Promise<unknown> {
     if (this.#receiving.full)
       return Promise.reject(IpcError.of('ERR_CHANNEL_BUSY', this.#name, this.#receiving.length));
     try {
-      const message = this.#receiving.length === 0 ? this.tryReceive() : undefined;
+      const message = this.#receiving.length === 0 ? this.tryReceive(handles) : undefined;
       if (message !== undefined) return Promise.resolve(message);
     } catch (error) {
       return Promise.reject(error);
     }
     return waiting<unknown>(`receive on channel ${this.#name}`, options, (call) =>
-      this.#receiving.join(call),
+      this.#receiving.join(handles ? { ...call, handles } : call),
     );
   }
 
@@ -176,16 +210,19 @@ export class Receiver {
   putBack(borrow: Borrow): void {
     const call = this.#receiving.shift();
     if (!call) this.#inbox.unshift(borrow);
-    else call.resolve(call.borrow ? borrow : this.#copyOf(borrow));
+    else call.resolve(call.borrow ? borrow : this.#plainOf(borrow, call.handles));
   }
 
-  onBatch(handler: (messages: unknown[]) => void, borrow: boolean): () => void {
+  onBatch(handler: (messages: unknown[]) => void, borrow: boolean, handles: boolean): () => void {
     if (borrow) this.#needBytes();
     this.#onBatch = handler;
     this.#batchBorrows = borrow;
+    this.#batchHandles = handles;
     if (this.#inbox.length > 0)
       handler(
-        this.#inbox.splice(0).map((message) => (borrow ? this.#borrowOf(message) : this.#plainOf(message))),
+        this.#inbox
+          .splice(0)
+          .map((message) => (borrow ? this.#borrowOf(message) : this.#plainOf(message, handles))),
       );
     this.pollNow();
     return () => {
@@ -194,14 +231,24 @@ export class Receiver {
   }
 
   /** Each message by itself, as the events of a machine. */
-  onMessage(handler: MessageHandler): void {
-    this.#onMessage = handler;
-    for (const message of this.#inbox.splice(0)) handler(this.#plainOf(message));
+  onMessage(handler: (message: unknown, handle: OwnedDescriptor | undefined) => void): void {
+    this.#onMessage = (message) => {
+      if (this.#handled === 0 || !(message instanceof Handled)) return handler(message, undefined);
+      this.#handled--;
+      handler(message.message, message.handle);
+    };
+    for (const message of this.#inbox.splice(0))
+      this.#onMessage(message instanceof Handled ? message : this.#plainOf(message));
   }
 
   /** As `poll`, outside the turn that the doorbell gives; what is left gets a turn of its own. */
   pollNow(): void {
     if (this.poll()) this.#link.again();
+  }
+
+  /** Goes on if a record waited for a descriptor. */
+  handleArrived(): void {
+    if (this.#awaiting) this.pollNow();
   }
 
   /** Hands on what has come, up to a turn's portion. @returns whether something was left for another turn. */
@@ -221,10 +268,12 @@ export class Receiver {
     // Kept for those who still ask, but not given back as read: nobody has taken them. Bounded by the size of the ring.
     this.#takesBlocks = true;
     if (!this.#onMessage && !this.#onBatch)
-      while (!this.#stalled && this.#reader.read(this.#place))
+      while (!this.#stalled && !this.#awaiting && this.#reader.read(this.#place))
         this.#handle(this.#place, (message) => this.#inbox.push(message));
     this.#finished = cause;
     this.#receiving.rejectAll(cause);
+    // Nobody may ever ask for those that are left; their descriptors must not stay open.
+    for (const message of this.#inbox) if (message instanceof Handled) message.handle.close();
   }
 
   #readBatch(onBatch: (messages: unknown[]) => void): boolean {
@@ -235,7 +284,14 @@ export class Receiver {
       const wanted = () => this.#finishing || this.borrows < this.#options.maxBorrows;
       more = this.#readBlocks(wanted, (message) => batch.push(this.#borrowOf(message))) && wanted();
     } else more = this.#readWhile(always, (message) => batch.push(message));
-    if (batch.length > 0) onBatch(batch);
+    if (batch.length > 0)
+      onBatch(
+        this.#batchHandles || this.#handled > 0
+          ? batch.map((message) =>
+              this.#batchBorrows ? message : this.#plainOf(message, this.#batchHandles),
+            )
+          : batch,
+      );
     return more;
   }
 
@@ -251,17 +307,38 @@ export class Receiver {
       const { first } = this.#receiving;
       // What nobody has asked for yet is kept as it is: the next call may want to borrow it.
       this.#takesBlocks = first === undefined || first.borrow === true;
-      return first !== undefined || (this.#inbox.length < inboxMax && this.#observer.looksAhead());
+      if (first !== undefined) return true;
+      // A request finds its taker elsewhere, or waits there for one.
+      if (isNumbered(this.#reader.nextKind())) return true;
+      return (this.#hasRoom() || this.#dropsUnexpected()) && this.#observer.looksAhead();
     };
     const more = this.#readWhile(wanted, (message) => {
       const call = this.#receiving.shift();
-      if (call) call.resolve(message);
-      else this.#inbox.push(message);
+      if (call) call.resolve(call.borrow ? message : this.#plainOf(message, call.handles));
+      else if (this.#hasRoom()) this.#inbox.push(message);
+      else this.#dropUnexpected(message);
     });
     if (this.#peerEnded) this.#receiving.rejectAll(this.#end());
     const again = more && wanted();
     this.#takesBlocks = false;
     return again;
+  }
+
+  /** Whether one more message without a taker may be set aside. */
+  #hasRoom(): boolean {
+    return this.#inbox.length < this.#options.unexpectedMax && this.#handled < handlesMax;
+  }
+
+  #dropsUnexpected(): boolean {
+    return this.#options.unexpected === 'drop-newest';
+  }
+
+  #dropUnexpected(message: unknown): void {
+    // Only a peer that changes a record while we look at it gets here otherwise.
+    if (!this.#dropsUnexpected()) this.#reader.refuse('a record changed while it was read');
+    if (message instanceof Borrow) message.release();
+    else this.#plainOf(message);
+    this.#observer.unexpected();
   }
 
   /**
@@ -272,16 +349,24 @@ export class Receiver {
     const place = this.#place;
     let left = max;
     if (this.#stalled && !this.#resume(wanted, onMessage)) return false;
+    if (this.#awaiting && !this.#resumeHandled(onMessage)) return this.#broken();
     // A handler may end the channel while we are here.
     while (left > 0 && !this.#finished && wanted() && this.#reader.read(place)) {
       left--;
       this.#handle(place, onMessage);
-      if (this.#stalled) break;
+      if (this.#stalled || this.#awaiting) break;
     }
     if (this.#finished) return false;
     if (this.#reader.release()) this.#link.notify();
-    if (this.#reader.broken === undefined) return left === 0 && !this.#stalled && this.#reader.available();
-    this.#observer.broken(`channel ${this.#name}: ${this.#reader.broken}`);
+    if (this.#reader.broken === undefined)
+      return left === 0 && !this.#stalled && !this.#awaiting && this.#reader.available();
+    return this.#broken();
+  }
+
+  /** Tells that the peer's memory makes no sense, if it does not. */
+  #broken(): false {
+    if (this.#reader.broken !== undefined && !this.#finished)
+      this.#observer.broken(`channel ${this.#name}: ${this.#reader.broken}`);
     return false;
   }
 
@@ -289,18 +374,36 @@ export class Receiver {
     let message: unknown;
     try {
       if (this.#peerEnded) throw new Error('a record after the end');
-      if (place.kind !== recordKind.message) return this.#handleOther(place, onMessage);
+      if (place.kind !== recordKind.message || place.flags !== 0) return this.#handleOther(place, onMessage);
       message = this.#decoder.decode(this.#reader.ring, place.at, place.bytes);
     } catch (error) {
       this.#reader.refuse(messageOf(error));
       return;
     }
+    if (this.#check !== undefined) return this.#handOnChecked(message, onMessage);
     this.received++;
     onMessage(message);
   }
 
-  #handleOther({ kind, at, bytes }: RecordPlace, onMessage: MessageHandler): void {
-    if (kind === recordKind.block && this.#memory) {
+  #handOnChecked(message: unknown, onMessage: MessageHandler, handle?: OwnedDescriptor): void {
+    let checked = message;
+    try {
+      checked = this.#check ? this.#check.incoming(message) : message;
+    } catch (error) {
+      handle?.close();
+      this.#observer.rejected(error);
+      return;
+    }
+    this.received++;
+    if (!handle) return onMessage(checked);
+    this.#handled++;
+    onMessage(new Handled(checked, handle));
+  }
+
+  #handleOther({ kind, flags, at, bytes }: RecordPlace, onMessage: MessageHandler): void {
+    if ((flags & recordFlag.handle) !== 0) this.#handleHandled(kind, flags, at, bytes, onMessage);
+    else if (kind === recordKind.message) throw new Error('a message with unknown flags');
+    else if (kind === recordKind.block && this.#memory) {
       if (bytes !== referenceBytes) throw new Error('a reference of another length');
       this.#handleBlock(this.#memory, readReference(this.#reader.ringWords, at >> 2), onMessage);
     } else if (kind === recordKind.structure) {
@@ -310,13 +413,55 @@ export class Receiver {
     } else if (kind === recordKind.end) {
       this.#peerEnded = true;
       this.#observer.peerEnded();
-    } else if (kind >= recordKind.request && kind <= recordKind.cancel) {
+    } else if (isNumbered(kind)) {
       if (bytes < 4) throw new Error('a record without its number');
       this.received++;
-      this.#observer.numbered(kind, this.#reader.ringWords[at >> 2]!, this.#plain(at + 4, bytes - 4));
+      this.#observer.numbered(kind, flags, this.#reader.ringWords[at >> 2]!, this.#plain(at + 4, bytes - 4));
     } else {
       throw new Error(`a record of unknown kind ${kind}`);
     }
+  }
+
+  /** A message or request that a descriptor belongs to. Throws if it makes no sense. */
+  #handleHandled(kind: number, flags: number, at: number, bytes: number, onMessage: MessageHandler): void {
+    const { ring, ringWords } = this.#reader;
+    if (kind !== recordKind.message && kind !== recordKind.request)
+      throw new Error('a handle where none belongs');
+    const request = kind === recordKind.request ? 4 : 0;
+    if (bytes < request + 4) throw new Error('a record without its numbers');
+    const number = ringWords[at >> 2]!;
+    this.#handles.claim(ringWords[(at + request) >> 2]!);
+    const start = at + request + 4;
+    const length = bytes - request - 4;
+    // From a copy, so that the room in the ring may be given back while the descriptor is on its way.
+    if (kind === recordKind.message) {
+      const message = this.#decoder.decode(ring, start, length);
+      this.#awaiting = { handOn: (handle, onTaken) => this.#handOnChecked(message, onTaken, handle) };
+    } else {
+      const value = this.#plain(start, length);
+      this.#awaiting = {
+        handOn: (handle) => {
+          this.received++;
+          this.#observer.numbered(kind, flags, number, value, handle);
+        },
+      };
+    }
+    this.#resumeHandled(onMessage);
+  }
+
+  /** Hands on the record that waits, if its descriptor has come. @returns whether what is behind it can be read. */
+  #resumeHandled(onMessage: MessageHandler): boolean {
+    const handle = this.#handles.take();
+    if (!handle) return false;
+    const { handOn } = this.#awaiting!;
+    this.#awaiting = undefined;
+    try {
+      handOn(handle, onMessage);
+    } catch (error) {
+      handle.close();
+      this.#reader.refuse(messageOf(error));
+    }
+    return this.#reader.broken === undefined;
   }
 
   /** A message in the peer's arena. Throws if the reference makes no sense. */
@@ -325,6 +470,8 @@ export class Receiver {
     const borrow = memory.borrow(`channel ${this.#name}`, reference, asTheyAre, false);
     this.#stalled = borrow ? undefined : reference;
     if (!borrow) return;
+    // What has a schema is looked at before anybody gets it.
+    if (this.#check !== undefined) return this.#handOnChecked(this.#decode(borrow), onMessage);
     this.received++;
     onMessage(this.#takesBlocks ? borrow : this.#decode(borrow));
   }
@@ -346,8 +493,16 @@ export class Receiver {
     return this.#decoder.decode(held.bytes, 0, held.bytes.byteLength);
   }
 
-  #plainOf(message: unknown): unknown {
-    return message instanceof Borrow ? this.#copyOf(message) : message;
+  /** A message as its taker wants it: alone, where its descriptor is closed, or with it. */
+  #plainOf(message: unknown, handles = false): unknown {
+    if (message instanceof Handled) {
+      this.#handled--;
+      if (handles) return { message: message.message, handle: message.handle };
+      message.handle.close();
+      return message.message;
+    }
+    const plain = message instanceof Borrow ? this.#copyOf(message) : message;
+    return handles && plain !== undefined ? { message: plain, handle: undefined } : plain;
   }
 
   /** A kept message for someone who wants no borrow. Throws if the peer wrote nonsense; the session ends then. */
@@ -366,7 +521,7 @@ export class Receiver {
     const borrow =
       message instanceof Borrow
         ? message
-        : new Borrow(`channel ${this.#name}`, message as Uint8Array, asTheyAre, () => {});
+        : new Borrow(`channel ${this.#name}`, this.#plainOf(message) as Uint8Array, asTheyAre, () => {});
     this.borrows++;
     borrow.alsoOnRelease(() => this.#borrowEnded());
     return borrow;
@@ -400,6 +555,14 @@ export class Receiver {
   #end(): IpcError {
     return this.#finished ?? IpcError.of('ERR_CHANNEL_CLOSED', this.#name);
   }
+}
+
+/** Records of requests begin with a number. */
+function isNumbered(kind: number): boolean {
+  return (
+    (kind >= recordKind.request && kind <= recordKind.cancel) ||
+    (kind >= recordKind.part && kind <= recordKind.stray)
+  );
 }
 
 const always = () => true;

@@ -140,12 +140,22 @@ function channelTarget(): Target {
       const seen = new Segment(segmentKind.session, dupFd(offer.fds[0]), offer.bytes, offer.bytes);
       const writer = new LaneWriter(own, seen, 0);
       let broken: string | undefined;
-      const end = new ChannelEnd('fuzzed', options, link, 0, {
-        peerEnded() {},
-        broken: (why) => {
-          broken = why;
+      const place = { side: 'server' as const, peerOf: () => ({ ...peer, app: 'fuzzer', metadata: null }) };
+      const end = new ChannelEnd(
+        'fuzzed',
+        options,
+        link,
+        0,
+        {
+          peerEnded() {},
+          broken: (why) => {
+            broken = why;
+          },
+          sendHandle() {},
         },
-      });
+        undefined,
+        place,
+      );
       end.openForUse();
       end.onBatch(() => undefined);
       end.onRequest('add', () => 1);

@@ -36,6 +36,9 @@ describe('channel()', () => {
       overflow: 'block',
       maxLoans: 256,
       maxBorrows: 256,
+      unexpected: 'block',
+      unexpectedMax: 256,
+      unexpectedTimeoutMs: 1000,
     }));
 
   it('takes what it is given', () => {
@@ -46,6 +49,9 @@ describe('channel()', () => {
       overflow: 'drop-newest',
       maxLoans: 7,
       maxBorrows: 8,
+      unexpected: 'drop-newest',
+      unexpectedMax: 9,
+      unexpectedTimeoutMs: 0,
     };
     assert.deepEqual(channel(options), options);
   });
@@ -339,6 +345,9 @@ describe('extractOf()', () => {
           overflow: 'block',
           maxLoans: 256,
           maxBorrows: 256,
+          unexpected: 'block',
+          unexpectedMax: 256,
+          unexpectedTimeoutMs: 1000,
         },
       },
       broadcasts: {
