@@ -315,7 +315,7 @@ export class Receiver {
     const more = this.#readWhile(wanted, (message) => {
       const call = this.#receiving.shift();
       if (call) call.resolve(call.borrow ? message : this.#plainOf(message, call.handles));
-      else if (this.#hasRoom()) this.#inbox.push(message);
+      else if (this.#inbox.length < this.#options.unexpectedMax) this.#inbox.push(message);
       else this.#dropUnexpected(message);
     });
     if (this.#peerEnded) this.#receiving.rejectAll(this.#end());

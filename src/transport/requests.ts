@@ -372,10 +372,7 @@ export class Requests {
     if (this.#finished) return request.settled(this.#finished);
     if (this.#owed.size + this.#unsent >= waitingMax)
       return this.#refuse(request, 'ERR_REQUEST_UNHANDLED', 'too many requests are unanswered');
-    if (request.remainingMs === 0) {
-      this.expired++;
-      return request.settled();
-    }
+    if (request.remainingMs === 0) return this.#expire(request);
     let checked: unknown;
     try {
       checked = this.#check ? this.#check.request(name, value) : value;
@@ -444,6 +441,7 @@ export class Requests {
     const give = (why: string) => {
       this.#unanswer(request);
       this.#owed.delete(request.requestId);
+      if (request.remainingMs === 0) return this.#expire(request);
       this.#strays.unanswered(request.name);
       this.#refuse(request, 'ERR_REQUEST_UNHANDLED', why);
     };
@@ -562,6 +560,12 @@ export class Requests {
     if (!this.#settle(request, error)) return;
     const code = error instanceof IpcError ? { code: error.code } : {};
     this.#final(request, recordKind.failure, { message: messageOf(error), ...code });
+  }
+
+  /** The asker has given up by now: nobody needs to be told. */
+  #expire(request: OwedRequest): void {
+    this.expired++;
+    request.settled();
   }
 
   /** A request that nobody sees. */
