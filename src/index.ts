@@ -1,4 +1,5 @@
 // The public API of the entry `actor-ipc`.
+export { channelTarget } from './actors/channel-target.ts';
 export { sessionOf, sessionSetup, type WithSession } from './actors/session-setup.ts';
 export { type ErrorCode, type FatalTo, IpcError } from './errors.ts';
 export type { MulticastReport, ReaderView, SlowPolicy } from './machines/multicast.ts';

@@ -123,6 +123,16 @@ export class ChannelEnd implements Channel, LinkMember {
     }
   }
 
+  /**
+   * As send, for those who can't wait: what can't be sent at all is thrown now, what finds no room follows as soon as there
+   * is some. @throws {IpcError} those of trySend, ERR_CHANNEL_BUSY.
+   */
+  post(message: unknown): void {
+    if (!this.open) throw this.#refusal();
+    if (this.#check !== undefined) this.#check.outgoing(message);
+    this.#sender.post(message);
+  }
+
   flush(options?: WaitOptions): Promise<void> {
     return this.#finished ? Promise.reject(this.#finished) : this.#sender.flush(options);
   }

@@ -105,6 +105,13 @@ export class Sender implements Lender {
     return this.#sendLater(() => this.#put(recordKind.message, 0, bytes), options);
   }
 
+  /** Sends as soon as there is room; nobody waits for it. @throws {IpcError} those of trySend, ERR_CHANNEL_BUSY. */
+  post(message: unknown): void {
+    if (this.#sending.full) throw IpcError.of('ERR_CHANNEL_BUSY', this.#name, this.#sending.length);
+    // From here on it fails only with the channel.
+    this.send(message).catch(() => undefined);
+  }
+
   /**
    * Memory of the arena for one message.
    * @throws {IpcError} ERR_ARENA_FULL, ERR_LOAN_LIMIT, ERR_NO_ARENA, ERR_CHANNEL_CODEC, ERR_MESSAGE_TOO_LARGE.
