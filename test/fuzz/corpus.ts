@@ -80,4 +80,14 @@ export const requests: readonly Uint8Array[] = [
   [0, ['a', 'b']],
   [1, ['c']],
   'a reply',
+  // For many replies; for a dialog, with a deadline; for what nobody answers.
+  ['add', 'x', 1, 16],
+  ['talk', 'x', 2, 4, 1e15],
+  ['nothing', 'x'],
+  // Credits, and counts of dropped replies.
+  1,
+  16,
+  1024,
+  [1, 0],
+  [2, 3],
 ].map((value) => Uint8Array.from(packPlain(value)));
