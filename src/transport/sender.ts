@@ -56,6 +56,8 @@ export class Sender implements Lender {
   readonly #sending = new WaitingLine<WaitingSend>();
   readonly #flushing = new WaitingLine<WaitingFlush>();
   #unwatchHead: (() => void) | undefined;
+  /** Our memory may be gone from then on. */
+  #finished: IpcError | undefined;
 
   constructor(
     name: string,
@@ -254,6 +256,7 @@ export class Sender implements Lender {
   }
 
   finish(cause: IpcError): void {
+    this.#finished = cause;
     this.#unwatchHead?.();
     this.#unwatchHead = undefined;
     this.#sending.rejectAll(cause);
@@ -283,6 +286,7 @@ export class Sender implements Lender {
   ): Promise<void> {
     let bytes: Uint8Array;
     try {
+      if (this.#finished) throw this.#finished;
       bytes = this.#plainPayload(value);
     } catch (error) {
       return Promise.reject(error);
@@ -337,6 +341,7 @@ export class Sender implements Lender {
     const put = () => this.#putHandle(kind, number, flags, bytes, fd);
     let sending: Promise<void>;
     try {
+      if (this.#finished) throw this.#finished;
       sending = this.#sending.length === 0 && put() ? done : this.#sendLater(put, options);
     } catch (error) {
       sending = Promise.reject(error);
