@@ -20,13 +20,14 @@ import type {
   WaitOptions,
 } from '../spec/session.ts';
 import type { ChannelSpec } from '../spec/universe.ts';
+import type { DialogHandler, ReplyHandler } from './answers.ts';
 import { IncomingHandles } from './handles.ts';
 import type { Link, LinkMember } from './link.ts';
 import { ChannelLoan } from './loan.ts';
 import { MessageCheck } from './message-check.ts';
 import { Receiver } from './receiver.ts';
 import { recordKind } from './record.ts';
-import { type DialogHandler, type ReplyHandler, Requests } from './requests.ts';
+import { Requests } from './requests.ts';
 import { Sender } from './sender.ts';
 import type { SessionMemory } from './session-memory.ts';
 import { Strays } from './strays.ts';
@@ -207,7 +208,7 @@ export class ChannelEnd implements Channel, LinkMember {
 
   request(name: string, value: unknown, options?: RequestOptions): Promise<unknown> {
     if (!this.open) return Promise.reject(this.#refusal());
-    const answer = this.#requests.ask(name, value, options);
+    const answer = this.#requests.questions.ask(name, value, options);
     // The answer may stand behind messages that nobody takes.
     this.#receiver.pollNow();
     return answer;
@@ -215,26 +216,26 @@ export class ChannelEnd implements Channel, LinkMember {
 
   requestMany(name: string, value: unknown, options?: ConversationOptions): Replies<unknown> {
     if (!this.open) throw this.#refusal();
-    const replies = this.#requests.askMany(name, value, options);
+    const replies = this.#requests.questions.askMany(name, value, options);
     this.#receiver.pollNow();
     return replies;
   }
 
   dialog(name: string, value: unknown, options?: ConversationOptions): Dialog {
     if (!this.open) throw this.#refusal();
-    const dialog = this.#requests.dialog(name, value, options);
+    const dialog = this.#requests.questions.dialog(name, value, options);
     this.#receiver.pollNow();
     return dialog;
   }
 
   onRequest(name: string, handler: ReplyHandler): () => void {
-    const end = this.#requests.handle(name, handler);
+    const end = this.#requests.answers.handle(name, handler);
     this.#receiver.pollNow();
     return end;
   }
 
   onDialog(name: string, handler: DialogHandler): () => void {
-    const end = this.#requests.handleDialog(name, handler);
+    const end = this.#requests.answers.handleDialog(name, handler);
     this.#receiver.pollNow();
     return end;
   }
@@ -245,17 +246,18 @@ export class ChannelEnd implements Channel, LinkMember {
 
   reply(event: { readonly requestId?: number | undefined }, value: unknown): void {
     if (!this.open) throw this.#refusal();
-    this.#requests.reply(event.requestId, value);
+    this.#requests.answers.reply(event.requestId, value);
   }
 
   stats(): ChannelStats {
     const { sent, dropped, full, loans } = this.#sender;
     const unreadBytes = this.#finished ? 0 : this.#sender.unreadBytes;
     const { received, borrows } = this.#receiver;
-    const { asked, owed, expired } = this.#requests;
+    const { questions, answers } = this.#requests;
+    const requests = { asked: questions.size, owed: answers.size, expired: answers.expired };
     const { rejected, unexpected, unhandled, lateReplies, unknownReplies, refusedReplies } = this.#strays;
     return {
-      ...{ sent, received, dropped, full, unreadBytes, loans, borrows, asked, owed, expired },
+      ...{ sent, received, dropped, full, unreadBytes, loans, borrows, ...requests },
       ...{ rejected, unexpected, unhandled, lateReplies, unknownReplies, refusedReplies },
     };
   }
@@ -269,7 +271,7 @@ export class ChannelEnd implements Channel, LinkMember {
       handle: Descriptor | undefined,
     ) => void,
   ): void {
-    this.#requests.onRequest((name, value, id, handle) => onMessage(value, name, id, handle));
+    this.#requests.answers.onRequest((name, value, id, handle) => onMessage(value, name, id, handle));
     this.#receiver.onMessage((message, handle) => onMessage(message, undefined, undefined, handle));
   }
 

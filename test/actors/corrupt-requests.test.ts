@@ -173,6 +173,15 @@ describe('a peer that is corrupt about requests', () => {
     assert.lengthOf(ends, 0);
   });
 
+  it('may begin its numbers anew after the last one', async () => {
+    const { talk } = atDesk!.channels;
+    write([0x3fffffff, 0x7ffffffe, 1].map((number): Written => [request, number, ['echo', 1]]));
+    await waitUntil('all of them', () => talk.stats().owed === 3);
+    write([[request, 0x7ffffff0, ['echo', 1]]]);
+    await waitUntil('the end', () => ends.length > 0);
+    assert.match(ends[0]!.error!.message, /does not go up/);
+  });
+
   it('that is told of dropped replies sees how many there were', async () => {
     const { talk } = atDesk!.channels;
     write([
