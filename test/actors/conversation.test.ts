@@ -126,7 +126,7 @@ describe('a conversation', () => {
       const controller = new AbortController();
       const failures = [
         all(talk.requestMany('count', 1, { deadlineMs: 1000 })),
-        all(talk.requestMany('count', 1, { timeoutMs: 30 })),
+        all(talk.requestMany('count', 1, { timeoutMs: 500 })),
         all(talk.requestMany('count', 1, { signal: controller.signal })),
       ].map(failureOf);
       await waitUntil('all to have begun', () => begun === 3);
