@@ -3,6 +3,7 @@ import { Packr, pack } from 'msgpackr';
 import {
   acceptedFrame,
   goodbyeFrame,
+  handleFrame,
   helloFrame,
   readyFrame,
   rejectedFrame,
@@ -34,6 +35,7 @@ export const frames: readonly Uint8Array[] = [
   rejectedFrame({ code: 'ERR_SERVER_BUSY', message: 'it is busy' }),
   readyFrame,
   goodbyeFrame('done'),
+  handleFrame('balls', 1),
   { t: 'status' },
   { t: 'watch', segmentBytes: 4096 },
 ].map(encodeFrame);

@@ -1,7 +1,13 @@
 // What is fed with input that nobody promised anything about. Each target throws when something happens that must not: any
 // error but the ones it names, an answer outside what it may be, or a peer that no longer serves.
 import { assert } from 'chai';
-import { parseAccepted, parseGoodbye, parseHello, parseRejected } from '../../src/actors/session-frame.ts';
+import {
+  parseAccepted,
+  parseGoodbye,
+  parseHandle,
+  parseHello,
+  parseRejected,
+} from '../../src/actors/session-frame.ts';
 import { IpcError } from '../../src/errors.ts';
 import { checkLogin, type LoginPolicy, protocolVersions } from '../../src/machines/login.ts';
 import { ControlServer } from '../../src/runtime/control-server.ts';
@@ -49,7 +55,13 @@ const policy: LoginPolicy = {
 const peer = { pid: process.pid, ...policy.own };
 
 function frameTarget(): Target {
-  const parsers = [parseAccepted, parseRejected, parseGoodbye, (frame: Frame) => offerIn(frame, [])];
+  const parsers = [
+    parseAccepted,
+    parseRejected,
+    parseGoodbye,
+    parseHandle,
+    (frame: Frame) => offerIn(frame, []),
+  ];
   return {
     feed(random) {
       const bytes = mutate(random, frames);
