@@ -163,6 +163,11 @@ const codes = {
     false,
     (channel: string, why: string) => `a message on channel ${channel} can't be encoded: ${why}`,
   ),
+  ERR_MESSAGE_REJECTED: row(
+    'call',
+    false,
+    (what: string, why: string) => `${what} does not fit its schema: ${why}`,
+  ),
   ERR_CHANNEL_CODEC: row(
     'call',
     false,
@@ -181,6 +186,13 @@ const codes = {
     false,
     (name: string, why: string) => `the peer answered request ${name} with a failure: ${why}`,
   ),
+  ERR_REQUEST_UNHANDLED: row(
+    'call',
+    true,
+    (name: string, why: string) => `nobody at the peer answers request ${name}: ${why}`,
+  ),
+  ERR_REQUEST_CANCELLED: row('call', false, (name: string) => `request ${name} was given up by its asker`),
+  ERR_DIALOG_CLOSED: row('call', false, (name: string) => `the dialog ${name} is over; begin another one`),
   ERR_TIMEOUT: row('call', true, (what: string, ms: number) => `${what} took longer than ${ms} ms`),
 
   // Shared memory.

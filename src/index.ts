@@ -1,4 +1,5 @@
 // The public API of the entry `actor-ipc`.
+export { channelTarget } from './actors/channel-target.ts';
 export { sessionOf, sessionSetup, type WithSession } from './actors/session-setup.ts';
 export { type ErrorCode, type FatalTo, IpcError } from './errors.ts';
 export type { MulticastReport, ReaderView, SlowPolicy } from './machines/multicast.ts';
@@ -33,6 +34,7 @@ export type {
   Loan,
   SharedValue,
 } from './spec/memory.ts';
+export type { Descriptor, HandleOptions, NativeHandle, Received } from './spec/native-handle.ts';
 export type {
   DequeueOptions,
   Packet,
@@ -45,6 +47,7 @@ export type {
   RegionStats,
   RegionValue,
 } from './spec/region.ts';
+export type { ChannelSchema, StandardSchema } from './spec/schema.ts';
 export type {
   AppActor,
   BorrowOptions,
@@ -52,6 +55,8 @@ export type {
   BroadcastMessage,
   Channel,
   ChannelStats,
+  ConversationOptions,
+  Dialog,
   HoseReason,
   KeepAlive,
   Offer,
@@ -60,12 +65,17 @@ export type {
   Publisher,
   PublisherStats,
   Publishers,
+  Replies,
+  RequestContext,
+  RequestOptions,
   ScopedMemory,
+  SendOptions,
   Session,
   SessionEvent,
   SessionInput,
   Side,
   Stall,
+  Stray,
   SubscriptionStats,
   WaitOptions,
 } from './spec/session.ts';

@@ -95,6 +95,41 @@ describe('the example of docs/memory.md', function () {
   });
 });
 
+describe('the example of docs/messages.md', function () {
+  this.timeout(60_000);
+  const place = scratch();
+  after(() => place.remove());
+
+  it('runs as it stands there', async () => {
+    const project = join(place.folder, 'project');
+    mkdirSync(join(project, 'node_modules'), { recursive: true });
+    symlinkSync(root, join(project, 'node_modules', 'actor-ipc'));
+    for (const name of ['xstate', 'zod', '@types'])
+      symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name));
+    writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
+    const files = [...read('docs/messages.md').matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```/gms)];
+    assert.sameMembers(
+      files.map(([, name]) => name),
+      ['messages-universe.ts', 'messages-counter.ts', 'messages-customer.ts'],
+    );
+    for (const [, name, text] of files) writeFileSync(join(project, name!), text!);
+    // Its receipt stands in the folder that it is started in.
+    const loader = ['--import', import.meta.resolve('tsx/esm')];
+    const start = (name: string) =>
+      startProgram('/bin/sh', ['-c', 'cd "$0" && exec "$@"', project, process.execPath, ...loader, name], {
+        env: { ...place.env, ACTOR_IPC_RUN_DIR: place.folder },
+      });
+    using _counter = start('messages-counter.ts');
+    using customer = start('messages-customer.ts');
+    let seen = '';
+    customer.child.stdout!.on('data', (text: string) => {
+      seen += text;
+    });
+    const all = /tea costs 3\nthere is tea\nthere is coffee\nasked for 10\npaid 10 thank you\n/;
+    await waitUntil('all lines', () => all.test(seen), 50_000);
+  });
+});
+
 describe('the example of docs/pipes.md', function () {
   this.timeout(30_000);
   const place = scratch();
@@ -213,6 +248,7 @@ describe('the links of the documentation', () => {
     'docs/supervision.md',
     'docs/cli.md',
     'docs/memory.md',
+    'docs/messages.md',
     'docs/pipes.md',
     'docs/programs.md',
     'docs/kinds.md',

@@ -77,7 +77,9 @@ function begin(live: Live): void {
   for (const [name, channel] of Object.entries(session.channels)) {
     const type = `message.${name}`;
     if (!wants(type)) continue;
-    channel.deliverTo((message, request, requestId) => user.post({ type, message, request, requestId }));
+    channel.deliverTo((message, request, requestId, handle) =>
+      user.post({ type, message, request, requestId, ...(handle && { handle }) }),
+    );
   }
   for (const [broadcast, subscription] of Object.entries(session.subscriptions)) {
     subscription.onDropped((error) => tell(live, { type: 'subscription.dropped', broadcast, error }));
@@ -94,7 +96,9 @@ function begin(live: Live): void {
       opened(via) {
         const type = `message.${via.name}`;
         if (!wants(type)) return;
-        via.deliverTo((message, request, requestId) => user.post({ type, message, request, requestId, via }));
+        via.deliverTo((message, request, requestId, handle) =>
+          user.post({ type, message, request, requestId, via, ...(handle && { handle }) }),
+        );
       },
       closed: (via) => tell(live, { type: 'channel.closed', channel: via.name, via }),
     }),

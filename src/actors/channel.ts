@@ -2,6 +2,7 @@
 import { type ErrorData, IpcError } from '../errors.ts';
 import { type ChannelInput, type ChannelReport, channelMachine } from '../machines/channel.ts';
 import type { Address } from '../names.ts';
+import type { Peer, Stray } from '../spec/session.ts';
 import type { ChannelEnd } from '../transport/channel-end.ts';
 import { Handles, type Host, type Hosted } from './hosting.ts';
 
@@ -70,4 +71,29 @@ export function startChannel(host: Host, settings: Settings): Hosted<typeof chan
     input: { name, drainTimeoutMs, opening },
     bind: (actor, self) => lives.bind(actor, { settings, hosted: self }),
   });
+}
+
+const strayWords: Record<Stray['type'], string> = {
+  'reply.late': 'a reply came after its request was given up',
+  'reply.unknown': 'a reply came to what was never asked',
+  'reply.refused': 'the peer had no use for a reply',
+  'message.rejected': 'a message did not fit its schema',
+  'message.unexpected': 'a message was dropped because nobody takes any',
+  'request.unhandled': 'nobody answered a request',
+};
+
+/** Logs the first of each type; how many there were is in the channel's `stats()`. */
+export function logStrays({ log }: Host, name: string, peerOf: () => Peer): (stray: Stray) => void {
+  const logged = new Set<Stray['type']>();
+  return (stray) => {
+    if (logged.has(stray.type)) return;
+    logged.add(stray.type);
+    const request = 'request' in stray && stray.request !== undefined ? { request: stray.request } : {};
+    const why = stray.type === 'message.rejected' ? `: ${stray.error.message}` : '';
+    const peer = peerOf().app;
+    log.warn(
+      { channel: name, peer, stray: stray.type, ...request },
+      `channel ${name} with ${peer}: ${strayWords[stray.type]}${why}; further ones are only counted`,
+    );
+  };
 }

@@ -233,6 +233,8 @@ export interface Live {
   arena: Arena | undefined;
   token: string;
   readonly ends: Record<string, ChannelEnd>;
+  /** The latest channel of each lane: those of the beginning, and those on demand. */
+  readonly byLane: Map<number, ChannelEnd>;
   /** All that are open; those of the session's beginning come first. */
   readonly channels: RunningChannel[];
   /** Those that are opened on demand; made with the others. */
@@ -259,6 +261,7 @@ export function newLive(host: Host, options: SessionOptions): Live {
     arena: undefined,
     token: '',
     ends: {},
+    byLane: new Map(),
     channels: [],
     offers: undefined,
     publishers: {},

@@ -5,18 +5,18 @@ import type { Breach, Side } from '../spec/session.ts';
 import { ChannelEnd } from '../transport/channel-end.ts';
 import { SessionMemory } from '../transport/session-memory.ts';
 import { ValueArena } from '../transport/value-arena.ts';
-import { type RunningChannel, startChannel } from './channel.ts';
+import { logStrays, type RunningChannel, startChannel } from './channel.ts';
 import type { Live } from './live-session.ts';
 import { partedFrame } from './offer-frame.ts';
 import { Offers } from './offers.ts';
-import { memoryFrame } from './session-frame.ts';
+import { handleFrame, memoryFrame } from './session-frame.ts';
 import { initChannels, memoryLimits, releaseLane } from './session-lanes.ts';
 
 export function makeChannels(live: Live, side: Side): void {
   const { options } = live;
   makeMemory(live, side);
   initChannels(options.server).forEach(([name], lane) => {
-    const running = makeChannel(live, name, lane);
+    const running = makeChannel(live, side, name, lane);
     live.channels.push(running);
     live.ends[name] = running.end;
   });
@@ -26,7 +26,7 @@ export function makeChannels(live: Live, side: Side): void {
     side,
     server: options.server,
     link: live.link!,
-    makeEnd: (name, lane, hosted) => makeEnd(live, name, lane, () => hosted),
+    makeEnd: (name, lane, hosted) => makeEnd(live, side, name, lane, () => hosted),
     peer: live.peer!,
     drainTimeoutMs: options.limits.closeTimeoutMs,
     send: (frame) => live.socket!.send(frame),
@@ -37,9 +37,9 @@ export function makeChannels(live: Live, side: Side): void {
   });
 }
 
-function makeChannel(live: Live, name: string, lane: number): RunningChannel {
+function makeChannel(live: Live, side: Side, name: string, lane: number): RunningChannel {
   const { host, options } = live;
-  const end = makeEnd(live, name, lane, () => hosted);
+  const end = makeEnd(live, side, name, lane, () => hosted);
   const hosted = startChannel(host, {
     address: addressOf(options.address, name),
     name,
@@ -61,16 +61,21 @@ function makeChannel(live: Live, name: string, lane: number): RunningChannel {
 /** Our end of any channel. */
 function makeEnd(
   live: Live,
+  side: Side,
   name: string,
   lane: number,
   hostedOf: () => RunningChannel['hosted'],
 ): ChannelEnd {
+  const peerOf = () => live.peer!;
   const observer = {
     peerEnded: () => hostedOf().post({ type: 'peer.ended' }),
     broken: (why: string, breach: Breach) => onBreach(live, why, breach),
+    stray: logStrays(live.host, name, peerOf),
+    sendHandle: (number: number, fd: number) => live.socket!.send(handleFrame(lane, number), [fd]),
   };
   const spec = live.options.server.channels[name]!;
-  const end = new ChannelEnd(name, spec, live.link!, lane, observer, live.memory);
+  const end = new ChannelEnd(name, spec, live.link!, lane, observer, live.memory, { side, peerOf });
+  live.byLane.set(lane, end);
   end.onClose = () => hostedOf().post({ type: 'close', alone: true });
   return end;
 }

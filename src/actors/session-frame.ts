@@ -7,6 +7,7 @@ import {
   broadcastOptionKeys,
   type ChannelOptions,
   channelOptionKeys,
+  lanesMax,
 } from '../spec/universe.ts';
 import type { UniverseExtract } from '../spec/universe-extract.ts';
 import type { Accepted as Admitted } from '../transport/broadcast-subscription.ts';
@@ -97,6 +98,15 @@ export function parseMemory(frame: Frame): SegmentOffer {
   const scope = textOf(frame, 'scope', 16);
   if (scope !== 'session' && scope !== 'shared') throw new Error(`frame memory: scope is ${scope}`);
   return { number: wholeOf(frame, 'number'), scope, bytes: wholeOf(frame, 'bytes') };
+}
+
+/** A descriptor that belongs to the message of that channel with the same number; it comes with the frame. */
+export function handleFrame(lane: number, number: number): Frame {
+  return { t: 'handle', lane, number };
+}
+
+export function parseHandle(frame: Frame): { lane: number; number: number } {
+  return { lane: wholeOf(frame, 'lane', lanesMax), number: wholeOf(frame, 'number', 0x7fffffff) };
 }
 
 /** The client wants to read that broadcast. `number` tells its subscriptions apart. */

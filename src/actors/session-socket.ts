@@ -8,6 +8,7 @@ import type { Live } from './live-session.ts';
 import { leaveBroadcast, onSubscribe, onSubscribed } from './session-broadcasts.ts';
 import {
   parseGoodbye,
+  parseHandle,
   parseMemory,
   parseSegmentReplaced,
   parseUnsubscribe,
@@ -27,6 +28,7 @@ function onOpenFrame(live: Live, frame: Frame, fds: number[]): void {
     const [fd] = takeFds(fds, 1, 'memory') as [number];
     return receiveMemory(live, live.memory, frame, fd);
   }
+  if (frame.t === 'handle') return receiveHandle(live, frame, takeFds(fds, 1, frame.t)[0]!);
   if (frame.t === 'subscribed') return onSubscribed(live, frame, takeFds(fds, 1, frame.t)[0]!);
   if (frame.t === 'segment.replaced') return refuseSegment(live, frame, fds);
   closeAll(fds);
@@ -55,6 +57,20 @@ function receiveMemory(live: Live, memory: SessionMemory, frame: Frame, fd: numb
     memory.receive(offer, fd);
   } catch (error) {
     live.hosted!.post({ type: 'memory.violated', why: messageOf(error) });
+  }
+}
+
+/** A descriptor for a message, which may have come already or not. */
+function receiveHandle({ byLane }: Live, frame: Frame, fd: number): void {
+  let taken = false;
+  try {
+    const { lane, number } = parseHandle(frame);
+    const end = byLane.get(lane);
+    if (!end) throw new Error(`a handle for lane ${lane}, which no channel has`);
+    taken = true;
+    end.receiveHandle(number, fd);
+  } finally {
+    if (!taken) closeAll([fd]);
   }
 }
 

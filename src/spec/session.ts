@@ -1,6 +1,7 @@
 // What a session and its channels look like to those who use them, with the types that flow from a universe.
 import type { IpcError } from '../errors.ts';
 import type { Arena, Borrowed, Handle, InPlaceCodec, Loan, SharedValue } from './memory.ts';
+import type { Descriptor, HandleOptions, NativeHandle, Received } from './native-handle.ts';
 import type { AppSpec, BroadcastSpec, ChannelSpec, ChannelTypes, OnDemandSpec } from './universe.ts';
 import type { WaitOptions } from './waiting.ts';
 
@@ -35,6 +36,96 @@ export interface ChannelStats {
   readonly loans: number;
   /** Borrows in hand. */
   readonly borrows: number;
+  /** Requests of ours without an answer; requests of the peer that we owe one. */
+  readonly asked: number;
+  readonly owed: number;
+  /** Messages, requests and replies that failed their schema here. */
+  readonly rejected: number;
+  /** Messages that nobody took and that were dropped by the policy `unexpected`. */
+  readonly unexpected: number;
+  /** Requests of the peer that nobody here answered within `unexpectedTimeoutMs`, or that were one too many. */
+  readonly unhandled: number;
+  /** Requests of the peer whose deadline had passed before anybody here saw them. */
+  readonly expired: number;
+  /** Replies that came after their request was given up, and replies to what was never asked; both were dropped. */
+  readonly lateReplies: number;
+  readonly unknownReplies: number;
+  /** Replies of ours that the peer dropped for either reason. */
+  readonly refusedReplies: number;
+}
+
+/** Something that came and was not used. Nothing is lost but itself. */
+export type Stray =
+  /** A reply after its request was given up, or to a request that there never was. */
+  | { readonly type: 'reply.late' | 'reply.unknown'; readonly requestId: number }
+  /** The peer had no use for a reply of ours. */
+  | { readonly type: 'reply.refused'; readonly requestId: number; readonly reason: 'late' | 'unknown' }
+  /** A message that failed its schema; with the name of its request, if it belongs to one. */
+  | { readonly type: 'message.rejected'; readonly request: string | undefined; readonly error: IpcError }
+  /** A message that nobody took in time, by the policy `unexpected: 'drop-newest'`. */
+  | { readonly type: 'message.unexpected' }
+  /** A request that nobody here answered. */
+  | { readonly type: 'request.unhandled'; readonly request: string };
+
+export interface SendOptions {
+  /** Travels with the message; ours stays open and is ours to close. */
+  handle?: NativeHandle;
+}
+
+export interface RequestOptions extends WaitOptions, SendOptions {}
+
+export interface ConversationOptions extends RequestOptions {
+  /** How long to wait for each value of the peer. Default: 30,000. */
+  timeoutMs?: number;
+  /** The whole may take so long; the peer knows it. Default: no limit. */
+  deadlineMs?: number;
+  /** Values of the peer that may wait here unread, 1 to 1,024; it stops there. Default: 16. */
+  ahead?: number;
+}
+
+/** What a handler knows of the request that it answers. */
+export interface RequestContext {
+  readonly name: string;
+  /** The same that the event of a machine has. */
+  readonly requestId: number;
+  /** Aborts when the asker gives up, when its deadline passes, and when the session ends. */
+  readonly signal: AbortSignal;
+  /** Until the asker gives up; Infinity if it never does. */
+  readonly remainingMs: number;
+  /** What came with the request. Closed when the request is over, unless it was taken. */
+  readonly handle: Descriptor | undefined;
+  readonly peer: Peer;
+}
+
+/** The replies to one request. Leaving the loop tells the peer to stop. */
+export interface Replies<M> extends AsyncIterableIterator<M, undefined>, AsyncDisposable {
+  /** Ends it early. */
+  cancel(): void;
+}
+
+/**
+ * A conversation that began with a request: each side sends when it likes, in order; who is slow to receive slows the other
+ * side down.
+ */
+export interface Dialog<Out = unknown, In = unknown> extends Disposable {
+  readonly name: string;
+  /** Whether we may send. */
+  readonly open: boolean;
+  /**
+   * Sends as soon as the peer has room for it.
+   * @throws {IpcError} ERR_DIALOG_CLOSED, ERR_TIMEOUT, ERR_CHANNEL_BUSY, those of a channel's send.
+   */
+  send(value: Out, options?: WaitOptions): Promise<void>;
+  /** The peer's next value; 30 s unless `timeoutMs` says otherwise. @throws {IpcError} ERR_DIALOG_CLOSED, ERR_REQUEST_FAILED. */
+  receive(options?: WaitOptions): Promise<In>;
+  /** Sends, then receives. */
+  ask(value: Out, options?: WaitOptions): Promise<In>;
+  /** Nothing more comes from us. At the side that was asked it ends the dialog. What was sent still arrives. */
+  close(): void;
+  /** Ends it at once on both sides; values on their way are dropped. Leaving a block with `using` does that. */
+  cancel(): void;
+  /** Ends when the peer has closed, throws what it failed with. */
+  [Symbol.asyncIterator](): AsyncIterator<In, undefined>;
 }
 
 type Requests = Record<string, readonly [unknown, unknown]>;
@@ -53,14 +144,16 @@ export interface Channel<Out = unknown, In = unknown, R extends Requests = Reque
    * @returns false if the ring has no room; nothing is queued.
    * @throws {IpcError} ERR_CHANNEL_CLOSED, ERR_CHANNEL_HOSED, ERR_MESSAGE_TOO_LARGE, ERR_MESSAGE_INVALID.
    */
-  trySend(message: Out): boolean;
+  trySend(message: Out, options?: SendOptions): boolean;
 
   /**
    * Sends as soon as there is room. Resolved means: in shared memory, delivered unless the reader dies.
    * @throws {IpcError} those of trySend, ERR_TIMEOUT, ERR_CHANNEL_BUSY when too many calls wait already.
    */
-  send(message: Out, options?: WaitOptions): Promise<void>;
+  send(message: Out, options?: WaitOptions & SendOptions): Promise<void>;
 
+  /** As below, with the handle that came with the message. */
+  tryReceive(options: HandleOptions): Received<In> | undefined;
   /**
    * As below, without a copy where the message stands in the peer's arena.
    * @throws {IpcError} ERR_BORROW_LIMIT, ERR_CHANNEL_CODEC.
@@ -69,6 +162,8 @@ export interface Channel<Out = unknown, In = unknown, R extends Requests = Reque
   /** The next message, or undefined if none is there. Throws once the channel is closed or hosed and empty. */
   tryReceive(): In | undefined;
 
+  /** As below, with the handle that came with the message. */
+  receive(options: WaitOptions & HandleOptions): Promise<Received<In>>;
   /** As below, as a borrow. @throws {IpcError} those of both. */
   receive(options: WaitOptions & BorrowOptions): Promise<Borrowed<In>>;
   /** The next message. @throws {IpcError} ERR_CHANNEL_CLOSED, ERR_CHANNEL_HOSED, ERR_TIMEOUT, ERR_CHANNEL_BUSY. */
@@ -83,6 +178,8 @@ export interface Channel<Out = unknown, In = unknown, R extends Requests = Reque
 
   /** Receives all messages of a turn at once; the fastest way. @returns a function that ends it. */
   onBatch(handler: (messages: In[]) => void): () => void;
+  /** The same with the handles that came with them, each the handler's to close. */
+  onBatch(handler: (messages: Received<In>[]) => void, options: HandleOptions): () => void;
   /** The same with borrows, at most `maxBorrows` at once: what is not released is waited for. */
   onBatch(handler: (messages: Borrowed<In>[]) => void, options: BorrowOptions): () => void;
 
@@ -110,16 +207,47 @@ export interface Channel<Out = unknown, In = unknown, R extends Requests = Reque
   [Symbol.asyncIterator](): AsyncIterator<In, void>;
 
   /**
-   * Asks the peer and waits for its one reply; 30 s unless `timeoutMs` says otherwise.
-   * @throws {IpcError} those of send, ERR_REQUEST_FAILED with what the peer answered.
+   * Asks the peer and waits for its one reply; 30 s unless `timeoutMs` says otherwise. Giving up tells the peer.
+   * @throws {IpcError} those of send, ERR_REQUEST_FAILED with what the peer answered, ERR_REQUEST_UNHANDLED if nobody there
+   * answers that name, ERR_MESSAGE_REJECTED if request or reply fails its schema here.
    */
-  request<N extends keyof R & string>(name: N, value: R[N][0], options?: WaitOptions): Promise<R[N][1]>;
+  request<N extends keyof R & string>(name: N, value: R[N][0], options?: RequestOptions): Promise<R[N][1]>;
 
-  /** Answers requests of that name with what the handler returns. @returns a function that ends it. */
+  /** Asks for any number of replies. @throws {IpcError} as request, from the loop; what came before an error is given first. */
+  requestMany<N extends keyof R & string>(
+    name: N,
+    value: R[N][0],
+    options?: ConversationOptions,
+  ): Replies<R[N][1]>;
+
+  /** Begins a dialog with a handler of `onDialog`; `value` is the first thing it hears. */
+  dialog<N extends keyof R & string>(
+    name: N,
+    value: R[N][0],
+    options?: ConversationOptions,
+  ): Dialog<R[N][0], R[N][1]>;
+
+  /**
+   * Answers requests of that name with what the handler returns: a reply, or an iterable of replies for `requestMany`. One
+   * handler for a name; a second takes its place. @returns a function that ends it.
+   */
   onRequest<N extends keyof R & string>(
     name: N,
-    handler: (value: R[N][0]) => R[N][1] | Promise<R[N][1]>,
+    handler: (value: R[N][0], context: RequestContext) => R[N][1] | Promise<R[N][1]> | AsyncIterable<R[N][1]>,
   ): () => void;
+
+  /** Takes part in the dialogs of that name, each from the call of the handler to the end of its promise. */
+  onDialog<N extends keyof R & string>(
+    name: N,
+    handler: (
+      value: R[N][0],
+      dialog: Dialog<R[N][1], R[N][0]>,
+      context: RequestContext,
+    ) => void | Promise<void>,
+  ): () => void;
+
+  /** Tells of what came and was not used. @returns a function that ends it. */
+  onStray(handler: (stray: Stray) => void): () => void;
 
   /**
    * Answers the request that came as `event`.
@@ -365,20 +493,29 @@ export interface Stall {
   readonly hoseMs: number | 'never';
 }
 
-type Received<T, S extends Side> = S extends 'client' ? Down<T> : Up<T>;
+type Arriving<T, S extends Side> = S extends 'client' ? Down<T> : Up<T>;
 
 type MessageEvent<K extends string, T, S extends Side, Via> = Via & PlainMessageEvent<K, T, S>;
 
 type PlainMessageEvent<K extends string, T, S extends Side> =
-  | ([Received<T, S>] extends [never]
+  | ([Arriving<T, S>] extends [never]
       ? never
-      : { type: `message.${K}`; message: Received<T, S>; request?: undefined; requestId?: undefined })
+      : {
+          type: `message.${K}`;
+          message: Arriving<T, S>;
+          request?: undefined;
+          requestId?: undefined;
+          /** What came with it, the machine's to close. */
+          handle?: Descriptor | undefined;
+        })
   | {
       [N in keyof RequestsOf<T> & string]: {
         type: `message.${K}`;
         message: RequestsOf<T>[N] extends readonly [infer Q, unknown] ? Q : never;
         request: N;
         requestId: number;
+        /** Closed when the request is over, unless it was taken. */
+        handle?: Descriptor | undefined;
       };
     }[keyof RequestsOf<T> & string];
 

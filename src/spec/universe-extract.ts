@@ -21,20 +21,10 @@ export interface UniverseExtract {
 
 export function extractOf(server: AppSpec): UniverseExtract {
   const channels: Record<string, ChannelOptions> = {};
-  for (const [
-    name,
-    { codec, capacityBytes, maxMessageBytes, overflow, maxLoans, maxBorrows, open, maxOpen },
-  ] of Object.entries(server.channels))
-    channels[name] = {
-      codec,
-      capacityBytes,
-      maxMessageBytes,
-      overflow,
-      maxLoans,
-      maxBorrows,
-      open,
-      maxOpen,
-    };
+  for (const [name, spec] of Object.entries(server.channels))
+    channels[name] = Object.fromEntries(
+      channelOptionKeys.map((key) => [key, spec[key]]),
+    ) as unknown as ChannelOptions;
   const broadcasts: Record<string, BroadcastOptions> = {};
   for (const [name, { codec, capacityBytes, history, reader, slowAfterMs }] of Object.entries(
     server.broadcasts,

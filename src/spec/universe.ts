@@ -2,6 +2,7 @@
 // same description; the types of everything that is sent flow from it.
 import { IpcError } from '../errors.ts';
 import { isName, nameRule, nearest } from '../names.ts';
+import type { CarriedBy, ChannelSchema, SchemaFor } from './schema.ts';
 
 /** What a channel carries: `up` from client to server, `down` from server to client, `requests` either way. */
 export interface ChannelTypes {
@@ -30,6 +31,15 @@ export interface ChannelOptions {
   readonly open: 'init' | 'on-demand';
   /** How many of an on-demand channel may be open at once: 1 to 64. Each has rings of its own in both directions. */
   readonly maxOpen: number;
+  /**
+   * When messages that nobody takes stand before requests and replies, and `unexpectedMax` of them were set aside: `block`
+   * reads no further until somebody takes some, `drop-newest` drops and counts the next ones.
+   */
+  readonly unexpected: 'block' | 'drop-newest';
+  /** Messages without a taker, and requests of each name without a handler, that are set aside: 1 to 1,024. */
+  readonly unexpectedMax: number;
+  /** A request that waits longer for a handler is answered with a failure: 0 to 2^31-1. */
+  readonly unexpectedTimeoutMs: number;
 }
 
 export const channelOptionKeys = [
@@ -41,6 +51,9 @@ export const channelOptionKeys = [
   'maxBorrows',
   'open',
   'maxOpen',
+  'unexpected',
+  'unexpectedMax',
+  'unexpectedTimeoutMs',
 ] as const;
 
 /** 256 KiB hold some two thousand messages of a hundred bytes: enough for a reader that is late by a few milliseconds. */
@@ -52,6 +65,10 @@ export const channelDefaults = {
   maxBorrows: 256,
   open: 'init',
   maxOpen: 1,
+  unexpected: 'block',
+  unexpectedMax: 256,
+  /** Long enough for a machine that was just started, far below the limit of a request. */
+  unexpectedTimeoutMs: 1000,
 } as const;
 
 const holdsMax = 65_536;
@@ -75,6 +92,8 @@ declare const carried: unique symbol;
 /** A channel of an app, with its types. */
 export interface ChannelSpec<T extends ChannelTypes = ChannelTypes> extends ChannelOptions {
   readonly [carried]?: T;
+  /** Checks what is sent and what arrives. Each side has its own; it does not travel. */
+  readonly schema?: ChannelSchema;
 }
 
 /** A channel that is open as long as its session is. */
@@ -88,21 +107,33 @@ export interface OnDemandSpec<T extends ChannelTypes = ChannelTypes> extends Cha
 }
 
 /**
- * Describes a channel; the type parameter says what it carries.
+ * Describes a channel. What it carries is said by its schemas, or by the type parameter.
  * @throws {IpcError} `ERR_UNIVERSE_INVALID` for sizes that make no ring.
  */
+export function channel<const S extends ChannelSchema>(
+  options: Partial<ChannelOptions> & { readonly open: 'on-demand'; readonly schema: S },
+): OnDemandSpec<CarriedBy<S>>;
+export function channel<const S extends ChannelSchema>(
+  options: Partial<ChannelOptions> & { readonly open?: 'init'; readonly schema: S },
+): InitChannelSpec<CarriedBy<S>>;
 export function channel<T extends ChannelTypes>(
-  options: Partial<ChannelOptions> & { open: 'on-demand' },
+  options: Partial<ChannelOptions> & { readonly open: 'on-demand'; readonly schema?: SchemaFor<T> },
 ): OnDemandSpec<T>;
 export function channel<T extends ChannelTypes>(
-  options?: Partial<ChannelOptions> & { open?: 'init' },
+  options?: Partial<ChannelOptions> & { readonly open?: 'init'; readonly schema?: SchemaFor<T> },
 ): InitChannelSpec<T>;
 export function channel<T extends ChannelTypes>(options: Partial<ChannelOptions>): ChannelSpec<T>;
-export function channel<T extends ChannelTypes>(options: Partial<ChannelOptions> = {}): ChannelSpec<T> {
+export function channel(
+  options: Partial<ChannelOptions> & { readonly schema?: ChannelSchema } = {},
+): ChannelSpec {
+  const { schema, ...rest } = options;
   const known: readonly string[] = channelOptionKeys;
-  for (const key of Object.keys(options))
-    if (!known.includes(key)) throw invalid('channel()', unknownKey(key, known));
-  const capacityBytes = options.capacityBytes ?? channelDefaults.capacityBytes;
+  for (const key of Object.keys(rest))
+    if (!known.includes(key)) throw invalid('channel()', unknownKey(key, [...known, 'schema']));
+  const { codec, capacityBytes, overflow, maxLoans, maxBorrows, ...waiting } = {
+    ...channelDefaults,
+    ...rest,
+  };
   if (!isRingSize(capacityBytes))
     throw invalid(
       'channel()',
@@ -111,17 +142,29 @@ export function channel<T extends ChannelTypes>(options: Partial<ChannelOptions>
   const maxMessageBytes = options.maxMessageBytes ?? inRingBytesMax(capacityBytes);
   if (!isWhole(maxMessageBytes, messageBytesMax))
     throw invalid('channel()', `maxMessageBytes is ${maxMessageBytes}; it must be 1 to ${messageBytesMax}`);
-  const codec = options.codec ?? channelDefaults.codec;
   if (codec !== 'msgpack' && codec !== 'bytes')
     throw invalid('channel()', `codec is ${codec}; it must be "msgpack" or "bytes"`);
-  const overflow = options.overflow ?? channelDefaults.overflow;
   if (overflow !== 'block' && overflow !== 'drop-newest')
     throw invalid('channel()', `overflow is ${overflow}; it must be "block" or "drop-newest"`);
-  const { maxLoans = channelDefaults.maxLoans, maxBorrows = channelDefaults.maxBorrows } = options;
   for (const [key, value] of Object.entries({ maxLoans, maxBorrows }))
     if (!isWhole(value, holdsMax))
       throw invalid('channel()', `${key} is ${value}; it must be 1 to ${holdsMax}`);
-  return { codec, capacityBytes, maxMessageBytes, overflow, maxLoans, maxBorrows, ...openingOf(options) };
+  const { unexpected, unexpectedMax, unexpectedTimeoutMs } = waiting;
+  checkUnexpected(waiting);
+  checkSchema(schema);
+  return {
+    codec,
+    capacityBytes,
+    maxMessageBytes,
+    overflow,
+    maxLoans,
+    maxBorrows,
+    ...openingOf(rest),
+    unexpected,
+    unexpectedMax,
+    unexpectedTimeoutMs,
+    ...(schema && { schema }),
+  };
 }
 
 function openingOf({
@@ -138,6 +181,46 @@ function openingOf({
       `maxOpen is ${maxOpen}; only a channel with open: 'on-demand' is open more than once`,
     );
   return { open, maxOpen };
+}
+
+const unexpectedCountMax = 1024;
+
+function checkUnexpected(
+  options: Pick<ChannelOptions, 'unexpected' | 'unexpectedMax' | 'unexpectedTimeoutMs'>,
+): void {
+  const { unexpected, unexpectedMax, unexpectedTimeoutMs } = options;
+  if (unexpected !== 'block' && unexpected !== 'drop-newest')
+    throw invalid('channel()', `unexpected is ${unexpected}; it must be "block" or "drop-newest"`);
+  if (!isWhole(unexpectedMax, unexpectedCountMax))
+    throw invalid('channel()', `unexpectedMax is ${unexpectedMax}; it must be 1 to ${unexpectedCountMax}`);
+  if (!(unexpectedTimeoutMs === 0 || isWhole(unexpectedTimeoutMs, timerMaxMs)))
+    throw invalid(
+      'channel()',
+      `unexpectedTimeoutMs is ${unexpectedTimeoutMs}; it must be 0 to ${timerMaxMs}`,
+    );
+}
+
+function checkSchema(schema: ChannelSchema | undefined): void {
+  if (schema === undefined) return;
+  const keys = ['up', 'down', 'requests'];
+  for (const key of Object.keys(schema))
+    if (!keys.includes(key)) throw invalid('channel()', `schema: ${unknownKey(key, keys)}`);
+  const all: [where: string, schema: unknown][] = [
+    ['up', schema.up],
+    ['down', schema.down],
+    ...Object.entries(schema.requests ?? {}).flatMap(([name, pair]) => [
+      [`request ${name}`, pair[0]] as [string, unknown],
+      [`reply of ${name}`, pair[1]] as [string, unknown],
+    ]),
+  ];
+  for (const [where, one] of all) {
+    if (one === undefined) continue;
+    const standard = (one as Partial<Record<'~standard', { version?: unknown; validate?: unknown }>>)[
+      '~standard'
+    ];
+    if (standard?.version !== 1 || typeof standard.validate !== 'function')
+      throw invalid('channel()', `schema: ${where} is no Standard Schema of version 1`);
+  }
 }
 
 /** A ring's largest record is half of it, so that it fits an empty ring wherever the positions stand. */

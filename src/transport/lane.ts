@@ -276,6 +276,15 @@ export class LaneReader {
     }
   }
 
+  /** The kind of the next record, 0 if there is none now. It may be another one when it is read. */
+  nextKind(): number {
+    if (!this.available()) return 0;
+    const at = (this.#head & this.#mask) >> 2;
+    const kind = this.ringWords[at + 1]! & 0xff;
+    // A wrap record is never the last one.
+    return kind === wrapKind ? this.ringWords[1]! & 0xff : kind;
+  }
+
   /** SYNC record-visible: whether a record can be read. */
   available(): boolean {
     if (this.#head !== this.#tail) return true;

@@ -4,6 +4,7 @@ import { offerFrame, acceptedFrame as openedFrame, partedFrame } from '../../src
 import {
   acceptedFrame,
   goodbyeFrame,
+  handleFrame,
   helloFrame,
   readyFrame,
   rejectedFrame,
@@ -38,6 +39,7 @@ export const frames: readonly Uint8Array[] = [
   offerFrame({ number: 1025, channel: 'calls', metadata: { from: 'x' }, slot: undefined }),
   openedFrame(1025, 2),
   partedFrame(1025, 4096),
+  handleFrame(0, 1),
   { t: 'status' },
   { t: 'watch', segmentBytes: 4096 },
 ].map(encodeFrame);
@@ -84,4 +86,14 @@ export const requests: readonly Uint8Array[] = [
   [0, ['a', 'b']],
   [1, ['c']],
   'a reply',
+  // For many replies; for a dialog, with a deadline; for what nobody answers.
+  ['add', 'x', 1, 16],
+  ['talk', 'x', 2, 4, 1e15],
+  ['nothing', 'x'],
+  // Credits, and counts of dropped replies.
+  1,
+  16,
+  1024,
+  [1, 0],
+  [2, 3],
 ].map((value) => Uint8Array.from(packPlain(value)));

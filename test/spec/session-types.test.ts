@@ -5,6 +5,7 @@ import {
   broadcast,
   type Channel,
   channel,
+  channelTarget,
   connect,
   defineUniverse,
   type Session,
@@ -15,6 +16,7 @@ import {
 } from 'actor-ipc';
 import { assert } from 'chai';
 import { assertEvent, assign, fromCallback } from 'xstate';
+import { z } from 'zod';
 
 interface Order {
   id: number;
@@ -178,6 +180,89 @@ describe('Channel, as a type', () => {
       server.channels.orders.onRequest('cancel', (id: string) => id === '');
       // @ts-expect-error no request is answered by text
       server.channels.orders.reply({ requestId: 1 }, 'yes');
+    }));
+});
+
+describe('a conversation, as a type', () => {
+  it('has the values of its request, each side its own', () =>
+    compiles(async (client: AtClient, server: AtServer) => {
+      const { orders } = client.channels;
+      for await (const trades of orders.requestMany('book', 'x')) {
+        const same: Same<typeof trades, Trade[]> = true;
+        assert.isTrue(same);
+      }
+      const dialog = orders.dialog('cancel', 1, { ahead: 2, deadlineMs: 3 });
+      const heard: boolean = await dialog.ask(2);
+      await dialog.send(3);
+      // @ts-expect-error the asker says numbers
+      await dialog.send(heard);
+      server.channels.orders.onDialog('cancel', async (id, other, { signal, peer }) => {
+        const answer: number = await other.ask(id > 1);
+        // @ts-expect-error the other side says booleans
+        await other.send(answer);
+        assert.isFalse(signal.aborted || peer.pid === answer);
+      });
+      server.channels.orders.onRequest('book', async function* () {
+        yield [{ price: 1 }];
+      });
+      // @ts-expect-error a book has trades
+      server.channels.orders.onRequest('book', async function* () {
+        yield 1;
+      });
+      // @ts-expect-error there is no such request
+      orders.dialog('sell', 1);
+    }));
+
+  it('takes and gives handles', () =>
+    compiles(async (client: AtClient, server: AtServer) => {
+      const order: Order = { id: 1, side: 'buy' };
+      client.channels.orders.trySend(order, { handle: 3 });
+      // @ts-expect-error a name is no handle
+      client.channels.orders.trySend(order, { handle: 'file' });
+      const { message, handle } = await server.channels.orders.receive({ handles: true });
+      const same: Same<typeof message, Order> = true;
+      handle?.toSocket().end(same ? 'yes' : 'no');
+    }));
+});
+
+describe('the schema of a channel, as a type', () => {
+  const id = z.object({ id: z.number() });
+
+  it('says what the channel carries', () =>
+    compiles(() => {
+      const checked = defineUniverse('checked', {
+        market: {
+          allow: ['trader'],
+          channels: {
+            orders: channel({ schema: { up: id, requests: { cancel: [z.number(), z.boolean()] } } }),
+          },
+        },
+        trader: {},
+      });
+      type Orders = Session<typeof checked.market, 'client'>['channels']['orders'];
+      const same: Same<Parameters<Orders['trySend']>[0], { id: number }> = true;
+      const ask = async (orders: Orders) => {
+        const done: boolean = await orders.request('cancel', 1);
+        // @ts-expect-error it asks with a number
+        await orders.request('cancel', done);
+      };
+      return [same, ask];
+    }));
+
+  it('must fit the types that are written down', () =>
+    compiles(() => {
+      channel<{ up: { id: number } }>({ schema: { up: id } });
+      // @ts-expect-error it checks something else
+      channel<{ up: { id: string } }>({ schema: { up: id } });
+    }));
+});
+
+describe('channelTarget(), as a type', () => {
+  it('takes the messages of its channel', () =>
+    compiles((orders: Channel<{ type: 'a' } | { type: 'b'; n: number }, never>) => {
+      channelTarget(orders).send({ type: 'b', n: 1 });
+      // @ts-expect-error there is no such message
+      channelTarget(orders).send({ type: 'c' });
     }));
 });
 

@@ -36,6 +36,9 @@ describe('channel()', () => {
       maxBorrows: 256,
       open: 'init',
       maxOpen: 1,
+      unexpected: 'block',
+      unexpectedMax: 256,
+      unexpectedTimeoutMs: 1000,
     }));
 
   it('takes what it is given', () => {
@@ -48,6 +51,9 @@ describe('channel()', () => {
       maxBorrows: 8,
       open: 'on-demand',
       maxOpen: 5,
+      unexpected: 'drop-newest',
+      unexpectedMax: 9,
+      unexpectedTimeoutMs: 0,
     };
     assert.deepEqual(channel(options), options);
   });
@@ -411,6 +417,9 @@ describe('extractOf()', () => {
           maxBorrows: 256,
           open: 'init',
           maxOpen: 1,
+          unexpected: 'block',
+          unexpectedMax: 256,
+          unexpectedTimeoutMs: 1000,
         },
       },
       broadcasts: {
