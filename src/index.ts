@@ -12,6 +12,7 @@ export {
   type Multicast,
   type MulticastOptions,
   multicast,
+  openArena,
   type Participation,
   type Runtime,
   type RuntimeOptions,
@@ -20,6 +21,7 @@ export {
   type ServeOptions,
   type Serving,
   serve,
+  writeArena,
 } from './runtime/program.ts';
 export type {
   Arena,
@@ -30,6 +32,7 @@ export type {
   Loan,
   SharedValue,
 } from './spec/memory.ts';
+export type { ArenaChange, ArenaReader, ArenaWriter } from './spec/published-arena.ts';
 export type {
   DequeueOptions,
   Packet,
