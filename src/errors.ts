@@ -43,6 +43,7 @@ const codes = {
     false,
     (universe: string, why: string) => `universe ${universe}: ${why}`,
   ),
+  ERR_OPTIONS_INVALID: row('call', false, (what: string, why: string) => `the options of ${what}: ${why}`),
   ERR_TOPOLOGY_INVALID: row('server', false, (file: string, why: string) => `${file}: ${why}`),
 
   // Run directory, workspace and control.
@@ -124,6 +125,33 @@ const codes = {
     (channel: string, max: number) =>
       `channel ${channel} has ${max} calls waiting already; await some of them first`,
   ),
+  ERR_CHANNEL_UNKNOWN: row(
+    'call',
+    false,
+    (channel: string) => `the universe has no channel ${channel} with open: 'on-demand'`,
+  ),
+  ERR_CHANNEL_LIMIT: row(
+    'call',
+    true,
+    (channel: string, max: number) =>
+      `channel ${channel} is open or offered ${max} times already; close one of them, or raise maxOpen`,
+  ),
+  ERR_OFFER_REJECTED: row(
+    'call',
+    false,
+    (channel: string, why: string) => `the peer rejected channel ${channel}: ${why}`,
+  ),
+  ERR_OFFER_TIMEOUT: row(
+    'call',
+    true,
+    (channel: string, ms: number, doing: string) =>
+      `the peer did not answer the offer of channel ${channel} within ${ms} ms: ${doing}`,
+  ),
+  ERR_OFFER_WITHDRAWN: row(
+    'call',
+    false,
+    (channel: string, why: string) => `the offer of channel ${channel} can't be accepted: ${why}`,
+  ),
   ERR_MESSAGE_TOO_LARGE: row(
     'call',
     false,
@@ -134,6 +162,11 @@ const codes = {
     'call',
     false,
     (channel: string, why: string) => `a message on channel ${channel} can't be encoded: ${why}`,
+  ),
+  ERR_MESSAGE_REJECTED: row(
+    'call',
+    false,
+    (what: string, why: string) => `${what} does not fit its schema: ${why}`,
   ),
   ERR_CHANNEL_CODEC: row(
     'call',
@@ -153,6 +186,13 @@ const codes = {
     false,
     (name: string, why: string) => `the peer answered request ${name} with a failure: ${why}`,
   ),
+  ERR_REQUEST_UNHANDLED: row(
+    'call',
+    true,
+    (name: string, why: string) => `nobody at the peer answers request ${name}: ${why}`,
+  ),
+  ERR_REQUEST_CANCELLED: row('call', false, (name: string) => `request ${name} was given up by its asker`),
+  ERR_DIALOG_CLOSED: row('call', false, (name: string) => `the dialog ${name} is over; begin another one`),
   ERR_TIMEOUT: row('call', true, (what: string, ms: number) => `${what} took longer than ${ms} ms`),
 
   // Shared memory.
@@ -307,6 +347,34 @@ const codes = {
     (text: string, why: string) => `the condition "${text}" can't be used: ${why}`,
   ),
   ERR_STOPPING: row('server', false, (what: string) => `${what} is stopping`),
+
+  // Session kinds.
+  ERR_INBOX_CLOSED: row(
+    'call',
+    false,
+    (inbox: string) => `${inbox} is closed and empty: whoever sent to it is gone`,
+  ),
+  ERR_INBOX_FULL: row(
+    'session',
+    true,
+    (inbox: string, max: number, type: string) =>
+      `${inbox} holds ${max} messages ${type} that nobody has received; receive them, or give it a larger "max" or a policy`,
+  ),
+  ERR_KIND_BUSY: row(
+    'call',
+    true,
+    (what: string, max: number) => `${what}: there are ${max} already; wait for some of them first`,
+  ),
+  ERR_KIND_ENDED: row('call', false, (kind: string, how: string) => `${kind} has ended: ${how}`),
+  ERR_KIND_FAILED: row('session', false, (kind: string, why: string) => `${kind} failed: ${why}`),
+  ERR_KIND_UNHOSTED: row(
+    'call',
+    false,
+    (what: string) => `${what} needs a runtime; start the actor by run(), or in a session`,
+  ),
+  ERR_CONSUMER_GONE: row('call', false, (kind: string) => `nobody reads what ${kind} emits any more`),
+  ERR_PROMISE_CLOSED: row('call', false, (why: string) => `the promise is closed: ${why}`),
+  ERR_TIMER_UNKNOWN: row('call', false, (id: string) => `no timer ${id} is set`),
 } satisfies Record<string, CodeRow>;
 
 export type ErrorCode = keyof typeof codes;
@@ -327,6 +395,8 @@ export class IpcError extends Error {
   readonly code: ErrorCode;
   readonly fatalTo: FatalTo;
   readonly retryable: boolean;
+  /** What failed only because this had failed before; for those errors that collect such. */
+  declare readonly consequences?: readonly IpcError[];
 
   constructor(code: ErrorCode, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
@@ -343,6 +413,11 @@ export class IpcError extends Error {
   /** The same, with what led to it. */
   static from<C extends ErrorCode>(cause: unknown, code: C, ...facts: Facts<C>): IpcError {
     return new IpcError(code, IpcError.wording(code, facts), cause);
+  }
+
+  /** The same error, with what failed because of it. */
+  withConsequences(consequences: readonly IpcError[]): IpcError {
+    return Object.assign(new IpcError(this.code, this.message, this.cause), { consequences });
   }
 
   /** What another process told about an error of its own; unknown codes become ERR_PROTOCOL. */

@@ -1,4 +1,5 @@
 // The public API of the entry `actor-ipc`.
+export { channelTarget } from './actors/channel-target.ts';
 export { sessionOf, sessionSetup, type WithSession } from './actors/session-setup.ts';
 export { type ErrorCode, type FatalTo, IpcError } from './errors.ts';
 export type { MulticastReport, ReaderView, SlowPolicy } from './machines/multicast.ts';
@@ -14,10 +15,13 @@ export {
   multicast,
   openArena,
   type Participation,
+  type Running,
+  type RunOptions,
   type Runtime,
   type RuntimeOptions,
   region,
   reportState,
+  run,
   type ServeOptions,
   type Serving,
   serve,
@@ -32,6 +36,7 @@ export type {
   Loan,
   SharedValue,
 } from './spec/memory.ts';
+export type { Descriptor, HandleOptions, NativeHandle, Received } from './spec/native-handle.ts';
 export type { ArenaChange, ArenaReader, ArenaWriter } from './spec/published-arena.ts';
 export type {
   DequeueOptions,
@@ -45,21 +50,35 @@ export type {
   RegionStats,
   RegionValue,
 } from './spec/region.ts';
+export type { ChannelSchema, StandardSchema } from './spec/schema.ts';
 export type {
+  AppActor,
   BorrowOptions,
   Broadcast,
   BroadcastMessage,
   Channel,
   ChannelStats,
+  ConversationOptions,
+  Dialog,
   HoseReason,
+  KeepAlive,
+  Offer,
+  OpenChannelOptions,
   Peer,
   Publisher,
   PublisherStats,
   Publishers,
+  Replies,
+  RequestContext,
+  RequestOptions,
+  ScopedMemory,
+  SendOptions,
   Session,
   SessionEvent,
   SessionInput,
   Side,
+  Stall,
+  Stray,
   SubscriptionStats,
   WaitOptions,
 } from './spec/session.ts';
@@ -74,6 +93,9 @@ export {
   type ChannelTypes,
   channel,
   defineUniverse,
+  type InitChannelSpec,
+  type OnDemandSpec,
+  type Permissions,
 } from './spec/universe.ts';
 export { type BytesInput, rawBytes } from './transport/in-place.ts';
 export type { SharedArena } from './transport/value-arena.ts';

@@ -1,5 +1,6 @@
 // What is written for people must be true: the table of errors, and the example of the README, run as a user would.
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
@@ -109,6 +110,41 @@ describe('the example of docs/memory.md', function () {
   });
 });
 
+describe('the example of docs/messages.md', function () {
+  this.timeout(60_000);
+  const place = scratch();
+  after(() => place.remove());
+
+  it('runs as it stands there', async () => {
+    const project = join(place.folder, 'project');
+    mkdirSync(join(project, 'node_modules'), { recursive: true });
+    symlinkSync(root, join(project, 'node_modules', 'actor-ipc'));
+    for (const name of ['xstate', 'zod', '@types'])
+      symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name));
+    writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
+    const files = [...read('docs/messages.md').matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```/gms)];
+    assert.sameMembers(
+      files.map(([, name]) => name),
+      ['messages-universe.ts', 'messages-counter.ts', 'messages-customer.ts'],
+    );
+    for (const [, name, text] of files) writeFileSync(join(project, name!), text!);
+    // Its receipt stands in the folder that it is started in.
+    const loader = ['--import', import.meta.resolve('tsx/esm')];
+    const start = (name: string) =>
+      startProgram('/bin/sh', ['-c', 'cd "$0" && exec "$@"', project, process.execPath, ...loader, name], {
+        env: { ...place.env, ACTOR_IPC_RUN_DIR: place.folder },
+      });
+    using _counter = start('messages-counter.ts');
+    using customer = start('messages-customer.ts');
+    let seen = '';
+    customer.child.stdout!.on('data', (text: string) => {
+      seen += text;
+    });
+    const all = /tea costs 3\nthere is tea\nthere is coffee\nasked for 10\npaid 10 thank you\n/;
+    await waitUntil('all lines', () => all.test(seen), 50_000);
+  });
+});
+
 describe('the example of docs/pipes.md', function () {
   this.timeout(30_000);
   const place = scratch();
@@ -135,6 +171,88 @@ describe('the example of docs/pipes.md', function () {
   });
 });
 
+describe('the example of docs/programs.md', function () {
+  this.timeout(30_000);
+  const place = scratch();
+  after(() => place.remove());
+
+  it('runs as it stands there, in plain JavaScript, one of its programs by require', async () => {
+    const project = join(place.folder, 'project');
+    mkdirSync(join(project, 'node_modules'), { recursive: true });
+    symlinkSync(root, join(project, 'node_modules', 'actor-ipc'));
+    symlinkSync(join(root, 'node_modules', 'xstate'), join(project, 'node_modules', 'xstate'));
+    const files = [...read('docs/programs.md').matchAll(/^```js\n\/\/ (\S+)\n(.*?)^```/gms)];
+    assert.sameMembers(
+      files.map(([, name]) => name),
+      ['universe.mjs', 'app-session.mjs', 'server.mjs', 'reader.mjs', 'auditor.cjs'],
+    );
+    for (const [, name, text] of files) writeFileSync(join(project, name!), text!);
+    const env = { ACTOR_IPC_RUN_DIR: join(place.folder, 'run') };
+    const start = (name: string) => {
+      const program = startProgram(process.execPath, [join(project, name)], { env });
+      const seen = { program, text: '' };
+      program.child.stdout!.on('data', (text: string) => {
+        seen.text += text;
+      });
+      return seen;
+    };
+    // The client first: it waits for its server.
+    const reader = start('reader.mjs');
+    const server = start('server.mjs');
+    const auditor = start('auditor.cjs');
+    using _ = {
+      [Symbol.dispose]: () => [reader, server, auditor].forEach((one) => void one.program[Symbol.dispose]()),
+    };
+    await waitUntil('the reader', () => reader.text === 'Odyssey\nIliad\nERR_OFFER_REJECTED\n');
+    await waitUntil('the auditor', () => auditor.text === '1 shelf\n');
+    server.program.child.kill('SIGTERM');
+    await waitUntil('the end', () => /session hosed: peer.goodbye/.test(reader.text));
+    for (const { program } of [server, reader, auditor]) {
+      program.child.kill('SIGTERM');
+      const { code, stderr } = await program.end;
+      // In order, with the code that stands for the signal.
+      assert.equal(code, 128 + constants.signals.SIGTERM, stderr);
+    }
+  });
+});
+
+describe('the examples of docs/kinds.md', function () {
+  this.timeout(30_000);
+  const place = scratch();
+  after(() => place.remove());
+  const printed: Record<string, string[]> = {
+    'certificate.ts': ['b7 is certified by ann and eve'],
+    'workload.ts': ['every request was answered'],
+    'packets.ts': ['socket closed, 1 malformed', 'sum 4'],
+    'replica.ts': ['replies: 10 10 20 0 20', 'executed: 2'],
+  };
+  const files = new Map(
+    [...read('docs/kinds.md').matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```/gms)].map(([, name, text]) => [
+      name!,
+      text!,
+    ]),
+  );
+
+  it('are those that are run here', () => assert.sameMembers([...files.keys()], Object.keys(printed)));
+
+  for (const [name, lines] of Object.entries(printed))
+    it(`${name} runs as it stands there, and ends by itself`, async () => {
+      const project = join(place.folder, name);
+      mkdirSync(join(project, 'node_modules'), { recursive: true });
+      symlinkSync(root, join(project, 'node_modules', 'actor-ipc'));
+      writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
+      writeFileSync(join(project, name), files.get(name)!);
+      using program = startProgram(
+        process.execPath,
+        ['--import', import.meta.resolve('tsx/esm'), join(project, name)],
+        { env: { ACTOR_IPC_RUN_DIR: join(place.folder, 'run') } },
+      );
+      const { code, stdout, stderr } = await program.end;
+      assert.equal(code, 0, stderr);
+      assert.deepEqual(stdout.trim().split('\n'), lines);
+    });
+});
+
 describe('the links of the documentation', () => {
   for (const name of [
     'README.md',
@@ -145,8 +263,12 @@ describe('the links of the documentation', () => {
     'docs/supervision.md',
     'docs/cli.md',
     'docs/memory.md',
+    'docs/messages.md',
     'docs/pipes.md',
+    'docs/programs.md',
+    'docs/kinds.md',
     'docs/reliability.md',
+    'examples/quorum/README.md',
   ])
     it(`${name} leads to files that exist`, () => {
       for (const [, target] of read(name).matchAll(/\]\((?!https?:|#)([^)#]+)/g))

@@ -43,13 +43,16 @@ describe('the package', function () {
   });
   after(() => place[Symbol.dispose]());
 
-  /** A project with the example of the README. */
+  /** A project with the example of the README, and those of docs/kinds.md. */
   function project(name: string): string {
     const folder = join(place.path, name);
     mkdirSync(folder);
     writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }');
     const readme = readFileSync(join(root, 'README.md'), 'utf8');
     for (const [, file, text] of readme.matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```/gms))
+      writeFileSync(join(folder, file!), text!);
+    const kinds = readFileSync(join(root, 'docs/kinds.md'), 'utf8');
+    for (const [, file, text] of kinds.matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```/gms))
       writeFileSync(join(folder, file!), text!);
     return folder;
   }
@@ -133,6 +136,15 @@ describe('the package', function () {
       };
       writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: options }));
       await command(folder, env, process.execPath, join(root, 'node_modules/typescript/bin/tsc'));
+    });
+
+    it('has its entries for import and for require', async () => {
+      for (const entry of ['actor-ipc', 'actor-ipc/topology', 'actor-ipc/kinds', 'actor-ipc/flatbuffers'])
+        for (const code of [
+          `import('${entry}')`,
+          `require('node:module').createRequire('${folder}/')('${entry}')`,
+        ])
+          await command(folder, env, process.execPath, '-e', code);
     });
 
     it('has no source map without its sources', () => {

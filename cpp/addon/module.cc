@@ -11,6 +11,7 @@
 #include "addon/convert.h"
 #include "addon/doorbell_object.h"
 #include "addon/process_object.h"
+#include "addon/pulse_object.h"
 #include "addon/reactor.h"
 #include "addon/region_object.h"
 #include "addon/segment_object.h"
@@ -161,6 +162,7 @@ Napi::Object Register(Napi::Env env, Napi::Object exports) {
   SegmentObject::Register(env, exports);
   RegionObject::Register(env, exports);
   DoorbellObject::Register(env, exports);
+  PulseObject::Register(env, exports);
   SocketObject::Register(env, exports);
   ListenerObject::Register(env, exports);
   ProcessObject::Register(env, exports);

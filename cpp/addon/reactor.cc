@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "addon/pulse_object.h"
+
 namespace actor_ipc {
 
 namespace {
@@ -112,6 +114,8 @@ Reactor::Reactor(Napi::Env env) : env_(env) {
 
 void Reactor::End() {
   ending_ = true;
+  // First, so that the keep-alive thread asks nothing more of a loop that is about to go.
+  if (const std::shared_ptr<PulseBell> bell = pulse_bell_.lock()) bell->End();
   hot_.clear();
   const std::vector<Poll*> polls = polls_;
   for (Poll* poll : polls) poll->Close();

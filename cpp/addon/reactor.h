@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,7 @@
 
 namespace actor_ipc {
 
+class PulseBell;
 class Reactor;
 
 /// One uv_poll handle. Its memory outlives this object until libuv has closed it.
@@ -83,6 +85,9 @@ class Reactor {
   /// Forgets a kept descriptor that is about to be closed.
   void Forget(int number);
 
+  /// Where the keep-alive thread rings for all sessions of this loop; empty while there are none.
+  std::weak_ptr<PulseBell>& pulse_bell() { return pulse_bell_; }
+
   static uint64_t NowNs();
 
  private:
@@ -111,6 +116,7 @@ class Reactor {
   int closing_ = 0;
   std::vector<Poll*> polls_;
   std::vector<Fd> kept_;
+  std::weak_ptr<PulseBell> pulse_bell_;
   /// Holes are left while Prepare runs, since a callback may close any doorbell.
   std::vector<Spinner*> hot_;
 };

@@ -37,6 +37,7 @@ void SocketObject::Register(Napi::Env env, Napi::Object exports) {
               DefineClass(env, "Socket",
                           {InstanceAccessor<&SocketObject::GetFd>("fd"), InstanceMethod<&SocketObject::Peer>("peer"),
                            InstanceMethod<&SocketObject::Send>("send"), InstanceMethod<&SocketObject::Listen>("listen"),
+                           InstanceMethod<&SocketObject::Read>("read"),
                            InstanceMethod<&SocketObject::WantRoom>("wantRoom"),
                            InstanceMethod<&SocketObject::Hold>("hold"), InstanceMethod<&SocketObject::Close>("close")}));
 }
@@ -92,6 +93,11 @@ void SocketObject::Listen(const Napi::CallbackInfo& info) {
   on_room_ = Napi::Persistent(on_room);
   poll_ = std::move(poll);
   Ref();
+}
+
+/// read(): takes what is there now, without waiting for the loop's turn.
+void SocketObject::Read(const Napi::CallbackInfo&) {
+  if (poll_ != nullptr && !ended_) OnReady(kUvReadable);
 }
 
 /// wantRoom(): onRoom is called once when a packet can leave again.

@@ -24,6 +24,7 @@ class SocketObject : public Napi::ObjectWrap<SocketObject> {
   Napi::Value Peer(const Napi::CallbackInfo& info);
   Napi::Value Send(const Napi::CallbackInfo& info);
   void Listen(const Napi::CallbackInfo& info);
+  void Read(const Napi::CallbackInfo& info);
   void WantRoom(const Napi::CallbackInfo& info);
   void Hold(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 extern "C" {
 struct uv_loop_s;
@@ -40,6 +41,9 @@ int uv_prepare_stop(uv_prepare_t*);
 int uv_idle_init(uv_loop_t*, uv_idle_t*);
 int uv_idle_start(uv_idle_t*, uv_idle_cb);
 int uv_idle_stop(uv_idle_t*);
+/// Nanoseconds for which the loop has waited for events, the present wait among them; from any thread. Node.js has all its
+/// loops count it; one that does not answers 0.
+uint64_t uv_metrics_idle_time(uv_loop_t*);
 }
 
 namespace actor_ipc {

@@ -3,6 +3,7 @@
 // Part of prebuilt addons only (option ACTOR_IPC_PREBUILD). Each function here came to glibc, or got a new version there,
 // after 2.28; defined inside, the addon asks the system for none of them. They are hidden: nobody else gets to see them.
 // test/package.test.ts reads from the addon which glibc it asks for.
+#include <pthread.h>
 #include <stdint.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -24,6 +25,19 @@ uint32_t arc4random(void) {
   uint32_t number = 0;
   if (getentropy(&number, sizeof number) != 0) __builtin_trap();
   return number;
+}
+
+/// In libc itself since 2.34, with a new version; the old one is the same function.
+#if defined(__x86_64__)
+#define OLD_PTHREAD "GLIBC_2.2.5"
+#else
+#define OLD_PTHREAD "GLIBC_2.17"
+#endif
+__attribute__((visibility("default"))) int old_pthread_create(pthread_t*, const pthread_attr_t*, void* (*)(void*),
+                                                              void*);
+__asm__(".symver old_pthread_create,pthread_create@" OLD_PTHREAD);
+int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*body)(void*), void* argument) {
+  return old_pthread_create(thread, attributes, body, argument);
 }
 
 #pragma GCC visibility pop

@@ -53,10 +53,13 @@ struct alignas(kLineBytes) ParkLine {
 };
 
 struct alignas(kLineBytes) PulseLine {
-  /// Raised by the owner's keep-alive thread.
+  /// Raised by the owner's keep-alive thread, at the latest every `interval_ms`.
   Word beat;
-  /// Milliseconds for which the owner's event loop has not turned; 0 while it turns.
-  Word stalled_ms;
+  /// 0: the owner gives no sign of life (yet), so that its silence means nothing.
+  Word interval_ms;
+  /// Since when the owner's event loop has not answered that thread, in milliseconds of CLOCK_MONOTONIC as 32 bits that wrap,
+  /// the lowest one set; 0 while it turns or waits.
+  Word stalled_since;
 };
 
 /// Written by the owner as the sender of this lane.
@@ -154,7 +157,8 @@ constexpr uint32_t LayoutHash() {
   for (uint32_t value :
        {kLayoutVersion, kLineBytes, static_cast<uint32_t>(offsetof(SegmentHeader, kind)),
         static_cast<uint32_t>(offsetof(SegmentHeader, lane_count)), static_cast<uint32_t>(offsetof(SegmentHeader, bytes)),
-        kParkOffset, kPulseOffset, static_cast<uint32_t>(offsetof(PulseLine, stalled_ms)), kLanesOffset, kLaneStride,
+        kParkOffset, kPulseOffset, static_cast<uint32_t>(offsetof(PulseLine, interval_ms)),
+        static_cast<uint32_t>(offsetof(PulseLine, stalled_since)), kLanesOffset, kLaneStride,
         static_cast<uint32_t>(offsetof(TailLine, want)), static_cast<uint32_t>(offsetof(TailLine, capacity)),
         static_cast<uint32_t>(offsetof(TailLine, offset)), kHeadLineOffset, static_cast<uint32_t>(sizeof(RecordHeader)),
         kRecordAlign, kWrapKind, kBlockAlign, static_cast<uint32_t>(offsetof(BlockHeader, generation)),

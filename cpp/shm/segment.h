@@ -44,6 +44,7 @@ Status AttachSegment(int file, uint64_t bytes, uint64_t bytes_max, SegmentKind k
 Status CreateArenaSegment(uint64_t bytes, Fd* lent, Mapping* mapping);
 
 inline ParkLine* ParkOf(uint8_t* base) { return reinterpret_cast<ParkLine*>(base + kLineBytes); }
+inline PulseLine* PulseOf(uint8_t* base) { return reinterpret_cast<PulseLine*>(base + kPulseOffset); }
 inline TailLine* TailOf(uint8_t* base, uint32_t lane) {
   return reinterpret_cast<TailLine*>(base + kLanesOffset + lane * kLaneStride);
 }

@@ -49,6 +49,9 @@ constexpr uint32_t kSums = 1;
 constexpr uint32_t kMessage = 2;
 constexpr uint32_t kRequest = 3;
 constexpr uint32_t kReply = 4;
+constexpr uint8_t kArrayOfTwo = 0x92;
+constexpr uint8_t kArrayOfFive = 0x95;
+constexpr size_t kTermsBytesMax = 11;
 constexpr uint32_t kFailure = 5;
 constexpr uint32_t kCancel = 6;
 
@@ -289,12 +292,20 @@ class Victim {
     if (record.bytes < sizeof number) Fail("a record without its number");
     memcpy(&number, record.payload, sizeof number);
     if (record.kind == kRequest) {
-      // Answered with the value that was asked: what follows the array's head and the name.
-      if (record.bytes < 4 + 7 || record.payload[4] != 0x92 || memcmp(record.payload + 5, "\xa4"
-                                                                                          "echo", 5) != 0)
+      // Answered with the value that was asked: what stands between the name and the terms, if there are any.
+      const uint8_t* end = record.payload + record.bytes;
+      if (record.bytes < 4 + 7 || memcmp(record.payload + 5,
+                                                          "\xa4"
+                                                          "echo",
+                                                          5) != 0)
+        Fail("a request that makes no sense");
+      if (record.payload[4] == kArrayOfFive && record.bytes >= 4 + 7 + kTermsBytesMax - 4)
+        // Two zeros and a deadline: an integer of 32 bits, or a double where the machine has run for long.
+        end -= memcmp(end - 7, "\0\0\xce", 3) == 0 ? 7 : kTermsBytesMax;
+      else if (record.payload[4] != kArrayOfTwo)
         Fail("a request that makes no sense");
       reply_.assign(record.payload, record.payload + 4);
-      reply_.insert(reply_.end(), record.payload + 10, record.payload + record.bytes);
+      reply_.insert(reply_.end(), record.payload + 10, end);
     } else if (record.kind == kReply) {
       if (number != ledger_->answered + 1) Fail("a reply out of order");
       ledger_->answered = number;

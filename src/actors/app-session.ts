@@ -1,9 +1,9 @@
 // App session: the app session machine with the user's machine inside, and the way from an actor to its session.
-import type { AnyStateMachine } from 'xstate';
+import type { AnyActorLogic, AnyEventObject } from 'xstate';
 import { type ErrorData, IpcError, messageOf } from '../errors.ts';
 import { appSessionMachine, type SessionEnd } from '../machines/app-session.ts';
 import { type Address, addressOf } from '../names.ts';
-import { Handles, type Host, type Hosted } from './hosting.ts';
+import { Handles, type Host, type Hosted, sharedHandles } from './hosting.ts';
 import type { RunningSession } from './live-session.ts';
 
 /** How an app session ended, for the process that it belongs to. */
@@ -16,7 +16,8 @@ interface Settings {
   readonly address: Address;
   readonly number: number;
   readonly running: RunningSession;
-  readonly machine: AnyStateMachine;
+  /** The user's machine, or a session kind. */
+  readonly machine: AnyActorLogic;
   readonly onEnd: (result: AppSessionResult) => void;
 }
 
@@ -24,7 +25,7 @@ interface Live {
   readonly host: Host;
   readonly settings: Settings;
   hosted: Hosted<typeof appSessionMachine> | undefined;
-  user: Hosted<AnyStateMachine> | undefined;
+  user: Hosted<AnyActorLogic> | undefined;
 }
 const lives = new Handles<Live>('app session');
 
@@ -36,7 +37,8 @@ const appSessionLogic = appSessionMachine.provide({
       lives.of(self).settings.running.hosted.post({ type: 'close', ...close }),
     tellUser: ({ self }, end) => tellUser(lives.of(self), end),
     stopUser: ({ self }) => lives.of(self).user?.stop(),
-    tellChannelClosed: ({ self }, closed) => lives.of(self).user?.post({ type: 'channel.closed', ...closed }),
+    tellChannelClosed: ({ self }, closed) => tell(lives.of(self), { type: 'channel.closed', ...closed }),
+    tellLife: ({ self }, life) => tell(lives.of(self), life),
     releaseSession: ({ self }) => lives.of(self).settings.running.hosted.post({ type: 'release' }),
   },
 });
@@ -70,20 +72,47 @@ function begin(live: Live): void {
   });
   const { user } = live;
   // A machine gets messages as events only where it asks for them; the other channels are the faster for it.
-  const wanted = new Set<string>(settings.machine.events);
+  const wanted = new Set(eventsOf(settings.machine));
+  const wants = (type: string) => wanted.has(type) || wanted.has(`${type.slice(0, type.indexOf('.'))}.*`);
   for (const [name, channel] of Object.entries(session.channels)) {
     const type = `message.${name}`;
-    if (!wanted.has(type) && !wanted.has('message.*')) continue;
-    channel.deliverTo((message, request, requestId) => user.post({ type, message, request, requestId }));
+    if (!wants(type)) continue;
+    channel.deliverTo((message, request, requestId, handle) =>
+      user.post({ type, message, request, requestId, ...(handle && { handle }) }),
+    );
   }
   for (const [broadcast, subscription] of Object.entries(session.subscriptions)) {
-    subscription.onDropped((error) => user.post({ type: 'subscription.dropped', broadcast, error }));
+    subscription.onDropped((error) => tell(live, { type: 'subscription.dropped', broadcast, error }));
     const type = `broadcast.${broadcast}`;
-    if (!wanted.has(type) && !wanted.has('broadcast.*')) continue;
+    if (!wants(type)) continue;
     subscription.deliverTo((message, gap) => user.post({ type, message, gap }));
   }
   // After the machine's first step, which may already send.
-  host.later(() => session.listen());
+  host.later(() =>
+    session.listen({
+      offered: wants('channel.offered')
+        ? (offer) => user.post({ type: 'channel.offered', ...offer })
+        : undefined,
+      opened(via) {
+        const type = `message.${via.name}`;
+        if (!wants(type)) return;
+        via.deliverTo((message, request, requestId, handle) =>
+          user.post({ type, message, request, requestId, via, ...(handle && { handle }) }),
+        );
+      },
+      closed: (via) => tell(live, { type: 'channel.closed', channel: via.name, via }),
+    }),
+  );
+}
+
+/** A machine leaves out what it has no use for; a kind would keep it in its inbox, so it gets only what it names. */
+function tell({ user, settings: { machine } }: Live, event: AnyEventObject): void {
+  if (!('kindName' in machine) || eventsOf(machine).includes(event.type)) user?.post(event);
+}
+
+/** The events that it names; what is no machine may have such a list. */
+function eventsOf(logic: AnyActorLogic): readonly string[] {
+  return 'events' in logic && Array.isArray(logic.events) ? logic.events : [];
 }
 
 function tellUser({ user, settings }: Live, end: SessionEnd): void {
@@ -96,14 +125,14 @@ function tellUser({ user, settings }: Live, end: SessionEnd): void {
   }
 }
 
-/**
- * The session of each user's machine. Shared by all copies of this package in a process: the one that runs the machine need
- * not be the one that its file imports, as when the command is installed globally.
- */
-const key = Symbol.for('actor-ipc.sessions');
-const shared = globalThis as { [key]?: Handles<RunningSession['session']> };
-shared[key] ??= new Handles('session');
-const sessions = shared[key];
+/** The session of each user's machine, and of the kinds that such a machine has spawned. */
+const sessions = sharedHandles<RunningSession['session']>('session');
+
+/** Makes the session of one actor that of another one, which it has started by the host. */
+export function passSession(from: object, to: object): void {
+  const session = sessionOfActor(from);
+  if (session) sessions.bind(to, session);
+}
 
 /** The session of an actor: its own, or that of the machine which invoked or spawned it. */
 export function sessionOfActor(actor: object): RunningSession['session'] | undefined {

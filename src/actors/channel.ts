@@ -1,11 +1,9 @@
-// Channel: the channel machine with a real end of a lane.
-import { IpcError } from '../errors.ts';
-import { type ChannelReport, channelMachine } from '../machines/channel.ts';
+// Channel: the channel machine with a real end of a lane, once there is one.
+import { type ErrorData, IpcError } from '../errors.ts';
+import { type ChannelInput, type ChannelReport, channelMachine } from '../machines/channel.ts';
 import type { Address } from '../names.ts';
-import type { ChannelOptions } from '../spec/universe.ts';
-import { ChannelEnd } from '../transport/channel-end.ts';
-import type { Link } from '../transport/link.ts';
-import type { SessionMemory } from '../transport/session-memory.ts';
+import type { Peer, Stray } from '../spec/session.ts';
+import type { ChannelEnd } from '../transport/channel-end.ts';
 import { Handles, type Host, type Hosted } from './hosting.ts';
 
 export interface RunningChannel {
@@ -13,22 +11,25 @@ export interface RunningChannel {
   readonly end: ChannelEnd;
 }
 
-interface Settings {
+/** What a channel says to the peer's side of it. */
+export interface ChannelWire {
+  offer(): void;
+  withdraw(): void;
+  reject(error: ErrorData): void;
+  part(): void;
+}
+
+interface Settings extends ChannelInput {
   readonly address: Address;
-  readonly name: string;
-  readonly options: ChannelOptions;
-  readonly link: Link;
-  readonly lane: number;
-  readonly memory: SessionMemory | undefined;
-  readonly drainTimeoutMs: number;
+  /** Our end; an on-demand channel has none before it is accepted. */
+  readonly endOf: () => ChannelEnd | undefined;
+  readonly wire: ChannelWire;
   readonly onReport: (report: ChannelReport) => void;
-  readonly onBroken: (why: string) => void;
   /** The session's error, once it is hosed. */
   readonly errorOf: () => IpcError | undefined;
 }
 
 interface Live {
-  readonly end: ChannelEnd;
   readonly hosted: Hosted<typeof channelMachine>;
   readonly settings: Settings;
 }
@@ -37,37 +38,62 @@ const lives = new Handles<Live>('channel');
 const channelLogic = channelMachine.provide({
   actions: {
     report: ({ self }, report) => lives.of(self).settings.onReport(report),
+    sendOffer: ({ self }) => lives.of(self).settings.wire.offer(),
+    sendWithdrawal: ({ self }) => lives.of(self).settings.wire.withdraw(),
+    sendRejection: ({ self }, error) => lives.of(self).settings.wire.reject(error),
+    part: ({ self }) => lives.of(self).settings.wire.part(),
     drain: ({ self }, limit) => {
-      const { end, hosted } = lives.of(self);
-      end.drain(limit).then(
-        () => hosted.post({ type: 'lane.drained' }),
-        () => hosted.post({ type: 'drain.failed' }),
-      );
+      const { hosted, settings } = lives.of(self);
+      settings
+        .endOf()!
+        .drain(limit)
+        .then(
+          () => hosted.post({ type: 'lane.drained' }),
+          () => hosted.post({ type: 'drain.failed' }),
+        );
     },
-    openForUse: ({ self }) => lives.of(self).end.openForUse(),
-    finish: ({ self }, { how }) => {
-      const { end, settings } = lives.of(self);
+    openForUse: ({ self }) => lives.of(self).settings.endOf()!.openForUse(),
+    finish: ({ self, context }, { how }) => {
+      const { settings } = lives.of(self);
+      const end = settings.endOf()!;
       const error = settings.errorOf();
-      end.finish(
-        how === 'hosed' && error
-          ? IpcError.from(error.cause, 'ERR_CHANNEL_HOSED', end.name, error.message)
-          : IpcError.of('ERR_CHANNEL_CLOSED', end.name),
-      );
+      if (how === 'hosed' && error)
+        end.finish(IpcError.from(error.cause, 'ERR_CHANNEL_HOSED', end.name, error.message));
+      else end.finish(IpcError.of('ERR_CHANNEL_CLOSED', end.name), context.opening !== 'init');
     },
   },
 });
 
-export function startChannel(host: Host, settings: Settings): RunningChannel {
-  const { address, name, options, link, lane, memory, drainTimeoutMs } = settings;
-  const observer = {
-    peerEnded: () => hosted.post({ type: 'peer.ended' }),
-    broken: settings.onBroken,
-  };
-  const end = new ChannelEnd(name, options, link, lane, observer, memory);
-  const hosted: Hosted<typeof channelMachine> = host.start(channelLogic, {
+export function startChannel(host: Host, settings: Settings): Hosted<typeof channelMachine> {
+  const { address, name, drainTimeoutMs, opening } = settings;
+  return host.start(channelLogic, {
     address,
-    input: { name, drainTimeoutMs },
-    bind: (actor, self) => lives.bind(actor, { end, settings, hosted: self }),
+    input: { name, drainTimeoutMs, opening },
+    bind: (actor, self) => lives.bind(actor, { settings, hosted: self }),
   });
-  return { hosted, end };
+}
+
+const strayWords: Record<Stray['type'], string> = {
+  'reply.late': 'a reply came after its request was given up',
+  'reply.unknown': 'a reply came to what was never asked',
+  'reply.refused': 'the peer had no use for a reply',
+  'message.rejected': 'a message did not fit its schema',
+  'message.unexpected': 'a message was dropped because nobody takes any',
+  'request.unhandled': 'nobody answered a request',
+};
+
+/** Logs the first of each type; how many there were is in the channel's `stats()`. */
+export function logStrays({ log }: Host, name: string, peerOf: () => Peer): (stray: Stray) => void {
+  const logged = new Set<Stray['type']>();
+  return (stray) => {
+    if (logged.has(stray.type)) return;
+    logged.add(stray.type);
+    const request = 'request' in stray && stray.request !== undefined ? { request: stray.request } : {};
+    const why = stray.type === 'message.rejected' ? `: ${stray.error.message}` : '';
+    const peer = peerOf().app;
+    log.warn(
+      { channel: name, peer, stray: stray.type, ...request },
+      `channel ${name} with ${peer}: ${strayWords[stray.type]}${why}; further ones are only counted`,
+    );
+  };
 }

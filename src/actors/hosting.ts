@@ -2,7 +2,7 @@
 // actor.
 import type { AnyActorLogic, EventFromLogic, InputFrom, OutputFrom } from 'xstate';
 import type { Clock } from '../machines/clock.ts';
-import type { Address } from '../names.ts';
+import { type Address, addressOf } from '../names.ts';
 
 /** A running actor, as its owner holds it. */
 export interface Hosted<L extends AnyActorLogic = AnyActorLogic> {
@@ -30,6 +30,8 @@ export interface HostOptions<L extends AnyActorLogic> {
 export interface Host {
   readonly clock: Clock;
   readonly log: Log;
+  /** A number from 0 to 1, for jitter and the like. */
+  readonly random: () => number;
   start<L extends AnyActorLogic>(logic: L, options: HostOptions<L>): Hosted<L>;
   /** Runs `task` after the events that are on their way. */
   later(task: () => void): void;
@@ -65,4 +67,44 @@ export class Handles<T> {
     if (handle === undefined) throw new Error(`this actor has no ${this.#what}`);
     return handle;
   }
+}
+
+/**
+ * Handles that all copies of this package in a process share: the one that runs an actor need not be the one that the
+ * program's files import, as when the command is installed globally.
+ */
+export function sharedHandles<T>(what: string): Handles<T> {
+  const key = Symbol.for(`actor-ipc.handles.${what}`);
+  const shared = globalThis as { [key]?: Handles<T> };
+  shared[key] ??= new Handles(what);
+  return shared[key];
+}
+
+/** Who runs an actor, and as what. */
+interface Residence {
+  readonly host: Host;
+  readonly address: Address;
+}
+
+const residences = sharedHandles<Residence>('host');
+
+/** Told by the host of each actor that it runs. */
+export function settleActor(actor: object, residence: Residence): void {
+  residences.bind(actor, residence);
+}
+
+/** Who runs that actor, or the machine that has invoked it; undefined for what XState runs alone. */
+export function residenceOf(actor: object): Residence | undefined {
+  let path = '';
+  for (let at: ActorInSystem | undefined = actor; at; at = at._parent) {
+    const found = residences.find(at);
+    if (found) return { host: found.host, address: addressOf(found.address + path) };
+    path = `/${at.id ?? '?'}${path}`;
+  }
+  return undefined;
+}
+
+interface ActorInSystem {
+  readonly id?: string;
+  readonly _parent?: ActorInSystem;
 }

@@ -15,11 +15,11 @@ import { Link } from '../transport/link.ts';
 import { native, nativeCode } from '../transport/native.ts';
 import { closeAll, PacketSocket } from '../transport/packet-socket.ts';
 import { Handles, type Host, type Hosted } from './hosting.ts';
-import type { SessionLimits } from './live-session.ts';
+import { lifeLimits, type SessionLimits } from './live-session.ts';
 import { newToken } from './session.ts';
 import { descriptorsFor, takeOffer } from './session-bell.ts';
 import { acceptedFrame, parseHello, readyFrame, rejectedFrame } from './session-frame.ts';
-import { laneCapacities } from './session-lanes.ts';
+import { initChannels, laneCapacities } from './session-lanes.ts';
 
 /** What a server has ready for each log-in. */
 export interface LoginSettings {
@@ -178,11 +178,13 @@ function mapMemory(live: Live, hello: Hello): void {
   const [segmentFd, bellFd] = live.fds.splice(0) as [number, number?];
   try {
     live.link = new Link(laneCapacities(policy.app), limits.spinUs);
-    const channels = Object.keys(policy.app.channels);
+    const channels = initChannels(policy.app).map(([name]) => name);
     live.link.attach(hello.segmentBytes, segmentFd, bellFd ?? (() => socket.ring()), {
       app: hello.client,
       channels,
     });
+    // Before the client can look for it.
+    live.link.beat(lifeLimits(limits));
     live.hosted!.post({ type: 'memory.mapped' });
   } catch (error) {
     fail(live, error instanceof IpcError ? error : IpcError.from(error, 'ERR_MEMORY', messageOf(error)));

@@ -1,5 +1,5 @@
 // Process: the two process machines with real sessions: a program that serves an app, and one that connects to it.
-import type { AnyStateMachine } from 'xstate';
+import type { AnyActorLogic } from 'xstate';
 import type { ErrorData } from '../errors.ts';
 import type { appSessionMachine } from '../machines/app-session.ts';
 import { type LoginPolicy, protocolVersions } from '../machines/login.ts';
@@ -11,6 +11,7 @@ import type { AppSpec } from '../spec/universe.ts';
 import type { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
 import { native } from '../transport/native.ts';
 import type { Claim } from '../transport/run-directory.ts';
+import { AppScopes } from './app-scope.ts';
 import { type AppSessionResult, startAppSession } from './app-session.ts';
 import { Handles, type Host, type Hosted } from './hosting.ts';
 import type { AcceptedLogin } from './incoming-session.ts';
@@ -24,7 +25,9 @@ export interface ServerSettings {
   readonly address: Address;
   readonly app: AppSpec;
   /** The machine for the sessions of each client app. */
-  readonly machineFor: (clientApp: string) => AnyStateMachine;
+  readonly machineFor: (clientApp: string) => AnyActorLogic;
+  /** What runs for all sessions of a client app, where the program wants that. */
+  readonly appScope: Readonly<Record<string, AnyActorLogic>>;
   readonly limits: SessionLimits;
   readonly pendingMax: number;
   readonly metadata: unknown;
@@ -46,6 +49,7 @@ interface Server {
   readonly host: Host;
   readonly settings: ServerSettings;
   readonly sessions: Map<number, ServedSession>;
+  readonly scopes: AppScopes;
   hosted: Hosted<typeof serverProcessMachine> | undefined;
   listener: Hosted<typeof sessionServerMachine> | undefined;
   stopping: boolean;
@@ -69,6 +73,11 @@ export function startServerProcess(
     host,
     settings,
     sessions: new Map(),
+    scopes: new AppScopes(host, {
+      address: settings.address,
+      app: settings.app,
+      logicFor: settings.appScope,
+    }),
     hosted: undefined,
     listener: undefined,
     stopping: false,
@@ -80,7 +89,10 @@ export function startServerProcess(
       server.hosted = self;
       servers.bind(actor, server);
     },
-    onEnd: (end) => settings.onEnd(end.how === 'done' ? end.output.error : null),
+    onEnd(end) {
+      server.scopes.close();
+      settings.onEnd(end.how === 'done' ? end.output.error : null);
+    },
   });
 }
 
@@ -124,6 +136,7 @@ function serveSession(server: Server, number: number, login: AcceptedLogin): voi
       server: settings.app,
       limits: settings.limits,
       publishers: settings.publishers,
+      scope: server.scopes.of(login.peer.app),
       ...login,
       onReport: (report) => onServed(server, number, served, report),
     }),
@@ -167,7 +180,7 @@ export interface ClientSettings {
   readonly address: Address;
   readonly client: AppSpec;
   readonly server: AppSpec;
-  readonly machine: AnyStateMachine;
+  readonly machine: AnyActorLogic;
   readonly limits: SessionLimits;
   readonly metadata: unknown;
   readonly reconnect: Reconnect;
@@ -317,6 +330,9 @@ function passOn(
     );
   else if (report.type === 'session.closed')
     host.log.info(facts, `session of ${own} with ${peer.app} closed: ${report.reason}`);
+  else if (report.type === 'peer.stalled')
+    host.log.warn(facts, `the event loop of ${peer.app} has not turned for ${report.ms} ms`);
+  else if (report.type === 'peer.resumed') host.log.info(facts, `the event loop of ${peer.app} turns again`);
   if (report.type !== 'session.failed') app?.post(report);
 }
 

@@ -1,34 +1,87 @@
 // Session channels: the channels of a session and the memory that its sides lend each other, made once both segments are there.
 import { createHash } from 'node:crypto';
 import { addressOf } from '../names.ts';
-import type { Side } from '../spec/session.ts';
+import type { Breach, Side } from '../spec/session.ts';
+import { ChannelEnd } from '../transport/channel-end.ts';
 import { SessionMemory } from '../transport/session-memory.ts';
 import { ValueArena } from '../transport/value-arena.ts';
-import { startChannel } from './channel.ts';
+import { logStrays, type RunningChannel, startChannel } from './channel.ts';
 import type { Live } from './live-session.ts';
-import { memoryFrame } from './session-frame.ts';
-import { memoryLimits, releaseLane } from './session-lanes.ts';
+import { partedFrame } from './offer-frame.ts';
+import { Offers } from './offers.ts';
+import { handleFrame, memoryFrame } from './session-frame.ts';
+import { initChannels, memoryLimits, releaseLane } from './session-lanes.ts';
 
 export function makeChannels(live: Live, side: Side): void {
-  const { host, options } = live;
+  const { options } = live;
   makeMemory(live, side);
-  Object.entries(options.server.channels).forEach(([name, spec], lane) => {
-    const running = startChannel(host, {
-      address: addressOf(options.address, name),
-      name,
-      options: spec,
-      link: live.link!,
-      lane,
-      memory: live.memory,
-      drainTimeoutMs: options.limits.closeTimeoutMs,
-      onReport: (report) => live.hosted!.post(report),
-      onBroken: (why) => live.hosted!.post({ type: 'protocol.violated', why }),
-      errorOf: () => live.error,
-    });
+  initChannels(options.server).forEach(([name], lane) => {
+    const running = makeChannel(live, side, name, lane);
     live.channels.push(running);
     live.ends[name] = running.end;
   });
+  live.offers = new Offers({
+    host: live.host,
+    address: options.address,
+    side,
+    server: options.server,
+    link: live.link!,
+    makeEnd: (name, lane, hosted) => makeEnd(live, side, name, lane, () => hosted),
+    peer: live.peer!,
+    drainTimeoutMs: options.limits.closeTimeoutMs,
+    send: (frame) => live.socket!.send(frame),
+    onReport: (report) => live.hosted!.post(report),
+    onBroken: (why) => live.hosted!.post({ type: 'protocol.violated', why }),
+    errorOf: () => live.error,
+    channels: live.channels,
+  });
 }
+
+function makeChannel(live: Live, side: Side, name: string, lane: number): RunningChannel {
+  const { host, options } = live;
+  const end = makeEnd(live, side, name, lane, () => hosted);
+  const hosted = startChannel(host, {
+    address: addressOf(options.address, name),
+    name,
+    opening: 'init',
+    drainTimeoutMs: options.limits.closeTimeoutMs,
+    endOf: () => end,
+    wire: {
+      ...neverOffered,
+      part: () => live.socket!.send(partedFrame(lane, live.link!.finalTail(lane))),
+    },
+    onReport: (report) => {
+      if (report.type !== 'channel.refused') live.hosted!.post(report);
+    },
+    errorOf: () => live.error,
+  });
+  return { hosted, end };
+}
+
+/** Our end of any channel. */
+function makeEnd(
+  live: Live,
+  side: Side,
+  name: string,
+  lane: number,
+  hostedOf: () => RunningChannel['hosted'],
+): ChannelEnd {
+  const peerOf = () => live.peer!;
+  const observer = {
+    peerEnded: () => hostedOf().post({ type: 'peer.ended' }),
+    broken: (why: string, breach: Breach) => onBreach(live, why, breach),
+    stray: logStrays(live.host, name, peerOf),
+    sendHandle: (number: number, fd: number) => live.socket!.send(handleFrame(lane, number), [fd]),
+  };
+  const spec = live.options.server.channels[name]!;
+  const end = new ChannelEnd(name, spec, live.link!, lane, observer, live.memory, { side, peerOf });
+  live.byLane.set(lane, end);
+  end.onClose = () => hostedOf().post({ type: 'close', alone: true });
+  return end;
+}
+
+/** An init-channel is there from the beginning. */
+const neverOffered = { offer: () => {}, withdraw: () => {}, reject: () => {} };
 
 function makeMemory(live: Live, side: Side): void {
   const { server } = live.options;
@@ -42,9 +95,14 @@ function makeMemory(live: Live, side: Side): void {
   };
   live.memory = new SessionMemory(live.link!, releaseLane(server), limits, scopes, {
     offer: (segment, fd) => live.socket!.send(memoryFrame(segment), [fd]),
-    broken: (why) => live.hosted!.post({ type: 'protocol.violated', why }),
+    broken: (why, breach) => onBreach(live, why, breach),
   });
   live.arena = new ValueArena(live.memory.arena);
+}
+
+/** The peer's memory, or what it sent by it, makes no sense. */
+export function onBreach(live: Live, why: string, breach: Breach): void {
+  live.hosted!.post({ type: `${breach}.violated`, why });
 }
 
 /** A number that tells one direction of one session from all others, as far as accidents go. */

@@ -7,8 +7,9 @@ import {
   broadcastOptionKeys,
   type ChannelOptions,
   channelOptionKeys,
-  type UniverseExtract,
+  lanesMax,
 } from '../spec/universe.ts';
+import type { UniverseExtract } from '../spec/universe-extract.ts';
 import type { Accepted as Admitted } from '../transport/broadcast-subscription.ts';
 import { type Frame, mapOf, metadataOf, textOf, wholeOf } from '../transport/frame.ts';
 import { native } from '../transport/native.ts';
@@ -75,6 +76,19 @@ export function parseGoodbye(frame: Frame): string {
   return textOf(frame, 'reason', 1000);
 }
 
+/**
+ * Reserved: the sender goes on in another segment, whose descriptor and bell come with the frame. This release answers that it
+ * stays with the one it has, and the session goes on with that.
+ */
+export function parseSegmentReplaced(frame: Frame): number {
+  return wholeOf(frame, 'bytes');
+}
+
+export const segmentRefusedFrame: Frame = {
+  t: 'segment.refused',
+  why: 'this release takes no other segment within a session',
+};
+
 /** A segment that the sender may lend from; its descriptor comes with the frame. */
 export function memoryFrame(offer: SegmentOffer): Frame {
   return { t: 'memory', ...offer };
@@ -84,6 +98,15 @@ export function parseMemory(frame: Frame): SegmentOffer {
   const scope = textOf(frame, 'scope', 16);
   if (scope !== 'session' && scope !== 'shared') throw new Error(`frame memory: scope is ${scope}`);
   return { number: wholeOf(frame, 'number'), scope, bytes: wholeOf(frame, 'bytes') };
+}
+
+/** A descriptor that belongs to the message of that channel with the same number; it comes with the frame. */
+export function handleFrame(lane: number, number: number): Frame {
+  return { t: 'handle', lane, number };
+}
+
+export function parseHandle(frame: Frame): { lane: number; number: number } {
+  return { lane: wholeOf(frame, 'lane', lanesMax), number: wholeOf(frame, 'number', 0x7fffffff) };
 }
 
 /** The client wants to read that broadcast. `number` tells its subscriptions apart. */
@@ -142,10 +165,11 @@ function rangeOf(frame: Frame): VersionRange {
 
 /** The limits of the session's memory, where the universe has some. */
 function memoryIn({ t }: Frame, universe: Record<string, unknown>): Partial<UniverseExtract> {
-  const { arenaBytes, sharedBytes } = universe;
+  const { arenaBytes, sharedBytes, appBytes } = universe;
   return {
     ...(arenaBytes !== undefined && { arenaBytes: wholeOf({ t, arenaBytes }, 'arenaBytes') }),
     ...(sharedBytes !== undefined && { sharedBytes: wholeOf({ t, sharedBytes }, 'sharedBytes') }),
+    ...(appBytes !== undefined && { appBytes: wholeOf({ t, appBytes }, 'appBytes') }),
   };
 }
 

@@ -1,17 +1,18 @@
 // Session log-in: a client's way to a server, from the socket to both segments.
 import { IpcError, messageOf } from '../errors.ts';
 import { protocolVersions } from '../machines/login.ts';
-import { type AppSpec, extractOf } from '../spec/universe.ts';
+import type { AppSpec } from '../spec/universe.ts';
+import { extractOf } from '../spec/universe-extract.ts';
 import type { Frame } from '../transport/frame.ts';
 import { Link } from '../transport/link.ts';
 import { type Credentials, native, nativeCode } from '../transport/native.ts';
 import { closeAll, PacketSocket } from '../transport/packet-socket.ts';
-import type { Live } from './live-session.ts';
+import { type Live, lifeLimits } from './live-session.ts';
 import { descriptorsFor, takeOffer } from './session-bell.ts';
 import { makeSubscriptions } from './session-broadcasts.ts';
 import { makeChannels } from './session-channels.ts';
 import { type Accepted, helloFrame, parseAccepted, parseRejected } from './session-frame.ts';
-import { laneCapacities } from './session-lanes.ts';
+import { initChannels, laneCapacities } from './session-lanes.ts';
 import { goodbye, listenOpen, onSocketEnd } from './session-socket.ts';
 
 export function dial(live: Live): void {
@@ -102,8 +103,9 @@ function onAccepted(live: Live, accepted: Accepted, offered: number[], sender: C
   const [segmentFd, bellFd] = offered as [number, number?];
   live.link!.attach(accepted.segmentBytes, segmentFd, bellFd ?? (() => socket!.ring()), {
     app: server.name,
-    channels: Object.keys(server.channels),
+    channels: initChannels(server).map(([name]) => name),
   });
+  live.link!.beat(lifeLimits(live.options.limits));
   live.token = accepted.token;
   live.startTicks = accepted.startTicks;
   live.peer = {

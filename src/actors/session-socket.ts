@@ -1,11 +1,19 @@
 // Session socket: what an open session hears from its socket.
+import { messageOf } from '../errors.ts';
 import type { Frame } from '../transport/frame.ts';
 import type { SocketEnd } from '../transport/native.ts';
 import { closeAll, takeFds } from '../transport/packet-socket.ts';
 import type { SegmentOffer, SessionMemory } from '../transport/session-memory.ts';
 import type { Live } from './live-session.ts';
 import { leaveBroadcast, onSubscribe, onSubscribed } from './session-broadcasts.ts';
-import { parseGoodbye, parseMemory, parseUnsubscribe } from './session-frame.ts';
+import {
+  parseGoodbye,
+  parseHandle,
+  parseMemory,
+  parseSegmentReplaced,
+  parseUnsubscribe,
+  segmentRefusedFrame,
+} from './session-frame.ts';
 
 /** From now on frames are those of an open session. */
 export function listenOpen(live: Live): void {
@@ -20,17 +28,26 @@ export function listenOpen(live: Live): void {
 function onOpenFrame(live: Live, frame: Frame, fds: number[]): void {
   if (frame.t === 'memory' && live.memory) {
     const [fd] = takeFds(fds, 1, 'memory') as [number];
-    return receiveMemory(live.memory, frame, fd);
+    return receiveMemory(live, live.memory, frame, fd);
   }
+  if (frame.t === 'handle') return receiveHandle(live, frame, takeFds(fds, 1, frame.t)[0]!);
   if (frame.t === 'subscribed') return onSubscribed(live, frame, takeFds(fds, 1, frame.t)[0]!);
+  if (frame.t === 'segment.replaced') return refuseSegment(live, frame, fds);
   closeAll(fds);
   if (frame.t === 'subscribe') return onSubscribe(live, frame);
   if (frame.t === 'unsubscribe') return leaveBroadcast(live, parseUnsubscribe(frame));
+  if (live.offers?.take(frame)) return;
   if (frame.t !== 'goodbye') throw new Error(`a frame of unknown type ${frame.t}`);
   goodbye(live, frame);
 }
 
-function receiveMemory(memory: SessionMemory, frame: Frame, fd: number): void {
+function refuseSegment(live: Live, frame: Frame, fds: number[]): void {
+  closeAll(takeFds(fds, 2, frame.t));
+  parseSegmentReplaced(frame);
+  live.socket!.send(segmentRefusedFrame);
+}
+
+function receiveMemory(live: Live, memory: SessionMemory, frame: Frame, fd: number): void {
   let offer: SegmentOffer;
   try {
     offer = parseMemory(frame);
@@ -38,7 +55,25 @@ function receiveMemory(memory: SessionMemory, frame: Frame, fd: number): void {
     closeAll([fd]);
     throw error;
   }
-  memory.receive(offer, fd);
+  try {
+    memory.receive(offer, fd);
+  } catch (error) {
+    live.hosted!.post({ type: 'memory.violated', why: messageOf(error) });
+  }
+}
+
+/** A descriptor for a message, which may have come already or not. */
+function receiveHandle({ byLane }: Live, frame: Frame, fd: number): void {
+  let taken = false;
+  try {
+    const { lane, number } = parseHandle(frame);
+    const end = byLane.get(lane);
+    if (!end) throw new Error(`a handle for lane ${lane}, which no channel has`);
+    taken = true;
+    end.receiveHandle(number, fd);
+  } finally {
+    if (!taken) closeAll([fd]);
+  }
 }
 
 export function goodbye(live: Live, frame: Frame): void {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { IpcError } from '../errors.ts';
 import { sessionMachine } from '../machines/session.ts';
 import type { HoseReason, Side } from '../spec/session.ts';
+import type { TakenBack } from '../transport/session-memory.ts';
 import { Handles, type Host } from './hosting.ts';
 import {
   type AcceptedOptions,
@@ -15,6 +16,8 @@ import {
 import { leaveBroadcasts } from './session-broadcasts.ts';
 import { makeChannels, openChannels } from './session-channels.ts';
 import { goodbyeFrame, readyFrame } from './session-frame.ts';
+import { initChannels } from './session-lanes.ts';
+import { watchPeer } from './session-life.ts';
 import { dial, logIn } from './session-login.ts';
 import { listenOpen } from './session-socket.ts';
 
@@ -30,8 +33,10 @@ const sessionLogic = sessionMachine.provide({
     logIn: ({ self }) => logIn(lives.of(self)),
     sendReady: ({ self }) => lives.of(self).socket!.send(readyFrame),
     openChannels: ({ self }) => openChannels(lives.of(self)),
+    watchPeer: ({ self }) => watchPeer(lives.of(self)),
     closeChannels: ({ self }) => {
-      const { channels, readings } = lives.of(self);
+      const { channels, offers, peer, readings } = lives.of(self);
+      offers?.end(IpcError.of('ERR_SESSION_CLOSED', peer!.app), { type: 'close' });
       for (const { hosted } of channels) hosted.post({ type: 'close' });
       // Nobody here reads any more, and what was accepted on the channels may take its time.
       for (const { hosted } of readings) hosted.post({ type: 'close' });
@@ -72,10 +77,17 @@ export function newToken(): string {
 
 function start(live: Live, side: Side, peerApp: string): RunningSession {
   const { address, server, limits } = live.options;
-  const { loginTimeoutMs, closeTimeoutMs } = limits;
+  const { loginTimeoutMs, closeTimeoutMs, stall } = limits;
   const hosted = live.host.start(sessionLogic, {
     address,
-    input: { side, peerApp, loginTimeoutMs, closeTimeoutMs, channels: Object.keys(server.channels) },
+    input: {
+      side,
+      peerApp,
+      loginTimeoutMs,
+      closeTimeoutMs,
+      stallHoseMs: stall.hoseMs,
+      channels: initChannels(server).map(([name]) => name),
+    },
     bind(actor, self) {
       live.hosted = self;
       lives.bind(actor, live);
@@ -92,14 +104,17 @@ function hose(live: Live, peerApp: string, { reason, why }: { reason: HoseReason
   live.error = IpcError.from(cause, 'ERR_SESSION_HOSED', peerApp, `${reason}: ${why}`);
   leaveBroadcasts(live);
   for (const { hosted } of live.readings) hosted.post({ type: 'hose', reason, why });
+  live.offers?.end(live.error, { type: 'hose', reason, why });
   for (const { end, hosted } of live.channels) {
-    live.unread[end.name] = end.unread();
+    // Several of one name count together.
+    live.unread[end.name] = (live.unread[end.name] ?? 0) + end.unread();
     hosted.post({ type: 'hose', reason, why });
   }
 }
 
 function tearDown(live: Live): void {
   leaveBroadcasts(live);
+  const ended = live.error ?? IpcError.of('ERR_SESSION_CLOSED', live.options.server.name);
   for (const { hosted, end } of live.readings) {
     end.finish(live.error ?? IpcError.of('ERR_CHANNEL_CLOSED', end.name));
     hosted.stop();
@@ -109,10 +124,26 @@ function tearDown(live: Live): void {
     end.finish(live.error ?? IpcError.of('ERR_CHANNEL_CLOSED', end.name));
     hosted.stop();
   }
+  live.offers?.tearDown(ended);
   live.channels.length = 0;
-  live.memory?.finish(live.error ?? IpcError.of('ERR_SESSION_CLOSED', live.options.server.name));
-  live.memory?.close(live.peer && { pid: live.peer.pid, startTicks: live.startTicks });
+  live.memory?.finish(ended);
+  const taken = live.memory?.close(live.peer && { pid: live.peer.pid, startTicks: live.startTicks });
+  if (live.error) noteTakenBack(live, taken);
   live.link?.close();
   live.socket?.close();
   live.link = undefined;
+}
+
+/** What a hosed session takes back of what the peer had. */
+function noteTakenBack({ host, peer, unread }: Live, taken: TakenBack | undefined): void {
+  const messages = Object.values(unread).reduce((sum, count) => sum + count, 0);
+  const { dropped, awaited } = taken ?? { dropped: 0, awaited: 0 };
+  const parts = [
+    messages > 0 ? `${messages} messages that it never took` : '',
+    dropped > 0 ? `${dropped} blocks of the session's arena` : '',
+    awaited > 0 ? `${awaited} blocks of other arenas once process ${peer?.pid} is proven dead` : '',
+  ].filter(Boolean);
+  if (parts.length === 0) return;
+  const facts = { peer: peer?.app, pid: peer?.pid, unread, dropped, awaited };
+  host.log.info(facts, `taken back from ${peer?.app}: ${parts.join(', ')}`);
 }

@@ -26,6 +26,8 @@ export type AppSessionEvent =
   | { type: 'user.done' }
   | { type: 'user.crashed'; error: ErrorData }
   | { type: 'channel.closed'; channel: string }
+  | { type: 'peer.stalled'; ms: number }
+  | { type: 'peer.resumed' }
   | { type: 'session.closed'; reason: string }
   | { type: 'session.hosed'; reason: HoseReason; why: string }
   | { type: 'close'; reason: string };
@@ -48,6 +50,11 @@ export const appSessionMachine = setup({
     tellChannelClosed: effect('appSession', 'tellChannelClosed') as (
       _: unknown,
       closed: { channel: string },
+    ) => void,
+    /** Sends the user's machine what its peer's event loop does. */
+    tellLife: effect('appSession', 'tellLife') as (
+      _: unknown,
+      life: { type: 'peer.stalled'; ms: number } | { type: 'peer.resumed' },
     ) => void,
     stopUser: effect('appSession', 'stopUser'),
     /** Lets the session tear down its channels and memory. */
@@ -89,6 +96,8 @@ export const appSessionMachine = setup({
         'channel.closed': {
           actions: { type: 'tellChannelClosed', params: ({ event }) => ({ channel: event.channel }) },
         },
+        'peer.stalled': { actions: { type: 'tellLife', params: ({ event }) => event } },
+        'peer.resumed': { actions: { type: 'tellLife', params: ({ event }) => event } },
         'user.done': {
           target: 'closing',
           actions: { type: 'noteOwnEnd', params: { reason: 'its machine reached a final state' } },

@@ -1,7 +1,8 @@
 // Log-in: what a client says about itself, and the checks of the server in their order. Each failed check has its own code,
 // which the client is told before the connection is closed.
 import { IpcError } from '../errors.ts';
-import { type AppSpec, differenceOf, extractOf, type UniverseExtract } from '../spec/universe.ts';
+import type { AppSpec } from '../spec/universe.ts';
+import { differenceOf, extractOf, type UniverseExtract } from '../spec/universe-extract.ts';
 
 /** The range of protocol versions that this release speaks. */
 export const protocolVersions: VersionRange = [1, 1];

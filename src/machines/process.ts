@@ -104,6 +104,8 @@ export interface ClientProcessContext extends ClientProcessInput {
   readonly lostAtMs: number | null;
   /** Why there is none. */
   readonly waitingFor: ErrorData | null;
+  /** The same in short, for whoever watches: `no server`, `refused`, `rejected: ...`. */
+  readonly waitsFor: string | null;
   /** Why it gave up. */
   readonly error: ErrorData | null;
   readonly sessionsTotal: number;
@@ -115,6 +117,11 @@ export type ClientProcessEvent =
   /** `refused`: it was not lost with the peer's process; we, or the peer, did not want it. */
   | { type: 'session.ended'; atMs: number; refused: boolean; lastedMs: number }
   | { type: 'stop' };
+
+/** Whoever answered the log-in with an error has rejected it; everything else is a server that is not there. */
+function shortReason({ code, message }: ErrorData): string {
+  return code === 'ERR_NO_SERVER' || code === 'ERR_LOGIN_TIMEOUT' ? 'no server' : `rejected: ${message}`;
+}
 
 /** A refused session that lasted less than this is no success: the next try waits. */
 const shortSessionMs = 1_000;
@@ -136,15 +143,19 @@ export const clientProcessMachine = setup({
     noteOpen: assign(({ context }) => ({
       lostAtMs: null,
       waitingFor: null,
+      waitsFor: null,
       sessionsTotal: context.sessionsTotal + 1,
     })),
-    noteFailed: assign(({ event }) => (event.type === 'session.failed' ? { waitingFor: event.error } : {})),
+    noteFailed: assign(({ event }) =>
+      event.type === 'session.failed' ? { waitingFor: event.error, waitsFor: shortReason(event.error) } : {},
+    ),
     noteGivenUp: assign(({ event }) => (event.type === 'session.failed' ? { error: event.error } : {})),
     noteRefused: assign(({ context: { server } }) => ({
       waitingFor: {
         code: 'ERR_SESSION_CLOSED' as const,
         message: `the last session with ${server} ended as soon as it was open`,
       },
+      waitsFor: 'refused',
     })),
     noteLost: assign(({ context, event }) =>
       'atMs' in event ? { lostAtMs: context.lostAtMs ?? event.atMs } : {},
@@ -177,6 +188,7 @@ export const clientProcessMachine = setup({
     delayMs: 0,
     lostAtMs: null,
     waitingFor: null,
+    waitsFor: null,
     error: null,
     sessionsTotal: 0,
   }),

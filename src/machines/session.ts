@@ -13,12 +13,16 @@ export interface SessionInput {
   readonly loginTimeoutMs: number;
   /** How long a close may take to send what was accepted. */
   readonly closeTimeoutMs: number;
+  /** How long the peer's event loop may be stalled before the session is hosed. */
+  readonly stallHoseMs: number | 'never';
   readonly channels: readonly string[];
 }
 
 export interface SessionContext extends SessionInput {
   readonly openChannels: readonly string[];
   readonly reason: string;
+  /** How long the peer's event loop had been stalled when that was told. */
+  readonly stalledMs: number;
   readonly hosed: { readonly reason: HoseReason; readonly why: string } | null;
   readonly error: ErrorData | null;
 }
@@ -36,7 +40,13 @@ export type SessionEvent =
   | { type: 'peer.goodbye'; why: string }
   | { type: 'peer.closed'; why: string }
   | { type: 'peer.reset'; why: string }
+  | { type: 'peer.idle'; why: string }
+  /** Its event loop has not turned for that long. */
+  | { type: 'peer.stalled'; ms: number }
+  | { type: 'peer.resumed' }
   | { type: 'protocol.violated'; why: string }
+  | { type: 'channel.opened'; name: string }
+  | { type: 'memory.violated'; why: string }
   | { type: 'channel.peer-ended'; name: string }
   | { type: 'channel.ended'; name: string }
   | { type: 'release' };
@@ -50,10 +60,14 @@ export type SessionReport =
   | { readonly type: 'session.failed'; readonly error: ErrorData }
   | { readonly type: 'session.closed'; readonly reason: string }
   | { readonly type: 'session.hosed'; readonly reason: HoseReason; readonly why: string }
+  | { readonly type: 'peer.stalled'; readonly ms: number }
+  | { readonly type: 'peer.resumed' }
   | { readonly type: 'channel.closed'; readonly channel: string };
 
 /** A session whose owner does not let go of it in this time is torn down all the same. */
 const releaseTimeoutMs = 5_000;
+/** The longest that a timer can wait: what stands for "never" where a guard lets nothing happen then. */
+const timerMaxMs = 2 ** 31 - 1;
 
 type Facts = { context: SessionContext };
 
@@ -77,7 +91,9 @@ const endings = {
   'peer.goodbye': hosedBy('peer.goodbye'),
   'peer.closed': hosedBy('peer.closed'),
   'peer.reset': hosedBy('peer.reset'),
+  'peer.idle': hosedBy('peer.idle'),
   'protocol.violated': hosedBy('protocol'),
+  'memory.violated': hosedBy('memory'),
 };
 
 export const sessionMachine = setup({
@@ -96,6 +112,8 @@ export const sessionMachine = setup({
     sendReady: effect('session', 'sendReady'),
     /** Lets messages flow on all channels. */
     openChannels: effect('session', 'openChannels'),
+    /** Looks for the peer's signs of life: `peer.idle`, `peer.stalled`, `peer.resumed`. */
+    watchPeer: effect('session', 'watchPeer'),
     /** Drains all channels. */
     closeChannels: effect('session', 'closeChannels'),
     sendGoodbye: effect('session', 'sendGoodbye') as (_: unknown, goodbye: { reason: string }) => void,
@@ -108,6 +126,10 @@ export const sessionMachine = setup({
     tearDown: effect('session', 'tearDown'),
     noteReason: assign((_, { reason }: { reason: string }) => ({ reason })),
     noteHosed: assign((_, hosed: { reason: HoseReason; why: string }) => ({ hosed })),
+    noteStall: assign(({ event }) => (event.type === 'peer.stalled' ? { stalledMs: event.ms } : {})),
+    noteStalledTooLong: assign(({ context: { stallHoseMs } }) => ({
+      hosed: { reason: 'peer.stalled' as const, why: `its event loop has not turned for ${stallHoseMs} ms` },
+    })),
     noteError: assign(({ event }) => ('error' in event ? { error: event.error } : {})),
     noteLoginTimeout: assign(({ context: { loginTimeoutMs, peerApp } }) => ({
       error: {
@@ -134,6 +156,11 @@ export const sessionMachine = setup({
       },
     })),
     noteChannelsOpen: assign(({ context: { channels } }) => ({ openChannels: channels })),
+    noteChannelOpen: assign(({ context, event }) =>
+      'name' in event && !context.openChannels.includes(event.name)
+        ? { openChannels: [...context.openChannels, event.name] }
+        : {},
+    ),
     noteChannelEnd: assign(({ context, event }) =>
       'name' in event ? { openChannels: context.openChannels.filter((name) => name !== event.name) } : {},
     ),
@@ -141,16 +168,26 @@ export const sessionMachine = setup({
   guards: {
     isClient: ({ context }) => context.side === 'client',
     allChannelsEnded: ({ context }) => context.openChannels.length === 0,
+    stallEnds: ({ context }) => context.stallHoseMs !== 'never',
   },
   delays: {
     loginTimeout: ({ context }) => context.loginTimeoutMs,
     // A little more than the channels have for themselves.
     closeTimeout: ({ context }) => context.closeTimeoutMs + 100,
     releaseTimeout: releaseTimeoutMs,
+    stallTimeout: ({ context: { stallHoseMs, stalledMs } }) =>
+      stallHoseMs === 'never' ? timerMaxMs : Math.min(timerMaxMs, Math.max(0, stallHoseMs - stalledMs)),
   },
 }).createMachine({
   id: 'session',
-  context: ({ input }) => ({ ...input, openChannels: [], reason: '', hosed: null, error: null }),
+  context: ({ input }) => ({
+    ...input,
+    openChannels: [],
+    reason: '',
+    stalledMs: 0,
+    hosed: null,
+    error: null,
+  }),
   initial: 'choosing',
   on: {
     'channel.ended': { actions: 'noteChannelEnd' },
@@ -165,6 +202,8 @@ export const sessionMachine = setup({
         'peer.closed': { target: 'failed', actions: 'noteLost' },
         'peer.reset': { target: 'failed', actions: 'noteLost' },
         'peer.goodbye': { target: 'failed', actions: 'noteLost' },
+        'peer.idle': { target: 'failed', actions: 'noteLost' },
+        'memory.violated': { target: 'failed', actions: 'noteNonsense' },
         'protocol.violated': { target: 'failed', actions: 'noteNonsense' },
       },
       states: {
@@ -196,8 +235,41 @@ export const sessionMachine = setup({
     },
     open: {
       description: 'Equal sides; messages flow.',
-      entry: ['noteChannelsOpen', 'openChannels', { type: 'report', params: { type: 'session.attached' } }],
+      entry: [
+        'noteChannelsOpen',
+        'openChannels',
+        'watchPeer',
+        { type: 'report', params: { type: 'session.attached' } },
+      ],
+      initial: 'answering',
+      states: {
+        answering: {
+          description: "The peer's event loop turns, as far as anybody knows.",
+          on: {
+            'peer.stalled': {
+              target: 'stalled',
+              actions: [
+                'noteStall',
+                { type: 'report', params: ({ event }) => ({ type: 'peer.stalled', ms: event.ms }) },
+              ],
+            },
+          },
+        },
+        stalled: {
+          description: "The peer's process lives, but its event loop does not turn; messages wait.",
+          on: {
+            'peer.resumed': {
+              target: 'answering',
+              actions: { type: 'report', params: { type: 'peer.resumed' } },
+            },
+          },
+          after: {
+            stallTimeout: { guard: 'stallEnds', target: '#session.hosed', actions: 'noteStalledTooLong' },
+          },
+        },
+      },
       on: {
+        'channel.opened': { actions: 'noteChannelOpen' },
         'channel.peer-ended': {
           actions: {
             type: 'report',
@@ -214,10 +286,14 @@ export const sessionMachine = setup({
       always: { guard: 'allChannelsEnded', target: 'closed' },
       // Whatever the peer does now, we had decided to end.
       on: {
+        // It was accepted before it heard that.
+        'channel.opened': { actions: 'noteChannelOpen' },
         'peer.goodbye': 'closed',
         'peer.closed': 'closed',
         'peer.reset': 'closed',
+        'peer.idle': 'closed',
         'protocol.violated': 'closed',
+        'memory.violated': 'closed',
       },
     },
     closed: {

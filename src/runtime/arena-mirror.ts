@@ -15,6 +15,9 @@ import type { ArenaNews } from './declared-arena.ts';
 import { placeIn } from './declared-arenas.ts';
 import type { RootLink } from './root-link.ts';
 
+/** The root reads its sockets all the time, unless somebody has stopped it. */
+const releaseRetryMs = 250;
+
 /** What a mirror needs of the root. */
 export type ArenaRoot = Pick<RootLink, 'askArena' | 'tellArena' | 'countWaits' | 'onArena'>;
 
@@ -54,6 +57,9 @@ export class ArenaMirror implements BorrowedFrom {
   readonly #segments = new Map<number, Mapped>();
   /** By publication. */
   readonly #borrowed = new Map<number, { readonly segment: Mapped; times: number }>();
+  /** Releases that the root has not been told; never more than it lets us borrow. */
+  #unreleased: number[] = [];
+  #retry: NodeJS.Timeout | undefined;
   readonly #waiting = new WaitingLine<Call<void> & { readonly value: string; readonly user: MirrorUser }>();
 
   constructor(name: string, root: ArenaRoot) {
@@ -126,7 +132,7 @@ export class ArenaMirror implements BorrowedFrom {
     if (bytes.buffer !== segment.buffer) closeView(bytes);
     if (--borrowed.times === 0) this.#borrowed.delete(publication);
     if (--segment.borrows === 0 && segment.dropped) this.#unmap(segment);
-    this.root.tellArena({ t: 'arena.release', arena: this.name, publication });
+    this.#release(publication);
   }
 
   async #attempt<T>(
@@ -183,10 +189,27 @@ export class ArenaMirror implements BorrowedFrom {
       return new Borrow(what, view, (bytes) => codec.read(bytes), this, publication);
     } catch (error) {
       closeAll(fds);
-      this.root.tellArena({ t: 'arena.release', arena: this.name, publication });
+      this.#release(publication);
       throw IpcError.from(error, 'ERR_ARENA_REFUSED', this.name, what, messageOf(error));
     }
   }
+
+  /** Tells the root, now or when it reads again: a root that is stopped makes no release fail. */
+  #release(publication: number): void {
+    this.#unreleased.push(publication);
+    this.#tellReleases();
+  }
+
+  readonly #tellReleases = (): void => {
+    clearTimeout(this.#retry);
+    if (this.#unreleased.length === 0) return;
+    try {
+      this.root.tellArena({ t: 'arena.release', arena: this.name, publications: this.#unreleased });
+      this.#unreleased = [];
+    } catch {
+      this.#retry = setTimeout(this.#tellReleases, releaseRetryMs).unref();
+    }
+  };
 
   #mapped(number: number, bytes: number, fds: number[]): Mapped {
     const known = this.#segments.get(number);

@@ -51,11 +51,11 @@ interface Publication {
 }
 
 /** With 64 characters each, they fit into one packet. */
-export const arenaNamesMax = 1024;
+const arenaNamesMax = 1024;
 /** Published, borrowed after that, or free without the writer's knowing. */
 const publicationsMax = 4096;
 /** Of one process. */
-const borrowsMax = 1024;
+export const arenaBorrowsMax = 1024;
 /** Each is a descriptor of the root. A writer's segments double, so this is for many writers one after another. */
 const segmentsMax = 256;
 
@@ -192,8 +192,8 @@ export class DeclaredArena {
     const publication = this.#names.get(name);
     if (!publication) return undefined;
     const borrows = this.#borrows.get(user) ?? 0;
-    if (borrows >= borrowsMax)
-      throw IpcError.of('ERR_ARENA_LIMIT', this.name, borrowsMax, 'borrows of this process');
+    if (borrows >= arenaBorrowsMax)
+      throw IpcError.of('ERR_ARENA_LIMIT', this.name, arenaBorrowsMax, 'borrows of this process');
     this.#borrows.set(user, borrows + 1);
     publication.borrows.set(user, (publication.borrows.get(user) ?? 0) + 1);
     const { number, place, segment } = publication;

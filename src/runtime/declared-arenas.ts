@@ -8,7 +8,7 @@ import { type Frame, textOf, wholeOf } from '../transport/frame.ts';
 import { native } from '../transport/native.ts';
 import { closeAll, takeFds } from '../transport/packet-socket.ts';
 import { whenEnded } from '../transport/peer-process.ts';
-import { type ArenaPlace, type ArenaUser, DeclaredArena } from './declared-arena.ts';
+import { type ArenaPlace, type ArenaUser, arenaBorrowsMax, DeclaredArena } from './declared-arena.ts';
 
 /** A process that has asked for an arena, until it is proven dead. */
 interface User extends ArenaUser {
@@ -42,7 +42,8 @@ export class DeclaredArenas {
     }
     switch (frame.t) {
       case 'arena.release':
-        return arena.release(user, wholeOf(frame, 'publication'));
+        for (const publication of publicationsIn(frame)) arena.release(user, publication);
+        return;
       case 'arena.leave':
         return arena.leave(user);
       case 'arena.resign':
@@ -82,9 +83,14 @@ export class DeclaredArenas {
       notify: (arena) => send({ t: 'arena.changed', arena }),
       unwatch: () => {},
     };
+    let over = false;
+    user.unwatch = whenEnded(user, () => {
+      over = true;
+      this.#ended(port, user);
+    });
+    if (over) return undefined;
     this.#users.set(port, user);
-    user.unwatch = whenEnded(user, () => this.#ended(port, user));
-    return this.#users.get(port);
+    return user;
   }
 
   #ended(port: object, user: User): void {
@@ -165,6 +171,13 @@ function valueNameIn(frame: Frame): string {
   const name = textOf(frame, 'name', 64);
   if (!isName(name)) throw new Error(`frame ${frame.t}: ${JSON.stringify(name)} is no name`);
   return name;
+}
+
+function publicationsIn(frame: Frame): number[] {
+  const { t, publications } = frame;
+  if (!Array.isArray(publications) || publications.length > arenaBorrowsMax)
+    throw new Error(`frame ${t}: publications is not a list of at most ${arenaBorrowsMax}`);
+  return publications.map((publication) => wholeOf({ t, publication }, 'publication'));
 }
 
 const wordMax = 2 ** 32 - 1;

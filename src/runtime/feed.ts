@@ -23,6 +23,8 @@ export type FeedRecord =
       readonly chart: string | null;
       readonly value: StateValue | null;
       readonly status: string;
+      /** What an actor that waits is waiting for, in words. */
+      readonly waitsFor?: string;
     }
   | {
       readonly k: 'transition';
@@ -31,6 +33,7 @@ export type FeedRecord =
       readonly event: string;
       readonly value: StateValue | null;
       readonly status: string;
+      readonly waitsFor?: string;
       /** The states that were left for others, and the actions that were carried out, in order. */
       readonly steps: readonly {
         readonly event: string;

@@ -10,7 +10,14 @@ import {
   type InspectionEvent,
   type OutputFrom,
 } from 'xstate';
-import type { ActorEnd, Hosted, HostOptions, Host as HostPort, Log } from '../actors/hosting.ts';
+import {
+  type ActorEnd,
+  type Hosted,
+  type HostOptions,
+  type Host as HostPort,
+  type Log,
+  settleActor,
+} from '../actors/hosting.ts';
 import { messageOf } from '../errors.ts';
 import { type Clock, systemClock } from '../machines/clock.ts';
 import type { Address } from '../names.ts';
@@ -20,6 +27,7 @@ import { Feed, type FeedRecord, type StateValue } from './feed.ts';
 interface HostSettings {
   readonly log: Log;
   readonly clock?: Clock;
+  readonly random?: () => number;
   /** Where the last transitions are kept for after a death. */
   readonly recorder?: FlightRecorder;
 }
@@ -41,6 +49,7 @@ interface Timer {
 export class Host implements HostPort {
   readonly clock: Clock;
   readonly log: Log;
+  readonly random: () => number;
   readonly feed: Feed;
   readonly #recorder: FlightRecorder | undefined;
   readonly #entries = new Map<Address, Entry>();
@@ -65,8 +74,9 @@ export class Host implements HostPort {
   #tasks: (() => void)[] = [];
   #running = false;
 
-  constructor({ log, clock = systemClock, recorder }: HostSettings) {
+  constructor({ log, clock = systemClock, random = Math.random, recorder }: HostSettings) {
     this.log = log;
+    this.random = random;
     this.clock = clock;
     this.#recorder = recorder;
     this.feed = new Feed(
@@ -107,6 +117,7 @@ export class Host implements HostPort {
       post: (event) => this.later(() => actor.send(event as EventFromLogic<AnyActorLogic>)),
       stop: () => this.later(() => actor.stop()),
     };
+    settleActor(actor, { host: this, address });
     try {
       bind?.(actor, hosted);
     } catch (error) {
@@ -314,11 +325,18 @@ function idOf(actor: object): string {
   return 'id' in actor ? String(actor.id) : '?';
 }
 
-function stateOf(snapshot: { status?: string; value?: unknown }): {
+/** By convention, a machine that waits says for what in `waitsFor` of its context. */
+function stateOf(snapshot: { status?: string; value?: unknown; context?: { waitsFor?: unknown } }): {
   value: StateValue | null;
   status: string;
+  waitsFor?: string;
 } {
-  return { value: (snapshot?.value as StateValue) ?? null, status: snapshot?.status ?? 'active' };
+  const waitsFor = snapshot?.context?.waitsFor;
+  return {
+    value: (snapshot?.value as StateValue) ?? null,
+    status: snapshot?.status ?? 'active',
+    ...(typeof waitsFor === 'string' && { waitsFor }),
+  };
 }
 
 /** XState leaves the children of an errored machine running; nobody would ever stop them. */

@@ -1,25 +1,33 @@
 // Program: this process as a participant. Serving, connecting and reporting go through the one runtime of the process,
 // which a supervisor's child gets from its bootstrap and any other program makes for itself at first use.
-import type { AnyStateMachine } from 'xstate';
+import type { AnyActorLogic, InputFrom, OutputFrom } from 'xstate';
 import type { Hosted, Log } from '../actors/hosting.ts';
-import { type SessionLimits, sessionDefaults } from '../actors/live-session.ts';
+import { type Handle, handleOfRoot } from '../actors/kinds/handle.ts';
+import { Outcome } from '../actors/kinds/source.ts';
+import { limitsOf, type SessionTuning } from '../actors/live-session.ts';
 import { startMulticast } from '../actors/multicast.ts';
 import { startClientProcess, startServerProcess } from '../actors/process.ts';
 import { attachRegion } from '../actors/region-attachment.ts';
-import { type ErrorData, IpcError } from '../errors.ts';
+import { type ErrorData, IpcError, messageOf } from '../errors.ts';
 import type { MulticastReport, ReaderView, SlowPolicy } from '../machines/multicast.ts';
 import type { clientProcessMachine, Reconnect, serverProcessMachine } from '../machines/process.ts';
 import { type Address, addressOf, isStatePath } from '../names.ts';
 import type { ArenaReader, ArenaWriter } from '../spec/published-arena.ts';
 import type { Pipe, Region, RegionOptions } from '../spec/region.ts';
 import type { Publishers } from '../spec/session.ts';
-import type { AppSpec } from '../spec/universe.ts';
+import type { AllowedClient, AppSpec } from '../spec/universe.ts';
 import { checkBorrows } from '../transport/borrow.ts';
 import { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
 import { FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { native, requireKernel } from '../transport/native.ts';
-import { appSocketPath, type Claim, claimApp, ensureRunDirectory } from '../transport/run-directory.ts';
+import {
+  appSocketPath,
+  type Claim,
+  claimApp,
+  ensureRunDirectory,
+  openToGroup,
+} from '../transport/run-directory.ts';
 import { SharedArena } from '../transport/value-arena.ts';
 import { ArenaClient } from './arena-client.ts';
 import { Host } from './host.ts';
@@ -28,14 +36,24 @@ import { defaultRunDirectory } from './place.ts';
 import type { RootLink } from './root-link.ts';
 import { onStopSignals } from './signals.ts';
 
-export interface ServeOptions extends Partial<SessionLimits> {
+/** One machine for each client app that the server allows. */
+export type MachinesByClient<A extends AppSpec> = {
+  readonly [Client in A['allow'][number]]: AnyActorLogic;
+};
+
+export interface ServeOptions<A extends AppSpec = AppSpec> extends SessionTuning {
   /** Log-ins that may be under way at once; default 64. */
   pendingMax?: number;
+  /**
+   * Actor logic for client apps: one actor for all sessions of that app, which have it as `session.app`. It begins with the
+   * first of them and ends with the server. Its input is `{ client, arena }`.
+   */
+  appScope?: { readonly [Client in A['allow'][number]]?: AnyActorLogic };
   /** Any JSON value up to 64 KiB that each client gets as `session.peer.metadata`. */
   metadata?: unknown;
 }
 
-export interface ConnectOptions extends Partial<SessionLimits> {
+export interface ConnectOptions extends SessionTuning {
   metadata?: unknown;
   reconnect?: Partial<Reconnect>;
 }
@@ -69,6 +87,20 @@ export interface Participation {
   /** Resolves at its end; rejects if it failed or gave up. */
   readonly ended: Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface RunOptions<L extends AnyActorLogic> {
+  input?: InputFrom<L>;
+  /** Its address; default: the name of the kind. */
+  name?: string;
+}
+
+/** What `run` gives back. Stopping it lets a server or service finish what is in flight. */
+export interface Running<L extends AnyActorLogic = AnyActorLogic> extends Participation {
+  /** For messages, requests and streams. */
+  readonly handle: Handle<L>;
+  /** Its output; rejects if it failed, with ERR_KIND_ENDED if it was stopped without an output. */
+  readonly result: Promise<OutputFrom<L>>;
 }
 
 /** What `serve` gives back: the part of this process, and the writing ends of the app's broadcasts. */
@@ -123,16 +155,17 @@ export class Runtime {
    * Serves an app: accepts sessions and runs a machine for each.
    * @param machine for all clients, or one for each client app.
    * @returns once clients can connect.
-   * @throws {IpcError} ERR_APP_ALREADY_SERVED, ERR_STOPPING, ERR_SYSTEM, ERR_APP_UNKNOWN for a machine of an unknown
-   *   client app.
+   * @throws {IpcError} ERR_APP_ALREADY_SERVED, ERR_STOPPING, ERR_SYSTEM, ERR_OPTIONS_INVALID, ERR_APP_UNKNOWN for a machine
+   *   of an unknown client app.
    */
   async serve<A extends AppSpec>(
     app: A,
-    machine: AnyStateMachine | Record<string, AnyStateMachine>,
-    options: ServeOptions = {},
+    machine: AnyActorLogic | MachinesByClient<A>,
+    options: ServeOptions<A> = {},
   ): Promise<Serving<A>> {
     this.#refuseIfStopping(`app ${app.name}`);
-    const machines = machinesByClient(app, machine);
+    const machines = machinesByClient(app, machine as AnyActorLogic | Record<string, AnyActorLogic>);
+    const limits = limitsOf(`serving app ${app.name}`, options);
     const publishers = openBroadcasts(app);
     let hosted: Hosted<typeof serverProcessMachine> | undefined;
     const part = new ServingPart<A>(publishers as never, () => hosted?.post({ type: 'stop' }));
@@ -141,7 +174,8 @@ export class Runtime {
         address: this.#addressFor(app.name),
         app,
         machineFor: (client) => machines[client]!,
-        limits: { ...sessionDefaults, ...options },
+        appScope: checkAppScope(app, options.appScope ?? {}),
+        limits,
         pendingMax: options.pendingMax ?? pendingMaxDefault,
         metadata: options.metadata ?? null,
         stopTimeoutMs,
@@ -168,11 +202,12 @@ export class Runtime {
   /**
    * Connects to a server's app as a client app: one session at a time, opened again when it is lost.
    * @returns at once; sessions come and go.
+   * @throws {IpcError} ERR_STOPPING, ERR_OPTIONS_INVALID.
    */
-  connect(
-    client: AppSpec,
-    server: AppSpec,
-    machine: AnyStateMachine,
+  connect<C extends AppSpec, S extends AppSpec>(
+    client: AllowedClient<C, S>,
+    server: S,
+    machine: AnyActorLogic,
     options: ConnectOptions = {},
   ): Participation {
     this.#refuseIfStopping(`app ${client.name}`);
@@ -183,7 +218,7 @@ export class Runtime {
       client,
       server,
       machine,
-      limits: { ...sessionDefaults, ...options },
+      limits: limitsOf(`connecting to app ${server.name}`, options),
       metadata: options.metadata ?? null,
       reconnect: { ...reconnectDefaults, ...options.reconnect },
       stopTimeoutMs,
@@ -272,6 +307,34 @@ export class Runtime {
     return Object.assign(part, { readers: running.readers });
   }
 
+  /** Runs a session kind, or any other logic, as an actor of its own. */
+  run<L extends AnyActorLogic>(logic: L, options: RunOptions<L> = {}): Running<L> {
+    const { kindName, id } = logic as { kindName?: string; id?: string };
+    const name = options.name ?? kindName ?? id ?? 'actor';
+    this.#refuseIfStopping(name);
+    const outcome = new Outcome<OutputFrom<L>>(`join ${name}`);
+    let handle: Handle<L> | undefined;
+    const part = new RunningPart<L>(outcome, () => handle!.stop());
+    this.host.start(logic, {
+      address: this.#addressFor(name),
+      ...(options.input !== undefined && { input: options.input }),
+      bind: (actor, hosted) => {
+        handle = handleOfRoot(actor, hosted, this.host.clock, outcome);
+        part.handle = handle;
+      },
+      onEnd: (end) => {
+        this.#parts.delete(part);
+        if (end.how === 'done') outcome.resolve(end.output);
+        else if (end.how === 'crashed') outcome.reject(end.error);
+        else outcome.reject(IpcError.of('ERR_KIND_ENDED', name, 'it was stopped'));
+        part.settle(end.how === 'crashed' ? errorData(name, end.error) : null);
+      },
+    });
+    this.#parts.add(part);
+    this.#reportDefault();
+    return part;
+  }
+
   #logReader(actor: Address, { type, reader, dropped }: MulticastReport): void {
     const slow = type === 'reader.slow';
     const message = slow ? `reader ${reader} is too slow` : `reader ${reader} takes packets again`;
@@ -312,10 +375,19 @@ export class Runtime {
     this.#root?.reportReady();
   }
 
-  #claim(app: AppSpec): Promise<Claim> {
-    if (this.#root) return this.#root.claim(app.universe, app.name);
-    ensureRunDirectory(this.runDirectory);
-    return Promise.resolve(claimApp(this.runDirectory, app.universe, app.name));
+  async #claim({ universe, name, permissions }: AppSpec): Promise<Claim> {
+    if (!this.#root) ensureRunDirectory(this.runDirectory);
+    const claim = this.#root
+      ? await this.#root.claim(universe, name)
+      : claimApp(this.runDirectory, universe, name);
+    if (permissions === 'user') return claim;
+    try {
+      openToGroup(this.runDirectory, universe, name);
+    } catch (error) {
+      claim.release();
+      throw error;
+    }
+    return claim;
   }
 
   /** With a thousand others of the name, this must not look at each: numbers go on where they ended. */
@@ -368,6 +440,32 @@ class ServingPart<A extends AppSpec> extends Part implements Serving<A> {
   }
 }
 
+class RunningPart<L extends AnyActorLogic> extends Part implements Running<L> {
+  handle!: Handle<L>;
+  readonly result: Promise<OutputFrom<L>>;
+
+  constructor(outcome: Outcome<OutputFrom<L>>, requestStop: () => void) {
+    super(requestStop);
+    this.result = new Promise((resolve, reject) => {
+      outcome.arm(() => {
+        try {
+          resolve(outcome.take());
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+    // Nobody has to look at it.
+    this.result.catch(() => {});
+  }
+}
+
+function errorData(name: string, error: unknown): ErrorData {
+  return error instanceof IpcError
+    ? error.toJSON()
+    : IpcError.from(error, 'ERR_KIND_FAILED', name, messageOf(error)).toJSON();
+}
+
 /** One segment per broadcast, for as long as this process serves the app. */
 function openBroadcasts(app: AppSpec): Record<string, BroadcastPublisher> {
   const publishers: Record<string, BroadcastPublisher> = {};
@@ -388,17 +486,26 @@ function closeBroadcasts(publishers: Readonly<Record<string, BroadcastPublisher>
 
 function machinesByClient(
   app: AppSpec,
-  machine: AnyStateMachine | Record<string, AnyStateMachine>,
-): Record<string, AnyStateMachine> {
-  if (typeof (machine as AnyStateMachine).getInitialSnapshot === 'function')
-    return Object.fromEntries(app.allow.map((client) => [client, machine as AnyStateMachine]));
-  const machines = machine as Record<string, AnyStateMachine>;
+  machine: AnyActorLogic | Record<string, AnyActorLogic>,
+): Record<string, AnyActorLogic> {
+  if (typeof (machine as AnyActorLogic).getInitialSnapshot === 'function')
+    return Object.fromEntries(app.allow.map((client) => [client, machine as AnyActorLogic]));
+  const machines = machine as Record<string, AnyActorLogic>;
   for (const client of Object.keys(machines))
     if (!app.allow.includes(client)) throw IpcError.of('ERR_APP_UNKNOWN', client);
   for (const client of app.allow)
     if (!machines[client])
       throw IpcError.of('ERR_CONFIGURATION', `app ${app.name} allows ${client}, but has no machine for it`);
   return machines;
+}
+
+function checkAppScope(
+  { allow }: AppSpec,
+  logics: Readonly<Record<string, AnyActorLogic | undefined>>,
+): Readonly<Record<string, AnyActorLogic>> {
+  for (const client of Object.keys(logics))
+    if (!allow.includes(client)) throw IpcError.of('ERR_APP_UNKNOWN', client);
+  return logics as Readonly<Record<string, AnyActorLogic>>;
 }
 
 // ---- the runtime of this process
@@ -427,15 +534,20 @@ export function currentRuntime(): Runtime {
 /** As `Runtime.serve`, by the runtime of this process. */
 export async function serve<A extends AppSpec>(
   app: A,
-  machine: AnyStateMachine | Record<string, AnyStateMachine>,
-  options?: ServeOptions,
+  machine: AnyActorLogic | MachinesByClient<A>,
+  options?: ServeOptions<A>,
 ): Promise<Serving<A>> {
   return currentRuntime().serve(app, machine, options);
 }
 
 /** As `Runtime.connect`, by the runtime of this process. */
-export async function connect(...parameters: Parameters<Runtime['connect']>): Promise<Participation> {
-  return currentRuntime().connect(...parameters);
+export async function connect<C extends AppSpec, S extends AppSpec>(
+  client: AllowedClient<C, S>,
+  server: S,
+  machine: AnyActorLogic,
+  options?: ConnectOptions,
+): Promise<Participation> {
+  return currentRuntime().connect<C, S>(client, server, machine, options);
 }
 
 /** As `Runtime.createArena`, by the runtime of this process. */
@@ -475,4 +587,9 @@ export function reportState(state: string): void {
 /** A runtime of one's own, for programs that keep several apart. */
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
   return new Runtime(options);
+}
+
+/** As `Runtime.run`, by the runtime of this process. */
+export function run<L extends AnyActorLogic>(logic: L, options?: RunOptions<L>): Running<L> {
+  return currentRuntime().run(logic, options);
 }

@@ -2,6 +2,7 @@
 // same description; the types of everything that is sent flow from it.
 import { IpcError } from '../errors.ts';
 import { isName, nameRule, nearest } from '../names.ts';
+import type { CarriedBy, ChannelSchema, SchemaFor } from './schema.ts';
 
 /** What a channel carries: `up` from client to server, `down` from server to client, `requests` either way. */
 export interface ChannelTypes {
@@ -26,6 +27,19 @@ export interface ChannelOptions {
   readonly maxLoans: number;
   /** What each side may have borrowed from this channel at once: 1 to 65,536. */
   readonly maxBorrows: number;
+  /** `init`: open as long as its session is. `on-demand`: either side opens it by `session.openChannel`, any number of times. */
+  readonly open: 'init' | 'on-demand';
+  /** How many of an on-demand channel may be open at once: 1 to 64. Each has rings of its own in both directions. */
+  readonly maxOpen: number;
+  /**
+   * When messages that nobody takes stand before requests and replies, and `unexpectedMax` of them were set aside: `block`
+   * reads no further until somebody takes some, `drop-newest` drops and counts the next ones.
+   */
+  readonly unexpected: 'block' | 'drop-newest';
+  /** Messages without a taker, and requests of each name without a handler, that are set aside: 1 to 1,024. */
+  readonly unexpectedMax: number;
+  /** A request that waits longer for a handler is answered with a failure: 0 to 2^31-1. */
+  readonly unexpectedTimeoutMs: number;
 }
 
 export const channelOptionKeys = [
@@ -35,6 +49,11 @@ export const channelOptionKeys = [
   'overflow',
   'maxLoans',
   'maxBorrows',
+  'open',
+  'maxOpen',
+  'unexpected',
+  'unexpectedMax',
+  'unexpectedTimeoutMs',
 ] as const;
 
 /** 256 KiB hold some two thousand messages of a hundred bytes: enough for a reader that is late by a few milliseconds. */
@@ -44,9 +63,18 @@ export const channelDefaults = {
   overflow: 'block',
   maxLoans: 256,
   maxBorrows: 256,
+  open: 'init',
+  maxOpen: 1,
+  unexpected: 'block',
+  unexpectedMax: 256,
+  /** Long enough for a machine that was just started, far below the limit of a request. */
+  unexpectedTimeoutMs: 1000,
 } as const;
 
 const holdsMax = 65_536;
+const openMax = 64;
+/** Offsets in a segment have 32 bits; a little less, for what stands in front of the rings. */
+const ringsBytesMax = 2 ** 32 - 2 ** 20;
 /** What one side may have lent in one session at once: the releases of all of them must fit their ring. */
 const slotsMax = 2 ** 20;
 /** Lanes of one session: kLanesMax of cpp/shm/layout.h. Each channel and each broadcast has one, and lent memory has one. */
@@ -64,17 +92,48 @@ declare const carried: unique symbol;
 /** A channel of an app, with its types. */
 export interface ChannelSpec<T extends ChannelTypes = ChannelTypes> extends ChannelOptions {
   readonly [carried]?: T;
+  /** Checks what is sent and what arrives. Each side has its own; it does not travel. */
+  readonly schema?: ChannelSchema;
+}
+
+/** A channel that is open as long as its session is. */
+export interface InitChannelSpec<T extends ChannelTypes = ChannelTypes> extends ChannelSpec<T> {
+  readonly open: 'init';
+}
+
+/** A channel that either side opens when it wants one. */
+export interface OnDemandSpec<T extends ChannelTypes = ChannelTypes> extends ChannelSpec<T> {
+  readonly open: 'on-demand';
 }
 
 /**
- * Describes a channel; the type parameter says what it carries.
+ * Describes a channel. What it carries is said by its schemas, or by the type parameter.
  * @throws {IpcError} `ERR_UNIVERSE_INVALID` for sizes that make no ring.
  */
-export function channel<T extends ChannelTypes>(options: Partial<ChannelOptions> = {}): ChannelSpec<T> {
+export function channel<const S extends ChannelSchema>(
+  options: Partial<ChannelOptions> & { readonly open: 'on-demand'; readonly schema: S },
+): OnDemandSpec<CarriedBy<S>>;
+export function channel<const S extends ChannelSchema>(
+  options: Partial<ChannelOptions> & { readonly open?: 'init'; readonly schema: S },
+): InitChannelSpec<CarriedBy<S>>;
+export function channel<T extends ChannelTypes>(
+  options: Partial<ChannelOptions> & { readonly open: 'on-demand'; readonly schema?: SchemaFor<T> },
+): OnDemandSpec<T>;
+export function channel<T extends ChannelTypes>(
+  options?: Partial<ChannelOptions> & { readonly open?: 'init'; readonly schema?: SchemaFor<T> },
+): InitChannelSpec<T>;
+export function channel<T extends ChannelTypes>(options: Partial<ChannelOptions>): ChannelSpec<T>;
+export function channel(
+  options: Partial<ChannelOptions> & { readonly schema?: ChannelSchema } = {},
+): ChannelSpec {
+  const { schema, ...rest } = options;
   const known: readonly string[] = channelOptionKeys;
-  for (const key of Object.keys(options))
-    if (!known.includes(key)) throw invalid('channel()', unknownKey(key, known));
-  const capacityBytes = options.capacityBytes ?? channelDefaults.capacityBytes;
+  for (const key of Object.keys(rest))
+    if (!known.includes(key)) throw invalid('channel()', unknownKey(key, [...known, 'schema']));
+  const { codec, capacityBytes, overflow, maxLoans, maxBorrows, ...waiting } = {
+    ...channelDefaults,
+    ...rest,
+  };
   if (!isRingSize(capacityBytes))
     throw invalid(
       'channel()',
@@ -83,17 +142,85 @@ export function channel<T extends ChannelTypes>(options: Partial<ChannelOptions>
   const maxMessageBytes = options.maxMessageBytes ?? inRingBytesMax(capacityBytes);
   if (!isWhole(maxMessageBytes, messageBytesMax))
     throw invalid('channel()', `maxMessageBytes is ${maxMessageBytes}; it must be 1 to ${messageBytesMax}`);
-  const codec = options.codec ?? channelDefaults.codec;
   if (codec !== 'msgpack' && codec !== 'bytes')
     throw invalid('channel()', `codec is ${codec}; it must be "msgpack" or "bytes"`);
-  const overflow = options.overflow ?? channelDefaults.overflow;
   if (overflow !== 'block' && overflow !== 'drop-newest')
     throw invalid('channel()', `overflow is ${overflow}; it must be "block" or "drop-newest"`);
-  const { maxLoans = channelDefaults.maxLoans, maxBorrows = channelDefaults.maxBorrows } = options;
   for (const [key, value] of Object.entries({ maxLoans, maxBorrows }))
     if (!isWhole(value, holdsMax))
       throw invalid('channel()', `${key} is ${value}; it must be 1 to ${holdsMax}`);
-  return { codec, capacityBytes, maxMessageBytes, overflow, maxLoans, maxBorrows };
+  const { unexpected, unexpectedMax, unexpectedTimeoutMs } = waiting;
+  checkUnexpected(waiting);
+  checkSchema(schema);
+  return {
+    codec,
+    capacityBytes,
+    maxMessageBytes,
+    overflow,
+    maxLoans,
+    maxBorrows,
+    ...openingOf(rest),
+    unexpected,
+    unexpectedMax,
+    unexpectedTimeoutMs,
+    ...(schema && { schema }),
+  };
+}
+
+function openingOf({
+  open = channelDefaults.open,
+  maxOpen = channelDefaults.maxOpen,
+}: Partial<ChannelOptions>): Pick<ChannelOptions, 'open' | 'maxOpen'> {
+  if (open !== 'init' && open !== 'on-demand')
+    throw invalid('channel()', `open is ${open}; it must be "init" or "on-demand"`);
+  if (!isWhole(maxOpen, openMax))
+    throw invalid('channel()', `maxOpen is ${maxOpen}; it must be 1 to ${openMax}`);
+  if (open === 'init' && maxOpen !== 1)
+    throw invalid(
+      'channel()',
+      `maxOpen is ${maxOpen}; only a channel with open: 'on-demand' is open more than once`,
+    );
+  return { open, maxOpen };
+}
+
+const unexpectedCountMax = 1024;
+
+function checkUnexpected(
+  options: Pick<ChannelOptions, 'unexpected' | 'unexpectedMax' | 'unexpectedTimeoutMs'>,
+): void {
+  const { unexpected, unexpectedMax, unexpectedTimeoutMs } = options;
+  if (unexpected !== 'block' && unexpected !== 'drop-newest')
+    throw invalid('channel()', `unexpected is ${unexpected}; it must be "block" or "drop-newest"`);
+  if (!isWhole(unexpectedMax, unexpectedCountMax))
+    throw invalid('channel()', `unexpectedMax is ${unexpectedMax}; it must be 1 to ${unexpectedCountMax}`);
+  if (!(unexpectedTimeoutMs === 0 || isWhole(unexpectedTimeoutMs, timerMaxMs)))
+    throw invalid(
+      'channel()',
+      `unexpectedTimeoutMs is ${unexpectedTimeoutMs}; it must be 0 to ${timerMaxMs}`,
+    );
+}
+
+function checkSchema(schema: ChannelSchema | undefined): void {
+  if (schema === undefined) return;
+  const keys = ['up', 'down', 'requests'];
+  for (const key of Object.keys(schema))
+    if (!keys.includes(key)) throw invalid('channel()', `schema: ${unknownKey(key, keys)}`);
+  const all: [where: string, schema: unknown][] = [
+    ['up', schema.up],
+    ['down', schema.down],
+    ...Object.entries(schema.requests ?? {}).flatMap(([name, pair]) => [
+      [`request ${name}`, pair[0]] as [string, unknown],
+      [`reply of ${name}`, pair[1]] as [string, unknown],
+    ]),
+  ];
+  for (const [where, one] of all) {
+    if (one === undefined) continue;
+    const standard = (one as Partial<Record<'~standard', { version?: unknown; validate?: unknown }>>)[
+      '~standard'
+    ];
+    if (standard?.version !== 1 || typeof standard.validate !== 'function')
+      throw invalid('channel()', `schema: ${where} is no Standard Schema of version 1`);
+  }
 }
 
 /** A ring's largest record is half of it, so that it fits an empty ring wherever the positions stand. */
@@ -180,13 +307,22 @@ export interface AppInput<Names extends string = string> {
   readonly uid?: number;
   readonly gid?: number;
   /**
+   * Who may connect to this app at all, before any check: processes of its `user` (default), or of its `group`: its socket
+   * then has mode 0660 and the run directory 0750. Clients of another user need a `uid` of their own here.
+   */
+  readonly permissions?: Permissions;
+  /**
    * The memory that each side of a session with this app may fill with loans, large messages and values: 256 KiB and more.
    * It is taken as it is needed. Default 0: there is none.
    */
   readonly arenaBytes?: number;
   /** The memory of shared arenas that each side of such a session may show the other. Default 0. */
   readonly sharedBytes?: number;
+  /** The arena that the server has for all sessions of each client app. Default 0: there is none. */
+  readonly appBytes?: number;
 }
+
+export type Permissions = 'user' | 'group';
 
 /** The user and group that an app runs as, where they are not those of its peer. */
 export interface Identity {
@@ -198,16 +334,20 @@ export interface Identity {
 export interface AppSpec<
   Channels extends Record<string, ChannelSpec> = Record<string, ChannelSpec>,
   Broadcasts extends Record<string, BroadcastSpec> = Record<string, BroadcastSpec>,
+  Name extends string = string,
+  Allowed extends string = string,
 > {
-  readonly name: string;
+  readonly name: Name;
   readonly universe: string;
-  readonly allow: readonly string[];
+  readonly allow: readonly Allowed[];
   readonly channels: Channels;
   readonly broadcasts: Broadcasts;
   readonly uid: number | undefined;
   readonly gid: number | undefined;
+  readonly permissions: Permissions;
   readonly arenaBytes: number;
   readonly sharedBytes: number;
+  readonly appBytes: number;
   /** All apps of the universe, and who they run as. */
   readonly apps: Readonly<Record<string, Identity>>;
 }
@@ -216,9 +356,22 @@ type ChannelsOf<I> = I extends { channels: infer C extends Record<string, Channe
   ? C
   : Record<never, never>;
 
+type AllowedBy<I> = I extends { allow: readonly (infer Name extends string)[] } ? Name : never;
+
+/** The app as the client of that server, if the server allows it. */
+export type AllowedClient<
+  Client extends AppSpec,
+  Server extends AppSpec,
+> = Client['name'] extends Server['allow'][number] ? Client : never;
+
 type BroadcastsOf<I> = I extends { broadcasts: infer B extends Record<string, BroadcastSpec> }
   ? B
   : Record<never, never>;
+
+/** The apps that `defineUniverse` makes of that description. */
+type Universe<A> = {
+  readonly [K in keyof A]: AppSpec<ChannelsOf<A[K]>, BroadcastsOf<A[K]>, K & string, AllowedBy<A[K]>>;
+};
 
 /**
  * Describes all apps of a universe. Import the result on both sides.
@@ -227,7 +380,7 @@ type BroadcastsOf<I> = I extends { broadcasts: infer B extends Record<string, Br
 export function defineUniverse<const A extends { [K in keyof A]: AppInput<keyof A & string> }>(
   universe: string,
   apps: A,
-): { readonly [K in keyof A]: AppSpec<ChannelsOf<A[K]>, BroadcastsOf<A[K]>> } {
+): Universe<A> {
   if (!isName(universe)) throw invalid(universe, nameRule);
   const names = Object.keys(apps);
   const specs: Record<string, AppSpec> = {};
@@ -243,19 +396,26 @@ export function defineUniverse<const A extends { [K in keyof A]: AppInput<keyof 
       channels: input.channels ?? {},
       broadcasts: input.broadcasts ?? {},
       ...identity,
+      permissions: input.permissions ?? 'user',
       arenaBytes: input.arenaBytes ?? 0,
       sharedBytes: input.sharedBytes ?? 0,
+      appBytes: input.appBytes ?? 0,
       apps: identities,
     });
   }
-  return Object.freeze(specs) as { readonly [K in keyof A]: AppSpec<ChannelsOf<A[K]>, BroadcastsOf<A[K]>> };
+  return Object.freeze(specs) as Universe<A>;
 }
+
+export const memoryKeys = ['arenaBytes', 'sharedBytes', 'appBytes'] as const;
 
 function checkApp(universe: string, name: string, input: AppInput, names: string[]): void {
   const fail = (why: string) => invalid(universe, `app ${name}: ${why}`);
   if (!isName(name)) throw fail(nameRule);
-  const known = ['allow', 'channels', 'broadcasts', 'uid', 'gid', 'arenaBytes', 'sharedBytes'];
+  const known = ['allow', 'channels', 'broadcasts', 'uid', 'gid', 'permissions', ...memoryKeys];
   for (const key of Object.keys(input)) if (!known.includes(key)) throw fail(unknownKey(key, known));
+  const { permissions = 'user' } = input;
+  if (permissions !== 'user' && permissions !== 'group')
+    throw fail(`permissions is ${permissions}; it must be "user" or "group"`);
   for (const allowed of input.allow ?? [])
     if (!names.includes(allowed))
       throw fail(`allow names ${allowed}, which is no app of this universe${meant(allowed, names)}`);
@@ -273,28 +433,33 @@ function checkApp(universe: string, name: string, input: AppInput, names: string
   checkMemory(input, fail);
 }
 
+/** All rings of a side stand in one segment; lent memory has a lane for its releases. */
 function checkLanes(
-  { channels = {}, broadcasts = {}, arenaBytes = 0, sharedBytes = 0 }: AppInput,
+  { channels = {}, broadcasts = {}, arenaBytes = 0, sharedBytes = 0, appBytes = 0 }: AppInput,
   fail: (why: string) => IpcError,
 ): void {
-  const counts = [Object.keys(channels).length, Object.keys(broadcasts).length] as const;
-  const possible = arenaBytes + sharedBytes > 0 ? lanesMax - 1 : lanesMax;
-  if (counts[0] + counts[1] > possible)
+  const [rings, cursors] = [Object.values(channels), Object.keys(broadcasts).length];
+  const lanes = rings.reduce((sum, { maxOpen }) => sum + maxOpen, 0);
+  const possible = arenaBytes + sharedBytes + appBytes > 0 ? lanesMax - 1 : lanesMax;
+  if (lanes + cursors > possible)
     throw fail(
-      `it has ${counts[0]} channels and ${counts[1]} broadcasts; ${possible} are possible in all, with what it lends`,
+      `its channels may be open ${lanes} times and it has ${cursors} broadcasts; ${possible} are possible in all, with what it lends`,
     );
+  const bytes = rings.reduce((sum, { capacityBytes, maxOpen }) => sum + capacityBytes * maxOpen, 0);
+  if (bytes > ringsBytesMax)
+    throw fail(`the rings of its channels have ${bytes} bytes in all; ${ringsBytesMax} are possible`);
 }
 
 function checkMemory(
-  { arenaBytes = 0, sharedBytes = 0, channels = {} }: AppInput,
+  { arenaBytes = 0, sharedBytes = 0, appBytes = 0, channels = {} }: AppInput,
   fail: (why: string) => IpcError,
 ): void {
-  for (const [key, value] of Object.entries({ arenaBytes, sharedBytes }))
+  for (const [key, value] of Object.entries({ arenaBytes, sharedBytes, appBytes }))
     if (value !== 0 && !(isWhole(value, memoryBytesMax) && value >= 2 * arenaOverheadBytes))
       throw fail(`${key} is ${value}; it must be 0, or ${2 * arenaOverheadBytes} to ${memoryBytesMax}`);
   let slots = 0;
-  for (const [name, { capacityBytes, maxMessageBytes, maxLoans }] of Object.entries(channels)) {
-    slots += maxLoans;
+  for (const [name, { capacityBytes, maxMessageBytes, maxLoans, maxOpen }] of Object.entries(channels)) {
+    slots += maxLoans * maxOpen;
     const inRing = inRingBytesMax(capacityBytes);
     const largest = Math.max(inRing, arenaBytes - arenaOverheadBytes);
     if (maxMessageBytes > largest)
@@ -303,71 +468,6 @@ function checkMemory(
       );
   }
   if (slots > slotsMax) throw fail(`its channels have ${slots} maxLoans in all; ${slotsMax} are possible`);
-}
-
-/** What both sides of a session must agree on, as it travels in the log-in. */
-export interface UniverseExtract {
-  readonly universe: string;
-  readonly channels: Readonly<Record<string, ChannelOptions>>;
-  readonly broadcasts: Readonly<Record<string, BroadcastOptions>>;
-  /** What each side may lend; left out where it is 0. */
-  readonly arenaBytes?: number;
-  readonly sharedBytes?: number;
-}
-
-export function extractOf(server: AppSpec): UniverseExtract {
-  const channels: Record<string, ChannelOptions> = {};
-  for (const [
-    name,
-    { codec, capacityBytes, maxMessageBytes, overflow, maxLoans, maxBorrows },
-  ] of Object.entries(server.channels))
-    channels[name] = { codec, capacityBytes, maxMessageBytes, overflow, maxLoans, maxBorrows };
-  const broadcasts: Record<string, BroadcastOptions> = {};
-  for (const [name, { codec, capacityBytes, history, reader, slowAfterMs }] of Object.entries(
-    server.broadcasts,
-  ))
-    broadcasts[name] = { codec, capacityBytes, history, reader, slowAfterMs };
-  const { universe, arenaBytes, sharedBytes } = server;
-  return {
-    universe,
-    channels,
-    broadcasts,
-    ...(arenaBytes > 0 && { arenaBytes }),
-    ...(sharedBytes > 0 && { sharedBytes }),
-  };
-}
-
-/** The first thing in which two extracts differ, in words; undefined if both sides agree. */
-export function differenceOf(server: UniverseExtract, client: UniverseExtract): string | undefined {
-  if (server.universe !== client.universe)
-    return `the server is in universe ${server.universe}, the client in ${client.universe}`;
-  for (const key of ['arenaBytes', 'sharedBytes'] as const)
-    if ((server[key] ?? 0) !== (client[key] ?? 0))
-      return `${key} is ${server[key] ?? 0} at the server and ${client[key] ?? 0} at the client`;
-  return (
-    differenceAmong('channel', channelOptionKeys, server.channels, client.channels) ??
-    differenceAmong('broadcast', broadcastOptionKeys, server.broadcasts, client.broadcasts)
-  );
-}
-
-type Described<K extends string> = Readonly<Record<string, Readonly<Record<K, unknown>>>>;
-
-function differenceAmong<K extends string>(
-  kind: string,
-  keys: readonly K[],
-  server: Described<K>,
-  client: Described<K>,
-): string | undefined {
-  for (const name of Object.keys(server))
-    if (!Object.hasOwn(client, name)) return `the client does not know ${kind} ${name}`;
-  for (const [name, theirs] of Object.entries(client)) {
-    if (!Object.hasOwn(server, name)) return `the server does not know ${kind} ${name}`;
-    const mine = server[name]!;
-    for (const key of keys)
-      if (mine[key] !== theirs[key])
-        return `${kind} ${name} has ${key} ${mine[key]} at the server and ${theirs[key]} at the client`;
-  }
-  return undefined;
 }
 
 function invalid(where: string, why: string): IpcError {

@@ -4,21 +4,51 @@
 // Whether bytes may flow is decided elsewhere (src/machines/channel.ts) and told here by openForUse, drain and finish.
 import { IpcError } from '../errors.ts';
 import type { Borrowed, Handle, InPlaceCodec, Loan, SharedValue } from '../spec/memory.ts';
-import type { BorrowOptions, Channel, ChannelStats, WaitOptions } from '../spec/session.ts';
-import type { ChannelOptions } from '../spec/universe.ts';
+import type { Descriptor, HandleOptions, Received } from '../spec/native-handle.ts';
+import type {
+  BorrowOptions,
+  Breach,
+  Channel,
+  ChannelStats,
+  ConversationOptions,
+  Dialog,
+  Peer,
+  Replies,
+  RequestOptions,
+  SendOptions,
+  Side,
+  Stray,
+  WaitOptions,
+} from '../spec/session.ts';
+import type { ChannelSpec } from '../spec/universe.ts';
+import type { DialogHandler, ReplyHandler } from './answers.ts';
+import { IncomingHandles } from './handles.ts';
 import type { Link, LinkMember } from './link.ts';
 import { ChannelLoan, type LoanOwner } from './loan.ts';
+import { MessageCheck } from './message-check.ts';
 import { Receiver } from './receiver.ts';
+import { recordKind } from './record.ts';
 import { Requests } from './requests.ts';
 import { Sender } from './sender.ts';
 import type { SessionMemory } from './session-memory.ts';
+import { Strays } from './strays.ts';
 
 /** What the channel's lifecycle learns from its lanes. */
 export interface ChannelObserver {
   /** The peer will send nothing more. */
   peerEnded(): void;
   /** The peer's memory, or what it sent, makes no sense. */
-  broken(why: string): void;
+  broken(why: string, breach: Breach): void;
+  /** Something came and was not used. */
+  stray?(stray: Stray): void;
+  /** Sends a copy of a descriptor to the peer's end of this channel; without it none can be sent. @throws {IpcError}. */
+  sendHandle?(number: number, fd: number): void;
+}
+
+/** Which end of a session a channel belongs to. */
+export interface ChannelPlace {
+  readonly side: Side;
+  readonly peerOf: () => Peer;
 }
 
 export class ChannelEnd implements Channel, LinkMember {
@@ -30,65 +60,108 @@ export class ChannelEnd implements Channel, LinkMember {
   readonly #sender: Sender;
   readonly #receiver: Receiver;
   readonly #requests: Requests;
+  readonly #strays: Strays;
+  readonly #handles = new IncomingHandles();
+  readonly #check: MessageCheck | undefined;
   readonly #memory: SessionMemory | undefined;
   readonly #loanOwner: LoanOwner;
   #finished: IpcError | undefined;
+  /** Ends this channel alone; then `finish` is called. */
+  onClose: (() => void) | undefined;
+  #closed: { promise: Promise<void>; resolve: () => void } | undefined;
 
   constructor(
     name: string,
-    options: ChannelOptions,
+    spec: ChannelSpec,
     link: Link,
     lane: number,
     observer: ChannelObserver,
     memory?: SessionMemory,
+    { side, peerOf }: ChannelPlace = noPlace,
   ) {
     const { writer, reader } = link.lane(lane);
     this.#memory = memory;
     this.name = name;
     this.tailBytes = reader.tailBytes;
-    this.#sender = new Sender(name, options, link, writer, memory);
+    this.#check = MessageCheck.of(name, spec.schema, side);
+    this.#sender = new Sender(name, spec, link, writer, memory, (number, fd) => {
+      if (!observer.sendHandle) throw IpcError.of('ERR_HANDLE_INVALID', `channel ${name} carries none`);
+      observer.sendHandle(number, fd);
+    });
     this.#loanOwner = {
       name,
       sender: this.#sender,
       refusal: () => (this.open ? undefined : this.#refusal()),
     };
-    this.#requests = new Requests(name, this.#sender);
-    this.#receiver = new Receiver(name, options, link, reader, memory, {
-      numbered: (kind, number, value) => this.#requests.receive(kind, number, value),
+    this.#strays = new Strays(
+      (number, counts) => this.#sender.sendNumbered(recordKind.stray, number, counts),
+      (stray) => observer.stray?.(stray),
+    );
+    this.#requests = new Requests({
+      channel: name,
+      options: spec,
+      sender: this.#sender,
+      strays: this.#strays,
+      check: this.#check,
+      peerOf,
+    });
+    this.#receiver = new Receiver(name, spec, link, reader, memory, this.#handles, this.#check, {
+      numbered: (kind, flags, number, value, handle) =>
+        this.#requests.receive(kind, flags, number, value, handle),
       looksAhead: () => this.#requests.expectsAny,
+      rejected: (error) => this.#strays.reject(error),
+      unexpected: () => this.#strays.drop(),
       peerEnded: () => observer.peerEnded(),
-      broken: (why) => observer.broken(why),
+      broken: (why, breach) => observer.broken(why, breach),
     });
   }
 
-  trySend(message: unknown): boolean {
+  trySend(message: unknown, options?: SendOptions): boolean {
     if (!this.open) throw this.#refusal();
+    if (this.#check !== undefined) this.#check.outgoing(message);
+    if (options?.handle !== undefined) return this.#sender.trySendHandle(message, options.handle);
     return this.#sender.trySend(message);
   }
 
-  send(message: unknown, options?: WaitOptions): Promise<void> {
+  send(message: unknown, options?: WaitOptions & SendOptions): Promise<void> {
     try {
       if (!this.open) throw this.#refusal();
+      if (this.#check !== undefined) this.#check.outgoing(message);
+      if (options?.handle !== undefined) return this.#sender.sendHandle(message, options.handle, options);
       return this.#sender.send(message, options);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
+  /**
+   * As send, for those who can't wait: what can't be sent at all is thrown now, what finds no room follows as soon as there
+   * is some. @throws {IpcError} those of trySend, ERR_CHANNEL_BUSY.
+   */
+  post(message: unknown): void {
+    if (!this.open) throw this.#refusal();
+    if (this.#check !== undefined) this.#check.outgoing(message);
+    this.#sender.post(message);
+  }
+
   flush(options?: WaitOptions): Promise<void> {
     return this.#finished ? Promise.reject(this.#finished) : this.#sender.flush(options);
   }
 
+  tryReceive(options: HandleOptions): Received<unknown> | undefined;
   tryReceive(options: BorrowOptions): Borrowed<unknown> | undefined;
   tryReceive(): unknown;
-  tryReceive(options?: BorrowOptions): unknown {
-    return options?.borrow ? this.#receiver.tryBorrow() : this.#receiver.tryReceive();
+  tryReceive(options?: Partial<BorrowOptions & HandleOptions>): unknown {
+    return options?.borrow ? this.#receiver.tryBorrow() : this.#receiver.tryReceive(options?.handles);
   }
 
+  receive(options: WaitOptions & HandleOptions): Promise<Received<unknown>>;
   receive(options: WaitOptions & BorrowOptions): Promise<Borrowed<unknown>>;
   receive(options?: WaitOptions): Promise<unknown>;
-  receive(options?: WaitOptions & Partial<BorrowOptions>): Promise<unknown> {
-    return options?.borrow ? this.#receiver.receiveBorrow(options) : this.#receiver.receive(options);
+  receive(options?: WaitOptions & Partial<BorrowOptions & HandleOptions>): Promise<unknown> {
+    return options?.borrow
+      ? this.#receiver.receiveBorrow(options)
+      : this.#receiver.receive(options, options?.handles);
   }
 
   receiveInto(memory: Uint8Array, options?: WaitOptions): Promise<number> {
@@ -96,12 +169,16 @@ export class ChannelEnd implements Channel, LinkMember {
   }
 
   onBatch(handler: (messages: unknown[]) => void): () => void;
+  onBatch(handler: (messages: Received<unknown>[]) => void, options: HandleOptions): () => void;
   onBatch(handler: (messages: Borrowed<unknown>[]) => void, options: BorrowOptions): () => void;
   onBatch(
-    handler: ((messages: unknown[]) => void) | ((messages: Borrowed<unknown>[]) => void),
-    options?: BorrowOptions,
+    handler:
+      | ((messages: unknown[]) => void)
+      | ((messages: Received<unknown>[]) => void)
+      | ((messages: Borrowed<unknown>[]) => void),
+    { borrow = false, handles = false }: { borrow?: boolean; handles?: boolean } = {},
   ): () => void {
-    return this.#receiver.onBatch(handler as (messages: unknown[]) => void, options?.borrow ?? false);
+    return this.#receiver.onBatch(handler as (messages: unknown[]) => void, borrow, handles);
   }
 
   loan(bytes: number): Loan {
@@ -131,36 +208,79 @@ export class ChannelEnd implements Channel, LinkMember {
     return { next: () => this.#receiver.receive().then(iterated, endOfIteration) };
   }
 
-  request(name: string, value: unknown, options?: WaitOptions): Promise<unknown> {
+  request(name: string, value: unknown, options?: RequestOptions): Promise<unknown> {
     if (!this.open) return Promise.reject(this.#refusal());
-    const answer = this.#requests.ask(name, value, options);
+    const answer = this.#requests.questions.ask(name, value, options);
     // The answer may stand behind messages that nobody takes.
     this.#receiver.pollNow();
     return answer;
   }
 
-  onRequest(name: string, handler: (value: unknown) => unknown): () => void {
-    const end = this.#requests.handle(name, handler);
+  requestMany(name: string, value: unknown, options?: ConversationOptions): Replies<unknown> {
+    if (!this.open) throw this.#refusal();
+    const replies = this.#requests.questions.askMany(name, value, options);
+    this.#receiver.pollNow();
+    return replies;
+  }
+
+  dialog(name: string, value: unknown, options?: ConversationOptions): Dialog {
+    if (!this.open) throw this.#refusal();
+    const dialog = this.#requests.questions.dialog(name, value, options);
+    this.#receiver.pollNow();
+    return dialog;
+  }
+
+  onRequest(name: string, handler: ReplyHandler): () => void {
+    const end = this.#requests.answers.handle(name, handler);
     this.#receiver.pollNow();
     return end;
   }
 
+  onDialog(name: string, handler: DialogHandler): () => void {
+    const end = this.#requests.answers.handleDialog(name, handler);
+    this.#receiver.pollNow();
+    return end;
+  }
+
+  onStray(handler: (stray: Stray) => void): () => void {
+    return this.#strays.onStray(handler);
+  }
+
   reply(event: { readonly requestId?: number | undefined }, value: unknown): void {
     if (!this.open) throw this.#refusal();
-    this.#requests.reply(event.requestId, value);
+    this.#requests.answers.reply(event.requestId, value);
   }
 
   stats(): ChannelStats {
-    const { sent, dropped, full } = this.#sender;
+    const { sent, dropped, full, loans } = this.#sender;
     const unreadBytes = this.#finished ? 0 : this.#sender.unreadBytes;
     const { received, borrows } = this.#receiver;
-    return { sent, received, dropped, full, unreadBytes, loans: this.#sender.loans, borrows };
+    const { questions, answers } = this.#requests;
+    const requests = { asked: questions.size, owed: answers.size, expired: answers.expired };
+    const { rejected, unexpected, unhandled, lateReplies, unknownReplies, refusedReplies } = this.#strays;
+    return {
+      ...{ sent, received, dropped, full, unreadBytes, loans, borrows, ...requests },
+      ...{ rejected, unexpected, unhandled, lateReplies, unknownReplies, refusedReplies },
+    };
   }
 
   /** Messages and requests become calls of `onMessage`, as the events of a machine need it. */
-  deliverTo(onMessage: (message: unknown, request?: string, requestId?: number) => void): void {
-    this.#requests.onRequest((name, value, id) => onMessage(value, name, id));
-    this.#receiver.onMessage((message) => onMessage(message));
+  deliverTo(
+    onMessage: (
+      message: unknown,
+      request: string | undefined,
+      requestId: number | undefined,
+      handle: Descriptor | undefined,
+    ) => void,
+  ): void {
+    this.#requests.answers.onRequest((name, value, id, handle) => onMessage(value, name, id, handle));
+    this.#receiver.onMessage((message, handle) => onMessage(message, undefined, undefined, handle));
+  }
+
+  /** A descriptor has come for a message of this channel. Throws if it makes no sense; it is closed then. */
+  receiveHandle(number: number, fd: number): void {
+    this.#handles.arrive(number, fd);
+    this.#receiver.handleArrived();
   }
 
   poll(): boolean {
@@ -183,6 +303,19 @@ export class ChannelEnd implements Channel, LinkMember {
     this.#sender.sendEnd();
   }
 
+  close(): Promise<void> {
+    if (this.#finished) return Promise.resolve();
+    if (!this.#closed) {
+      let resolve = () => {};
+      const promise = new Promise<void>((settle) => {
+        resolve = settle;
+      });
+      this.#closed = { promise, resolve };
+      this.onClose?.();
+    }
+    return this.#closed.promise;
+  }
+
   /** Messages in our ring that the peer never took. */
   unread(): number {
     return this.#sender.unread();
@@ -191,11 +324,12 @@ export class ChannelEnd implements Channel, LinkMember {
   /**
    * Ends all use; `cause` is ERR_CHANNEL_CLOSED or ERR_CHANNEL_HOSED. What has arrived is handed on first: handlers get
    * it now, receive and tryReceive get it later.
+   * @param copies whether what nobody has taken is kept as a copy, because the session goes on and needs its memory.
    */
-  finish(cause: IpcError): void {
+  finish(cause: IpcError, copies = false): void {
     if (this.#finished) return;
     try {
-      this.#receiver.finish(cause);
+      this.#receiver.finish(cause, copies);
     } catch (error) {
       // A handler's own mistake must not stop the teardown; it is thrown where any handler's would be.
       queueMicrotask(() => {
@@ -206,12 +340,22 @@ export class ChannelEnd implements Channel, LinkMember {
     this.#finished = cause;
     this.#requests.finish(cause);
     this.#sender.finish(cause);
+    this.#handles.finish();
+    this.#closed?.resolve();
   }
 
   #refusal(): IpcError {
     return this.#finished ?? IpcError.of('ERR_CHANNEL_CLOSED', this.name);
   }
 }
+
+/** For a channel outside any session. */
+const noPlace: ChannelPlace = {
+  side: 'server',
+  peerOf() {
+    throw IpcError.of('ERR_SESSION_CLOSED', 'that there is not');
+  },
+};
 
 const iterated = (value: unknown) => ({ value, done: false as const });
 

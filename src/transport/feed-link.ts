@@ -1,5 +1,5 @@
 // Feed link: the shared memory in which a child's records travel to the root. One lane; the root's own stays empty.
-import type { ChannelOptions } from '../spec/universe.ts';
+import { type ChannelOptions, channelDefaults } from '../spec/universe.ts';
 import { type Frame, wholeOf } from './frame.ts';
 import { Link } from './link.ts';
 import { takeFds } from './packet-socket.ts';
@@ -7,12 +7,13 @@ import { takeFds } from './packet-socket.ts';
 const capacityBytes = 512 * 1024;
 
 export const feedLane: ChannelOptions = {
-  codec: 'msgpack',
+  ...channelDefaults,
   capacityBytes,
   maxMessageBytes: capacityBytes / 2 - 8,
-  overflow: 'block',
   maxLoans: 0,
   maxBorrows: 0,
+  open: 'init',
+  maxOpen: 1,
 };
 
 /** What one side hands to the other: its memory and its bell. */

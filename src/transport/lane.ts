@@ -4,6 +4,7 @@
 // Order between processes: every word that the other side reads is written by Atomics.store and read by Atomics.load,
 // which V8 compiles to sequentially consistent accesses of the mapping. The language promises that only for a
 // SharedArrayBuffer; memory-order.ts tests it at start-up and test/transport/litmus.test.ts between two processes.
+import type { Breach } from '../spec/session.ts';
 import { type NativeSegment, native } from './native.ts';
 
 /** What Node's event loop and the ring see of a record. `kind` and `flags` are a byte each. */
@@ -40,6 +41,29 @@ function ringOf(segment: NativeSegment, lane: number): { offset: number; capacit
 
 const headerBytes = 8;
 const wrapKind = 1;
+
+/** Where the writer of that lane stands: its final tail, once nothing is written any more. */
+export function tailOf(own: NativeSegment, lane: number): number {
+  return Atomics.load(new Int32Array(own.buffer), wordsOf(lane).tail) >>> 0;
+}
+
+/** How far the reader of that lane has read. */
+export function headOf(own: NativeSegment, lane: number): number {
+  return Atomics.load(new Int32Array(own.buffer), wordsOf(lane).head) >>> 0;
+}
+
+/**
+ * Leaves out what the peer had written up to its final tail, so that the lane can be used again from there.
+ * @throws an Error for a tail that can't be one: the peer wrote it.
+ */
+export function skipTo(own: NativeSegment, peer: NativeSegment, lane: number, tail: number): void {
+  const { capacity } = ringOf(peer, lane);
+  const words = new Int32Array(own.buffer);
+  const at = wordsOf(lane).head;
+  const skipped = (tail - Atomics.load(words, at)) | 0;
+  if (skipped < 0 || skipped > capacity || (tail & 7) !== 0) throw new Error('a last place outside the ring');
+  Atomics.store(words, at, tail | 0);
+}
 
 /** The sending end: `own` holds the ring and the tail, `peer` the reader's head and its park word. */
 export class LaneWriter {
@@ -193,6 +217,8 @@ export class LaneReader {
   readonly tailBytes: number;
   /** What is wrong with the writer's memory; once set, nothing more is read. */
   broken: string | undefined;
+  /** Which rule that breaks. */
+  breach: Breach = 'protocol';
 
   readonly #own: Int32Array;
   readonly #peer: Int32Array;
@@ -250,6 +276,15 @@ export class LaneReader {
     }
   }
 
+  /** The kind of the next record, 0 if there is none now. It may be another one when it is read. */
+  nextKind(): number {
+    if (!this.available()) return 0;
+    const at = (this.#head & this.#mask) >> 2;
+    const kind = this.ringWords[at + 1]! & 0xff;
+    // A wrap record is never the last one.
+    return kind === wrapKind ? this.ringWords[1]! & 0xff : kind;
+  }
+
   /** SYNC record-visible: whether a record can be read. */
   available(): boolean {
     if (this.#head !== this.#tail) return true;
@@ -277,6 +312,7 @@ export class LaneReader {
   }
 
   #break(why: string): false {
+    if (this.broken === undefined) this.breach = 'memory';
     this.refuse(why);
     return false;
   }

@@ -2,8 +2,8 @@
 // the channels whose lanes stand in them. The data plane of a session; machines decide when it opens and ends.
 import { IpcError, messageOf } from '../errors.ts';
 import { Cursor } from './cursor.ts';
-import { LaneReader, LaneWriter } from './lane.ts';
-import { type NativeDoorbell, type NativeSegment, native } from './native.ts';
+import { headOf, LaneReader, LaneWriter, skipTo, tailOf } from './lane.ts';
+import { type NativeDoorbell, type NativePulse, type NativeSegment, native } from './native.ts';
 
 /** As in cpp/shm/layout.h. */
 export const segmentKind = { session: 1, channel: 2, recorder: 3, arena: 4, broadcast: 5 } as const;
@@ -28,6 +28,16 @@ export interface SegmentOwner {
   readonly channels: readonly string[];
 }
 
+/** When a peer counts as gone, and its event loop as stalled. In milliseconds; Infinity: never. */
+export interface LifeLimits {
+  readonly beatMs: number;
+  readonly idleMs: number;
+  readonly reportMs: number;
+}
+
+/** What stands for "never" in the addon. */
+const neverMs = 2 ** 32 - 1;
+
 export class Link {
   readonly #own: NativeSegment;
   readonly #doorbell: NativeDoorbell;
@@ -36,6 +46,7 @@ export class Link {
   #peerWords: Int32Array = new Int32Array(0);
   #rung = 0;
   #ringPeer: () => void;
+  #pulse: NativePulse | undefined;
   #members: LinkMember[] = [];
   /** Who comes and goes while the session lasts: the readers and the writer of its broadcasts. */
   #guests: Pick<LinkMember, 'poll'>[] = [];
@@ -91,10 +102,48 @@ export class Link {
     this.#peerWords = new Int32Array(this.#peer.buffer);
   }
 
+  /**
+   * Has the keep-alive thread give signs of life to the peer, and look for the peer's. REQUIRES: attached.
+   * @throws {IpcError} ERR_SYSTEM.
+   */
+  beat({ beatMs, idleMs, reportMs }: LifeLimits): void {
+    const limits = [beatMs, idleMs, reportMs].map((ms) => Math.min(ms, neverMs)) as [number, number, number];
+    try {
+      this.#pulse = new (native().Pulse)(this.#own, this.#peer!, ...limits);
+    } catch (error) {
+      throw IpcError.from(error, 'ERR_SYSTEM', 'starting the keep-alive thread', messageOf(error));
+    }
+  }
+
+  /** Calls back when the peer falls silent, and when its event loop stalls (for how long) or turns again (0). REQUIRES: beats. */
+  onLife(callback: (stalledMs: number, silent: boolean) => void): void {
+    this.#pulse!.listen(callback);
+  }
+
+  /** Whether the peer gives no sign of life now. */
+  get silent(): boolean {
+    return this.#pulse?.idle ?? false;
+  }
+
   /** The two ends of that lane. REQUIRES: attached. */
   lane(index: number): { writer: LaneWriter; reader: LaneReader } {
     const peer = this.#peer!;
     return { writer: new LaneWriter(this.#own, peer, index), reader: new LaneReader(this.#own, peer, index) };
+  }
+
+  /** Where our direction of that lane has ended, when nothing is written into it any more. */
+  finalTail(lane: number): number {
+    return this.#closed ? 0 : tailOf(this.#own, lane);
+  }
+
+  /** How far we have read the peer's direction of that lane. */
+  ownHead(lane: number): number {
+    return this.#closed ? 0 : headOf(this.#own, lane);
+  }
+
+  /** Lets go of the peer's direction of that lane, which has ended there. @throws an Error for a place that makes no sense. */
+  settle(lane: number, tail: number): void {
+    if (!this.#closed) skipTo(this.#own, this.#peer!, lane, tail);
   }
 
   /** The words of that lane as those of a broadcast. REQUIRES: attached. */
@@ -184,6 +233,7 @@ export class Link {
     this.#closed = true;
     this.#members = [];
     this.#guests = [];
+    this.#pulse?.close();
     this.#doorbell.close();
     this.#peer?.close();
     this.#own.close();

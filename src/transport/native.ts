@@ -69,6 +69,18 @@ export interface NativeDoorbell {
   close(): void;
 }
 
+/** One session's part in what the keep-alive thread of this process does. */
+export interface NativePulse {
+  /** Whether the peer has given no sign of life for `idleMs`; now, whatever was called back. */
+  readonly idle: boolean;
+  /**
+   * Called back when the peer turns idle; when its event loop has not answered its own thread for `reportMs`; and, with 0,
+   * when that loop turns again.
+   */
+  listen(callback: (stalledMs: number, idle: boolean) => void): void;
+  close(): void;
+}
+
 /** A bell with a path: whoever may enter its folder rings it. */
 export interface NativeBell {
   /** @returns false if nobody has that bell. `why` is a byte. */
@@ -100,6 +112,8 @@ export interface NativeSocket {
     onRoom: () => void,
   ): void;
   wantRoom(): void;
+  /** Hands over what is there now, as the loop's next turn would. */
+  read(): void;
   hold(on: boolean): void;
   close(): void;
 }
@@ -255,6 +269,14 @@ interface Native {
     new (fd: number, bytesMax: number): NativeRegion;
   };
   readonly Doorbell: new (segment: NativeSegment, spinUs: number) => NativeDoorbell;
+  /** Gives signs of life in `own` from now on. 2^32 - 1 ms: never. */
+  readonly Pulse: new (
+    own: NativeSegment,
+    peer: NativeSegment,
+    beatMs: number,
+    idleMs: number,
+    reportMs: number,
+  ) => NativePulse;
   readonly Bell: new (path: string) => NativeBell;
   readonly Socket: { new (fd: number): NativeSocket; new (path: string): NativeSocket };
   readonly Listener: {

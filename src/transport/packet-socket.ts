@@ -64,6 +64,11 @@ export class PacketSocket {
     this.#socket.hold(on);
   }
 
+  /** Hands over what has come, without waiting for the event loop's next turn. */
+  readNow(): void {
+    if (!this.#closed && this.#observer) this.#socket.read();
+  }
+
   /**
    * Sends a frame, or queues it while the peer reads slowly. Descriptors stay the caller's.
    * A peer that is gone is told by `ended`, not here.

@@ -3,14 +3,19 @@
 // sender feels it.
 import { IpcError, messageOf } from '../errors.ts';
 import type { InPlaceCodec } from '../spec/memory.ts';
+import type { Received } from '../spec/native-handle.ts';
+import type { Breach } from '../spec/session.ts';
 import type { ChannelOptions } from '../spec/universe.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
 import { BlockReference, readReference, referenceBytes } from './block-reference.ts';
 import { Borrow, type BorrowCounter } from './borrow.ts';
 import { codecs, type Decoder, unpackPlain } from './codec.ts';
+import type { OwnedDescriptor } from './descriptor.ts';
+import { handlesMax, type IncomingHandles } from './handles.ts';
 import type { LaneReader, RecordPlace } from './lane.ts';
 import type { Link } from './link.ts';
-import { recordKind } from './record.ts';
+import type { MessageCheck } from './message-check.ts';
+import { recordFlag, recordKind } from './record.ts';
 import type { SessionMemory } from './session-memory.ts';
 import { type Call, WaitingLine, waiting } from './waiting.ts';
 
@@ -18,8 +23,6 @@ import { type Call, WaitingLine, waiting } from './waiting.ts';
 const turnRecordsMax = 256;
 /** The same for messages that become events of a machine, which cost some microseconds each. */
 const turnEventsMax = 64;
-/** Messages taken from the ring before anybody asked for them, so that a reply behind them can be reached. */
-const inboxMax = 1024;
 
 export type MessageHandler = (message: unknown) => void;
 
@@ -27,16 +30,37 @@ export type MessageHandler = (message: unknown) => void;
 interface Receiving extends Call<unknown> {
   readonly borrow?: boolean;
   readonly into?: Uint8Array;
+  readonly handles?: boolean;
+}
+
+/** A message that a descriptor came with, on its way to whoever takes it. */
+export class Handled implements Received<unknown> {
+  readonly message: unknown;
+  readonly handle: OwnedDescriptor;
+
+  constructor(message: unknown, handle: OwnedDescriptor) {
+    this.message = message;
+    this.handle = handle;
+  }
+}
+
+/** A record that waits for its descriptor; nothing behind it is read. */
+interface Awaiting {
+  readonly handOn: (handle: OwnedDescriptor, onMessage: MessageHandler) => void;
 }
 
 /** What a receiver tells its channel. */
 export interface ReceiverObserver {
-  /** A request, reply, failure or cancel. Throws if it makes no sense. */
-  numbered(kind: number, number: number, value: unknown): void;
+  /** A request or what belongs to one. Throws if it makes no sense. */
+  numbered(kind: number, flags: number, number: number, value: unknown, handle?: OwnedDescriptor): void;
   /** Whether something that the channel waits for may stand behind messages that nobody takes. */
   looksAhead(): boolean;
+  /** A message failed its schema. */
+  rejected(error: unknown): void;
+  /** A message was dropped because nobody takes any. */
+  unexpected(): void;
   peerEnded(): void;
-  broken(why: string): void;
+  broken(why: string, breach: Breach): void;
 }
 
 export class Receiver implements BorrowCounter {
@@ -53,12 +77,19 @@ export class Receiver implements BorrowCounter {
   readonly #place: RecordPlace = { kind: 0, flags: 0, at: 0, bytes: 0 };
   readonly #options: ChannelOptions;
   readonly #memory: SessionMemory | undefined;
+  readonly #handles: IncomingHandles;
+  readonly #check: MessageCheck | undefined;
   readonly #receiving = new WaitingLine<Receiving>();
   #inbox: unknown[] = [];
   #onBatch: ((messages: unknown[]) => void) | undefined;
   #onMessage: MessageHandler | undefined;
   /** Whether the handler of batches takes borrows. */
   #batchBorrows = false;
+  #batchHandles = false;
+  /** Messages in hand that a descriptor came with. */
+  #handled = 0;
+  /** A record that waits for its descriptor. */
+  #awaiting: Awaiting | undefined;
   /** Whether whoever takes the next message takes it as a Borrow, if it stands in the peer's arena. */
   #takesBlocks = false;
   /** Where the next message goes if it stands in the ring and has room there; its number of bytes is handed on then. */
@@ -79,6 +110,8 @@ export class Receiver implements BorrowCounter {
     link: Link,
     reader: LaneReader,
     memory: SessionMemory | undefined,
+    handles: IncomingHandles,
+    check: MessageCheck | undefined,
     observer: ReceiverObserver,
   ) {
     this.#name = name;
@@ -88,11 +121,13 @@ export class Receiver implements BorrowCounter {
     this.#decoder = codecs[options.codec].decoder();
     this.#options = options;
     this.#memory = memory;
+    this.#handles = handles;
+    this.#check = check;
     this.#observer = observer;
   }
 
-  tryReceive(): unknown {
-    if (this.#inbox.length > 0) return this.#plainOf(this.#inbox.shift());
+  tryReceive(handles = false): unknown {
+    if (this.#inbox.length > 0) return this.#plainOf(this.#inbox.shift(), handles);
     let message: unknown;
     if (!this.#finished)
       this.#readWhile(
@@ -102,7 +137,7 @@ export class Receiver implements BorrowCounter {
         },
       );
     if (message === undefined && (this.#finished || this.#peerEnded)) throw this.#end();
-    return message;
+    return handles || this.#handled > 0 ? this.#plainOf(message, handles) : message;
   }
 
   /** As tryReceive, with a hold on the message. @throws {IpcError} ERR_BORROW_LIMIT, ERR_CHANNEL_CODEC. */
@@ -121,17 +156,17 @@ export class Receiver implements BorrowCounter {
     return undefined;
   }
 
-  receive(options?: WaitOptions): Promise<unknown> {
+  receive(options?: WaitOptions, handles = false): Promise<unknown> {
     if (this.#receiving.full)
       return Promise.reject(IpcError.of('ERR_CHANNEL_BUSY', this.#name, this.#receiving.length));
     try {
-      const message = this.#receiving.length === 0 ? this.tryReceive() : undefined;
+      const message = this.#receiving.length === 0 ? this.tryReceive(handles) : undefined;
       if (message !== undefined) return Promise.resolve(message);
     } catch (error) {
       return Promise.reject(error);
     }
     return waiting<unknown>(`receive on channel ${this.#name}`, options, (call) =>
-      this.#receiving.join(call),
+      this.#receiving.join(handles ? { ...call, handles } : call),
     );
   }
 
@@ -170,7 +205,7 @@ export class Receiver implements BorrowCounter {
     let message = this.#receiving.length === 0 ? this.#inbox.shift() : undefined;
     if (message === undefined && this.#receiving.length === 0) {
       if (!this.#finished) {
-        this.#into = memory;
+        if (this.#check === undefined) this.#into = memory;
         this.#readBlocks(
           () => message === undefined,
           (next) => {
@@ -185,7 +220,7 @@ export class Receiver implements BorrowCounter {
       this.#receiving.join({ ...call, borrow: true, into: memory }),
     );
     if (typeof message === 'number') return message;
-    const bytes = message instanceof Borrow ? message.bytes : (message as Uint8Array);
+    const bytes = message instanceof Borrow ? message.bytes : (this.#messageIn(message) as Uint8Array);
     const { byteLength } = bytes;
     if (byteLength > memory.byteLength) {
       this.#putBack(message);
@@ -193,7 +228,13 @@ export class Receiver implements BorrowCounter {
     }
     memory.set(bytes);
     if (message instanceof Borrow) message.release();
+    else this.#plainOf(message);
     return byteLength;
+  }
+
+  /** What came with a descriptor, or by itself. */
+  #messageIn(message: unknown): unknown {
+    return message instanceof Handled ? message.message : message;
   }
 
   /** Borrows what a handle leads to; counted with the messages. */
@@ -219,16 +260,19 @@ export class Receiver implements BorrowCounter {
   #putBack(message: unknown): void {
     const call = this.#receiving.shift();
     if (!call) this.#inbox.unshift(message);
-    else call.resolve(call.borrow ? message : this.#plainOf(message));
+    else call.resolve(call.borrow ? message : this.#plainOf(message, call.handles));
   }
 
-  onBatch(handler: (messages: unknown[]) => void, borrow: boolean): () => void {
+  onBatch(handler: (messages: unknown[]) => void, borrow: boolean, handles: boolean): () => void {
     if (borrow) this.#needBytes();
     this.#onBatch = handler;
     this.#batchBorrows = borrow;
+    this.#batchHandles = handles;
     if (this.#inbox.length > 0)
       handler(
-        this.#inbox.splice(0).map((message) => (borrow ? this.#borrowOf(message) : this.#plainOf(message))),
+        this.#inbox
+          .splice(0)
+          .map((message) => (borrow ? this.#borrowOf(message) : this.#plainOf(message, handles))),
       );
     this.pollNow();
     return () => {
@@ -237,14 +281,24 @@ export class Receiver implements BorrowCounter {
   }
 
   /** Each message by itself, as the events of a machine. */
-  onMessage(handler: MessageHandler): void {
-    this.#onMessage = handler;
-    for (const message of this.#inbox.splice(0)) handler(this.#plainOf(message));
+  onMessage(handler: (message: unknown, handle: OwnedDescriptor | undefined) => void): void {
+    this.#onMessage = (message) => {
+      if (this.#handled === 0 || !(message instanceof Handled)) return handler(message, undefined);
+      this.#handled--;
+      handler(message.message, message.handle);
+    };
+    for (const message of this.#inbox.splice(0))
+      this.#onMessage(message instanceof Handled ? message : this.#plainOf(message));
   }
 
   /** As `poll`, outside the turn that the doorbell gives; what is left gets a turn of its own. */
   pollNow(): void {
     if (this.poll()) this.#link.again();
+  }
+
+  /** Goes on if a record waited for a descriptor. */
+  handleArrived(): void {
+    if (this.#awaiting) this.pollNow();
   }
 
   /** Hands on what has come, up to a turn's portion. @returns whether something was left for another turn. */
@@ -255,19 +309,24 @@ export class Receiver implements BorrowCounter {
     return this.#readForCalls();
   }
 
-  /** The end: takes over everything that has arrived, because the peer's memory is about to go. */
-  finish(cause: IpcError): void {
+  /**
+   * The end: takes over everything that has arrived, because the peer's memory is about to go, or its lane to serve another.
+   * @param copies whether messages in the peer's arena are copied now, or borrowed by whoever asks for them.
+   */
+  finish(cause: IpcError, copies: boolean): void {
     this.#finishing = true;
     while (this.poll()) {
       // The handlers get the rest in the same portions as ever.
     }
     // Kept for those who still ask, but not given back as read: nobody has taken them. Bounded by the size of the ring.
-    this.#takesBlocks = true;
+    this.#takesBlocks = !copies;
     if (!this.#onMessage && !this.#onBatch)
-      while (!this.#stalled && this.#reader.read(this.#place))
+      while (!this.#stalled && !this.#awaiting && this.#reader.read(this.#place))
         this.#handle(this.#place, (message) => this.#inbox.push(message));
     this.#finished = cause;
     this.#receiving.rejectAll(cause);
+    // Nobody may ever ask for those that are left; their descriptors must not stay open.
+    for (const message of this.#inbox) if (message instanceof Handled) message.handle.close();
   }
 
   #readBatch(onBatch: (messages: unknown[]) => void): boolean {
@@ -279,7 +338,14 @@ export class Receiver implements BorrowCounter {
       this.#heldBack = !this.#mayBorrow();
       more &&= !this.#heldBack;
     } else more = this.#readWhile(always, (message) => batch.push(message));
-    if (batch.length > 0) onBatch(batch);
+    if (batch.length > 0)
+      onBatch(
+        this.#batchHandles || this.#handled > 0
+          ? batch.map((message) =>
+              this.#batchBorrows ? message : this.#plainOf(message, this.#batchHandles),
+            )
+          : batch,
+      );
     return more;
   }
 
@@ -297,19 +363,41 @@ export class Receiver implements BorrowCounter {
       const { first } = this.#receiving;
       // What nobody has asked for yet is kept as it is: the next call may want to borrow it.
       this.#takesBlocks = first === undefined || first.borrow === true;
-      this.#into = first?.into;
-      return first !== undefined || (this.#inbox.length < inboxMax && this.#observer.looksAhead());
+      // What has a schema is looked at before anybody gets it.
+      this.#into = this.#check === undefined ? first?.into : undefined;
+      if (first !== undefined) return true;
+      // A request finds its taker elsewhere, or waits there for one.
+      if (isNumbered(this.#reader.nextKind())) return true;
+      return (this.#hasRoom() || this.#dropsUnexpected()) && this.#observer.looksAhead();
     };
     const more = this.#readWhile(wanted, (message) => {
       const call = this.#receiving.shift();
-      if (call) call.resolve(message);
-      else this.#inbox.push(message);
+      if (call) call.resolve(call.borrow ? message : this.#plainOf(message, call.handles));
+      else if (this.#inbox.length < this.#options.unexpectedMax) this.#inbox.push(message);
+      else this.#dropUnexpected(message);
     });
     if (this.#peerEnded) this.#receiving.rejectAll(this.#end());
     const again = more && wanted();
     this.#takesBlocks = false;
     this.#into = undefined;
     return again;
+  }
+
+  /** Whether one more message without a taker may be set aside. */
+  #hasRoom(): boolean {
+    return this.#inbox.length < this.#options.unexpectedMax && this.#handled < handlesMax;
+  }
+
+  #dropsUnexpected(): boolean {
+    return this.#options.unexpected === 'drop-newest';
+  }
+
+  #dropUnexpected(message: unknown): void {
+    // Only a peer that changes a record while we look at it gets here otherwise.
+    if (!this.#dropsUnexpected()) this.#reader.refuse('a record changed while it was read');
+    if (message instanceof Borrow) message.release();
+    else this.#plainOf(message);
+    this.#observer.unexpected();
   }
 
   /**
@@ -320,16 +408,24 @@ export class Receiver implements BorrowCounter {
     const place = this.#place;
     let left = max;
     if (this.#stalled && !this.#resume(wanted, onMessage)) return false;
+    if (this.#awaiting && !this.#resumeHandled(onMessage)) return this.#broken();
     // A handler may end the channel while we are here.
     while (left > 0 && !this.#finished && wanted() && this.#reader.read(place)) {
       left--;
       this.#handle(place, onMessage);
-      if (this.#stalled) break;
+      if (this.#stalled || this.#awaiting) break;
     }
     if (this.#finished) return false;
     if (this.#reader.release()) this.#link.notify();
-    if (this.#reader.broken === undefined) return left === 0 && !this.#stalled && this.#reader.available();
-    this.#observer.broken(`channel ${this.#name}: ${this.#reader.broken}`);
+    if (this.#reader.broken === undefined)
+      return left === 0 && !this.#stalled && !this.#awaiting && this.#reader.available();
+    return this.#broken();
+  }
+
+  /** Tells that the peer's memory makes no sense, if it does not. */
+  #broken(): false {
+    if (this.#reader.broken !== undefined && !this.#finished)
+      this.#observer.broken(`channel ${this.#name}: ${this.#reader.broken}`, this.#reader.breach);
     return false;
   }
 
@@ -337,7 +433,7 @@ export class Receiver implements BorrowCounter {
     let message: unknown;
     try {
       if (this.#peerEnded) throw new Error('a record after the end');
-      if (place.kind !== recordKind.message) return this.#handleOther(place, onMessage);
+      if (place.kind !== recordKind.message || place.flags !== 0) return this.#handleOther(place, onMessage);
       message =
         this.#into !== undefined && place.bytes <= this.#into.byteLength
           ? this.#copyInto(this.#into, place)
@@ -346,6 +442,7 @@ export class Receiver implements BorrowCounter {
       this.#reader.refuse(messageOf(error));
       return;
     }
+    if (this.#check !== undefined) return this.#handOnChecked(message, onMessage);
     this.received++;
     onMessage(message);
   }
@@ -355,8 +452,25 @@ export class Receiver implements BorrowCounter {
     return bytes;
   }
 
-  #handleOther({ kind, at, bytes }: RecordPlace, onMessage: MessageHandler): void {
-    if (kind === recordKind.block && this.#memory) {
+  #handOnChecked(message: unknown, onMessage: MessageHandler, handle?: OwnedDescriptor): void {
+    let checked = message;
+    try {
+      checked = this.#check ? this.#check.incoming(message) : message;
+    } catch (error) {
+      handle?.close();
+      this.#observer.rejected(error);
+      return;
+    }
+    this.received++;
+    if (!handle) return onMessage(checked);
+    this.#handled++;
+    onMessage(new Handled(checked, handle));
+  }
+
+  #handleOther({ kind, flags, at, bytes }: RecordPlace, onMessage: MessageHandler): void {
+    if ((flags & recordFlag.handle) !== 0) this.#handleHandled(kind, flags, at, bytes, onMessage);
+    else if (kind === recordKind.message) throw new Error('a message with unknown flags');
+    else if (kind === recordKind.block && this.#memory) {
       if (bytes !== referenceBytes) throw new Error('a reference of another length');
       readReference(this.#reader.ringWords, at >> 2, this.#reference);
       this.#handleBlock(this.#memory, onMessage);
@@ -367,13 +481,55 @@ export class Receiver implements BorrowCounter {
     } else if (kind === recordKind.end) {
       this.#peerEnded = true;
       this.#observer.peerEnded();
-    } else if (kind >= recordKind.request && kind <= recordKind.cancel) {
+    } else if (isNumbered(kind)) {
       if (bytes < 4) throw new Error('a record without its number');
       this.received++;
-      this.#observer.numbered(kind, this.#reader.ringWords[at >> 2]!, this.#plain(at + 4, bytes - 4));
+      this.#observer.numbered(kind, flags, this.#reader.ringWords[at >> 2]!, this.#plain(at + 4, bytes - 4));
     } else {
       throw new Error(`a record of unknown kind ${kind}`);
     }
+  }
+
+  /** A message or request that a descriptor belongs to. Throws if it makes no sense. */
+  #handleHandled(kind: number, flags: number, at: number, bytes: number, onMessage: MessageHandler): void {
+    const { ring, ringWords } = this.#reader;
+    if (kind !== recordKind.message && kind !== recordKind.request)
+      throw new Error('a handle where none belongs');
+    const request = kind === recordKind.request ? 4 : 0;
+    if (bytes < request + 4) throw new Error('a record without its numbers');
+    const number = ringWords[at >> 2]!;
+    this.#handles.claim(ringWords[(at + request) >> 2]!);
+    const start = at + request + 4;
+    const length = bytes - request - 4;
+    // From a copy, so that the room in the ring may be given back while the descriptor is on its way.
+    if (kind === recordKind.message) {
+      const message = this.#decoder.decode(ring, start, length);
+      this.#awaiting = { handOn: (handle, onTaken) => this.#handOnChecked(message, onTaken, handle) };
+    } else {
+      const value = this.#plain(start, length);
+      this.#awaiting = {
+        handOn: (handle) => {
+          this.received++;
+          this.#observer.numbered(kind, flags, number, value, handle);
+        },
+      };
+    }
+    this.#resumeHandled(onMessage);
+  }
+
+  /** Hands on the record that waits, if its descriptor has come. @returns whether what is behind it can be read. */
+  #resumeHandled(onMessage: MessageHandler): boolean {
+    const handle = this.#handles.take();
+    if (!handle) return false;
+    const { handOn } = this.#awaiting!;
+    this.#awaiting = undefined;
+    try {
+      handOn(handle, onMessage);
+    } catch (error) {
+      handle.close();
+      this.#reader.refuse(messageOf(error));
+    }
+    return this.#reader.broken === undefined;
   }
 
   /** A message in the peer's arena. Throws if the reference makes no sense. */
@@ -383,6 +539,8 @@ export class Receiver implements BorrowCounter {
     const borrow = memory.borrow(this.#what, reference, asTheyAre, false);
     this.#stalled = !borrow;
     if (!borrow) return;
+    // What has a schema is looked at before anybody gets it.
+    if (this.#check !== undefined) return this.#handOnChecked(this.#decode(borrow), onMessage);
     this.received++;
     onMessage(this.#takesBlocks ? borrow : this.#decode(borrow));
   }
@@ -404,8 +562,16 @@ export class Receiver implements BorrowCounter {
     return this.#decoder.decode(held.bytes, 0, held.bytes.byteLength);
   }
 
-  #plainOf(message: unknown): unknown {
-    return message instanceof Borrow ? this.#copyOf(message) : message;
+  /** A message as its taker wants it: alone, where its descriptor is closed, or with it. */
+  #plainOf(message: unknown, handles = false): unknown {
+    if (message instanceof Handled) {
+      this.#handled--;
+      if (handles) return { message: message.message, handle: message.handle };
+      message.handle.close();
+      return message.message;
+    }
+    const plain = message instanceof Borrow ? this.#copyOf(message) : message;
+    return handles && plain !== undefined ? { message: plain, handle: undefined } : plain;
   }
 
   /** A kept message for someone who wants no borrow. Throws if the peer wrote nonsense; the session ends then. */
@@ -414,7 +580,7 @@ export class Receiver implements BorrowCounter {
       return this.#decode(borrow);
     } catch (error) {
       this.#reader.refuse(messageOf(error));
-      this.#observer.broken(`channel ${this.#name}: ${messageOf(error)}`);
+      this.#observer.broken(`channel ${this.#name}: ${messageOf(error)}`, 'protocol');
       throw this.#finished ?? IpcError.from(error, 'ERR_CHANNEL_HOSED', this.#name, messageOf(error));
     }
   }
@@ -424,7 +590,7 @@ export class Receiver implements BorrowCounter {
     const borrow =
       message instanceof Borrow
         ? message
-        : new Borrow(this.#what, message as Uint8Array, asTheyAre, undefined, 0);
+        : new Borrow(this.#what, this.#plainOf(message) as Uint8Array, asTheyAre, undefined, 0);
     this.borrows++;
     borrow.countedBy(this);
     return borrow;
@@ -460,6 +626,14 @@ export class Receiver implements BorrowCounter {
   #end(): IpcError {
     return this.#finished ?? IpcError.of('ERR_CHANNEL_CLOSED', this.#name);
   }
+}
+
+/** Records of requests begin with a number. */
+function isNumbered(kind: number): boolean {
+  return (
+    (kind >= recordKind.request && kind <= recordKind.cancel) ||
+    (kind >= recordKind.part && kind <= recordKind.stray)
+  );
 }
 
 const always = () => true;

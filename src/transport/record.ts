@@ -3,9 +3,9 @@
 export const recordKind = {
   /** A message in the channel's codec. */
   message: 2,
-  /** Request number, then [name, value] in msgpack. */
+  /** Request number, then [name, value, mode, credit, deadline] in msgpack; all but the first two may be missing. */
   request: 3,
-  /** Request number, then the value in msgpack. */
+  /** Request number, then the value in msgpack. The last record of its request. */
   reply: 4,
   /** Request number, then { code, message } in msgpack: why there is no reply. */
   failure: 5,
@@ -19,4 +19,24 @@ export const recordKind = {
   block: 9,
   /** In the lane of releases: slot and generation of a loan that is given back. */
   release: 10,
+  /** Request number, then one of many values in msgpack; `flag.asker` tells who says it. Takes one credit. */
+  part: 11,
+  /** Request number, then how many more values its receiver has room for. `flag.asker` tells who grants it. */
+  credit: 12,
+  /** Request number: the asker of a dialog says nothing more. */
+  close: 13,
+  /** Request number of a reply that was dropped, then [late, unknown]: how many were so far, for which reason. */
+  stray: 14,
 } as const;
+
+/** Bits in the second byte of a record's mark. */
+export const recordFlag = {
+  /** In an exchange of many values: it comes from the side that asked. */
+  asker: 1,
+  /** A handle belongs to it, whose number stands before everything else but the request number. */
+  handle: 2,
+} as const;
+
+/** What an asker expects. */
+export const requestMode = { one: 0, many: 1, dialog: 2 } as const;
+export type RequestMode = (typeof requestMode)[keyof typeof requestMode];

@@ -1,23 +1,48 @@
 // Run directory: where the sockets and locks of one user's programs meet, and who serves an app when no supervisor says.
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
+import { chmodSync, lstatSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { IpcError, messageOf } from '../errors.ts';
 import { type NativeListener, native } from './native.ts';
 
 /** Clients that may wait to be accepted while a server starts again. */
 const backlog = 128;
 
+const ownerOnly = 0o700;
+/** The group may enter: what an app with the permissions `group` makes of the folder. Other sockets in it stay the owner's. */
+const groupMayEnter = 0o750;
+
 /**
- * Creates the folder if need be and checks that nobody else can reach into it. Its parent must exist.
+ * Creates the folder if need be and checks that nobody else can reach into it, but the group where an app was opened to it.
+ * Its parent must exist.
  * @throws {IpcError} ERR_RUN_DIRECTORY.
  */
 export function ensureRunDirectory(path: string): string {
   try {
-    native().ensureFolder(path, 0o700);
+    native().ensureFolder(path, isOpenToGroup(path) ? groupMayEnter : ownerOnly);
   } catch (error) {
     throw IpcError.from(error, 'ERR_RUN_DIRECTORY', path, messageOf(error));
   }
   return path;
+}
+
+function isOpenToGroup(path: string): boolean {
+  const facts = lstatSync(path, { throwIfNoEntry: false });
+  return facts !== undefined && (facts.mode & 0o777) === groupMayEnter;
+}
+
+/**
+ * Lets the processes of our group connect to an app that we serve: its socket becomes 0660, the folders on the way 0750.
+ * @throws {IpcError} ERR_RUN_DIRECTORY.
+ */
+export function openToGroup(directory: string, universe: string, app: string): void {
+  try {
+    chmodSync(appSocketPath(directory, universe, app), 0o660);
+    chmodSync(directory, groupMayEnter);
+    if (basename(directory).startsWith(treePrefix)) chmodSync(dirname(directory), groupMayEnter);
+  } catch (error) {
+    throw IpcError.from(error, 'ERR_RUN_DIRECTORY', directory, messageOf(error));
+  }
 }
 
 /** A short name for anything, since a socket's path has room for 107 bytes. */
@@ -25,9 +50,11 @@ function shortName(text: string): string {
   return createHash('sha1').update(text).digest('hex').slice(0, 16);
 }
 
+const treePrefix = 'w-';
+
 /** The folder of one workspace's tree below the run directory. */
 export function treeDirectory(runDirectory: string, workspace: string): string {
-  return join(runDirectory, `w-${shortName(workspace)}`);
+  return join(runDirectory, `${treePrefix}${shortName(workspace)}`);
 }
 
 /** Where clients of an app connect. */

@@ -2,14 +2,18 @@
 // reader in order.
 import { IpcError, messageOf } from '../errors.ts';
 import type { Handle } from '../spec/memory.ts';
-import type { WaitOptions } from '../spec/session.ts';
+import type { NativeHandle } from '../spec/native-handle.ts';
+import type { SendOptions, WaitOptions } from '../spec/session.ts';
 import type { ChannelOptions } from '../spec/universe.ts';
 import type { Block } from './arena.ts';
 import { referenceBytes } from './block-reference.ts';
 import { codecs, type Encoder, packPlain } from './codec.ts';
+import { copyOfHandle } from './descriptor.ts';
+import { OutgoingHandles } from './handles.ts';
 import type { LaneWriter } from './lane.ts';
 import type { Link } from './link.ts';
-import { recordKind } from './record.ts';
+import { native } from './native.ts';
+import { recordFlag, recordKind } from './record.ts';
 import type { Lender, SessionMemory } from './session-memory.ts';
 import { type Call, WaitingLine, waiting } from './waiting.ts';
 
@@ -25,6 +29,9 @@ interface WaitingFlush extends Call<void> {
 
 const nothing = new Uint8Array(0);
 const done = Promise.resolve();
+
+/** A request's number and a handle's stand before what a record carries. */
+const numbersBytes = 8;
 
 /** A message larger than this part of its ring stands in the arena: a few of them would keep the ring full. */
 const inRingPart = 4;
@@ -47,6 +54,7 @@ export class Sender implements Lender {
   readonly #writer: LaneWriter;
   readonly #encoder: Encoder;
   readonly #memory: SessionMemory | undefined;
+  readonly #handles: OutgoingHandles;
   /** The largest message that goes into the ring. */
   readonly #inRingMax: number;
   #structuresTold = 0;
@@ -55,6 +63,10 @@ export class Sender implements Lender {
   #unwatchHead: (() => void) | undefined;
   /** Of a message that had to wait. */
   #spare: ArrayBufferLike | undefined;
+  /** The peer has been told that nothing follows. */
+  #ended = false;
+  /** Our memory may be gone from then on. */
+  #finished: IpcError | undefined;
 
   constructor(
     name: string,
@@ -62,8 +74,10 @@ export class Sender implements Lender {
     link: Link,
     writer: LaneWriter,
     memory: SessionMemory | undefined,
+    sendHandle: (number: number, fd: number) => void,
   ) {
     this.#name = name;
+    this.#handles = new OutgoingHandles(writer, sendHandle);
     this.#options = options;
     this.#link = link;
     this.#writer = writer;
@@ -118,6 +132,13 @@ export class Sender implements Lender {
       return new Uint8Array(length);
     this.#spare = undefined;
     return new Uint8Array(spare, 0, length);
+  }
+
+  /** Sends as soon as there is room; nobody waits for it. @throws {IpcError} those of trySend, ERR_CHANNEL_BUSY. */
+  post(message: unknown): void {
+    if (this.#sending.full) throw IpcError.of('ERR_CHANNEL_BUSY', this.#name, this.#sending.length);
+    // From here on it fails only with the channel.
+    this.send(message).catch(() => undefined);
   }
 
   /**
@@ -181,23 +202,52 @@ export class Sender implements Lender {
     this.loans--;
   }
 
-  /** Requests, replies and failures: a number and a self-contained value. */
-  sendNumbered(kind: number, number: number, value: unknown, options?: WaitOptions): Promise<void> {
-    let bytes: Uint8Array;
+  /** As trySend, with a descriptor that travels with it. */
+  trySendHandle(message: unknown, handle: NativeHandle): boolean {
+    const payload = this.#ringPayload(message);
+    const fd = copyOfHandle(handle);
     try {
-      bytes = value === undefined ? nothing : packPlain(value);
-    } catch (error) {
-      return Promise.reject(IpcError.from(error, 'ERR_MESSAGE_INVALID', this.#name, messageOf(error)));
+      if (this.#sending.length === 0 && this.#putHandle(recordKind.message, 0, 0, payload, fd)) return true;
+    } finally {
+      native().closeFd(fd);
     }
-    const max = Math.min(this.#options.maxMessageBytes, this.#writer.payloadMax - 4);
-    if (bytes.length > max)
-      return Promise.reject(IpcError.of('ERR_MESSAGE_TOO_LARGE', this.#name, bytes.length, max));
-    if (this.#sending.length === 0 && this.#put(kind, number, bytes)) return done;
-    return this.#sendLater(() => this.#put(kind, number, bytes), options);
+    this.full++;
+    if (this.#options.overflow === 'drop-newest') this.dropped++;
+    return false;
+  }
+
+  async sendHandle(message: unknown, handle: NativeHandle, options: WaitOptions): Promise<void> {
+    if (this.trySendHandle(message, handle) || this.#options.overflow === 'drop-newest') return;
+    const bytes = new Uint8Array(this.#ringPayload(message));
+    return this.#sendHandleLater(recordKind.message, 0, 0, bytes, copyOfHandle(handle), options);
+  }
+
+  /** Requests and what belongs to them: a number and a self-contained value. */
+  sendNumbered(
+    kind: number,
+    number: number,
+    value: unknown,
+    options?: WaitOptions & SendOptions,
+    flags = 0,
+  ): Promise<void> {
+    if (options?.handle !== undefined)
+      return this.#sendNumberedHandle(kind, number, value, options.handle, options, flags);
+    return this.#sendNumbered(kind, number, value, options, flags, false);
+  }
+
+  /** The same for a record of which there are few: it may wait for room behind any number of calls. */
+  postNumbered(kind: number, number: number, value: unknown, flags = 0): Promise<void> {
+    return this.#sendNumbered(kind, number, value, undefined, flags, true);
+  }
+
+  /** Whether what a call has answered means that the record was there at once. */
+  isSent(sending: Promise<void>): boolean {
+    return sending === done;
   }
 
   /** Tells the peer that nothing follows. REQUIRES: flushed, so there is room. */
   sendEnd(): void {
+    this.#ended = true;
     this.#put(recordKind.end, 0, nothing);
   }
 
@@ -239,6 +289,7 @@ export class Sender implements Lender {
   }
 
   finish(cause: IpcError): void {
+    this.#finished = cause;
     this.#unwatchHead?.();
     this.#unwatchHead = undefined;
     this.#sending.rejectAll(cause);
@@ -258,14 +309,119 @@ export class Sender implements Lender {
     return encoder;
   }
 
+  #sendNumbered(
+    kind: number,
+    number: number,
+    value: unknown,
+    options: WaitOptions | undefined,
+    flags: number,
+    always: boolean,
+  ): Promise<void> {
+    let bytes: Uint8Array;
+    try {
+      this.#needOpen();
+      bytes = this.#plainPayload(value);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    if (this.#sending.length === 0 && this.#put(kind, number, bytes, flags)) return done;
+    return this.#sendLater(() => this.#put(kind, number, bytes, flags), options, always);
+  }
+
+  async #sendNumberedHandle(
+    kind: number,
+    number: number,
+    value: unknown,
+    handle: NativeHandle,
+    options: WaitOptions,
+    flags: number,
+  ): Promise<void> {
+    const bytes = this.#plainPayload(value);
+    return this.#sendHandleLater(kind, number, flags, bytes, copyOfHandle(handle), options);
+  }
+
+  /** An answer that comes after the end mark, or later still: the peer would take it for a breach. */
+  #needOpen(): void {
+    if (this.#finished) throw this.#finished;
+    if (this.#ended) throw IpcError.of('ERR_CHANNEL_CLOSED', this.#name);
+  }
+
+  /** @throws {IpcError} ERR_MESSAGE_INVALID, ERR_MESSAGE_TOO_LARGE. */
+  #plainPayload(value: unknown): Uint8Array {
+    let bytes: Uint8Array;
+    try {
+      bytes = value === undefined ? nothing : packPlain(value);
+    } catch (error) {
+      throw IpcError.from(error, 'ERR_MESSAGE_INVALID', this.#name, messageOf(error));
+    }
+    const max = Math.min(this.#options.maxMessageBytes, this.#writer.payloadMax - numbersBytes);
+    if (bytes.length > max) throw IpcError.of('ERR_MESSAGE_TOO_LARGE', this.#name, bytes.length, max);
+    return bytes;
+  }
+
+  /** A message that must stand in the ring, encoded; valid until the next one. */
+  #ringPayload(message: unknown): Uint8Array {
+    const { buffer, start, length } = this.#encode(message);
+    const max = Math.min(this.#inRingMax, this.#writer.payloadMax - numbersBytes);
+    if (length > max) throw IpcError.of('ERR_MESSAGE_TOO_LARGE', this.#name, length, max);
+    return buffer.subarray(start, start + length);
+  }
+
+  /** Sends as soon as there is room for message and descriptor, which is closed then. */
+  #sendHandleLater(
+    kind: number,
+    number: number,
+    flags: number,
+    bytes: Uint8Array,
+    fd: number,
+    options: WaitOptions,
+  ): Promise<void> {
+    const close = () => native().closeFd(fd);
+    const put = () => this.#putHandle(kind, number, flags, bytes, fd);
+    let sending: Promise<void>;
+    try {
+      this.#needOpen();
+      sending = this.#sending.length === 0 && put() ? done : this.#sendLater(put, options);
+    } catch (error) {
+      sending = Promise.reject(error);
+    }
+    sending.then(close, close);
+    return sending;
+  }
+
+  /** A record with its descriptor. The descriptor goes first: what follows it can't fail. */
+  #putHandle(kind: number, number: number, flags: number, payload: Uint8Array, fd: number): boolean {
+    if (this.#handles.full) return false;
+    if (this.#structuresTold < this.#encoder.structures.length && !this.#tellStructures()) return false;
+    if (!this.#writer.hasRoom(payload.length + numbersBytes)) return false;
+    // A copy: sending a frame writes over the encoder's bytes.
+    const body = new Uint8Array(number === 0 ? payload.length : payload.length + 4);
+    body.set(payload, body.length - payload.length);
+    const handle = this.#handles.send(fd);
+    if (number !== 0) new DataView(body.buffer).setUint32(0, handle, true);
+    this.#writer.writeNumbered(
+      kind,
+      flags | recordFlag.handle,
+      number === 0 ? handle : number,
+      body,
+      body.length,
+    );
+    this.#handles.written();
+    this.sent++;
+    this.#memory?.publishReleases();
+    this.#writer.publish();
+    this.#link.notify();
+    return true;
+  }
+
   /** Writes and publishes one record, after the shapes that it may use. Answers false if there is no room. */
-  #put(kind: number, number: number, payload: Uint8Array): boolean {
+  #put(kind: number, number: number, payload: Uint8Array, flags = 0): boolean {
     if (payload.length > this.#inRingMax && kind === recordKind.message) return this.#putBlock(payload);
     if (this.#structuresTold < this.#encoder.structures.length && !this.#tellStructures()) return false;
     const written =
       number === 0
         ? this.#writer.write(kind, 0, payload, payload.length)
-        : this.#writer.writeNumbered(kind, 0, number, payload, payload.length);
+        : this.#writer.writeNumbered(kind, flags, number, payload, payload.length);
     if (!written) return false;
     this.sent++;
     this.#memory?.publishReleases();
@@ -279,10 +435,10 @@ export class Sender implements Lender {
     const memory = this.#memory!;
     const { arena } = memory;
     if (!this.#writer.hasRoom(referenceBytes)) return false;
-    let block = this.loans < this.#options.maxLoans ? arena.allocate(payload.length) : undefined;
+    let block = this.#mayLend(memory) ? arena.allocate(payload.length) : undefined;
     if (!block) {
       memory.poll();
-      if (this.loans >= this.#options.maxLoans) return false;
+      if (!this.#mayLend(memory)) return false;
       block = arena.allocate(payload.length);
       if (!block && memory.lent > 0) return false;
       if (!block) throw arena.full(payload.length);
@@ -298,6 +454,7 @@ export class Sender implements Lender {
   /** Publishes a block as a message; it is the peer's from then on. */
   #putLoan(block: Block, bytes: number): boolean {
     const memory = this.#memory!;
+    if (!memory.hasSlot) return false;
     if (this.#structuresTold < this.#encoder.structures.length && !this.#tellStructures()) return false;
     const record = memory.lend(this, memory.arena, block, 0, bytes);
     if (!this.#writer.write(recordKind.block, 0, record, record.length)) {
@@ -313,8 +470,12 @@ export class Sender implements Lender {
 
   #needLoan(memory: SessionMemory): void {
     const { maxLoans } = this.#options;
-    if (this.loans >= maxLoans) memory.poll();
-    if (this.loans >= maxLoans) throw IpcError.of('ERR_LOAN_LIMIT', this.#name, maxLoans);
+    if (!this.#mayLend(memory)) memory.poll();
+    if (!this.#mayLend(memory)) throw IpcError.of('ERR_LOAN_LIMIT', this.#name, maxLoans);
+  }
+
+  #mayLend(memory: SessionMemory): boolean {
+    return this.loans < this.#options.maxLoans && memory.hasSlot;
   }
 
   #tellStructures(): boolean {
@@ -327,8 +488,8 @@ export class Sender implements Lender {
     return true;
   }
 
-  #sendLater(put: () => boolean, options?: WaitOptions): Promise<void> {
-    if (this.#sending.full)
+  #sendLater(put: () => boolean, options?: WaitOptions, always = false): Promise<void> {
+    if (this.#sending.full && !always)
       return Promise.reject(IpcError.of('ERR_CHANNEL_BUSY', this.#name, this.#sending.length));
     return waiting<void>(`send on channel ${this.#name}`, options, (call) => {
       const leave = this.#sending.join({ ...call, put });

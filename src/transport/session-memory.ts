@@ -8,6 +8,7 @@
 // to wait for its segment.
 import { IpcError, messageOf } from '../errors.ts';
 import type { Handle, InPlaceCodec } from '../spec/memory.ts';
+import type { Breach } from '../spec/session.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
 import { Arena, type ArenaScope, type ArenaSegment, type Block } from './arena.ts';
 import {
@@ -60,7 +61,15 @@ export interface SegmentOffer {
 export interface MemoryObserver {
   /** Sends the offer of a segment with a descriptor, which stays ours. */
   offer(segment: SegmentOffer, fd: number): void;
-  broken(why: string): void;
+  broken(why: string, breach: Breach): void;
+}
+
+/** What the end of a session takes back of what the peer had. */
+export interface TakenBack {
+  /** Blocks of the session's arena, gone with it. */
+  readonly dropped: number;
+  /** Blocks of other arenas, which come back when the peer's process is proven dead. */
+  readonly awaited: number;
 }
 
 /** Who counts what it has lent: a channel. */
@@ -159,6 +168,11 @@ export class SessionMemory implements LinkMember, BorrowedFrom {
 
   // ---- lending
 
+  /** Whether one more can be lent: channels that have ended may still have some of theirs out. */
+  get hasSlot(): boolean {
+    return this.#freeSlots.length > 0;
+  }
+
   /** Blocks and values that the peer has, or that are on their way to it. */
   get lent(): number {
     return this.limits.slots - this.#freeSlots.length;
@@ -222,7 +236,7 @@ export class SessionMemory implements LinkMember, BorrowedFrom {
     }
     if (this.#releases.release()) this.#link.notify();
     if (this.#releases.broken === undefined) return left === 0 && this.#releases.available();
-    this.#observer.broken(`the peer's releases: ${this.#releases.broken}`);
+    this.#observer.broken(`the peer's releases: ${this.#releases.broken}`, 'memory');
     return false;
   }
 
@@ -377,7 +391,7 @@ export class SessionMemory implements LinkMember, BorrowedFrom {
     this.#releasedAs[slot] = generation;
     this.#releaseWords[0] = generation;
     if (!this.#writer.writeNumbered(recordKind.release, 0, slot, this.#releaseRecord, 4))
-      return this.#observer.broken('the peer lends more than it may');
+      return this.#observer.broken('the peer lends more than it may', 'memory');
     // Whoever answers a message takes its release along; only one waits for that, since a writer may be out of memory.
     if (!this.#unpublished && this.#link.afterPoll(this.#publishLate)) this.#unpublished = true;
     else {
@@ -410,19 +424,22 @@ export class SessionMemory implements LinkMember, BorrowedFrom {
    * Drops our arena of the session whole, and of the peer's segments all that nobody has borrowed from. Blocks of other
    * arenas come back when that process is proven dead.
    */
-  close(peer: PeerProcess | undefined): void {
-    if (this.#closed) return;
+  close(peer: PeerProcess | undefined): TakenBack {
+    if (this.#closed) return { dropped: 0, awaited: 0 };
     this.#closed = true;
     this.arena.close();
     for (const segment of this.#received) if (segment.borrows === 0) segment.native.close();
     this.#views.fill(undefined);
-    const left = this.#lends.filter((lend) => lend?.block && lend.arena !== this.arena) as Lend[];
+    const lent = this.#lends.filter((lend) => lend?.block) as Lend[];
+    const left = lent.filter(({ arena }) => arena !== this.arena);
     this.#lends.fill(undefined);
-    if (left.length === 0 || !peer) return;
+    const taken = { dropped: lent.length - left.length, awaited: left.length };
+    if (left.length === 0 || !peer) return taken;
     for (const arena of new Set(left.map((lend) => lend.arena)))
       arena.releaseAfter(
         peer,
         left.filter((lend) => lend.arena === arena).map(({ block }) => block!),
       );
+    return taken;
   }
 }

@@ -67,7 +67,7 @@ export function waiting<T>(
 /** Calls that may wait at one place of a channel: for room, for a message, for a flush, for a reply. */
 export const waitingMax = 1024;
 
-/** Those who wait at one place, first come first served, never more than `waitingMax`. */
+/** Those who wait at one place, first come first served; who lets them in asks `full` first. */
 export class WaitingLine<T extends { reject(error: unknown): void }> {
   #waiting: T[] = [];
 

@@ -1,12 +1,13 @@
-// A universe whose two apps run as different users: the office as root, its visitors as nobody.
+// A universe whose two apps run as different users of one group: the office as root, its visitors as nobody.
 import { channel, defineUniverse, type Session } from '../../src/index.ts';
 
-/** The user that has no rights; its group has the same number. */
+/** The user that has no rights. */
 export const nobody = 65_534;
 
 export const border = defineUniverse('border', {
   office: {
     allow: ['visitor'],
+    permissions: 'group',
     uid: 0,
     gid: 0,
     channels: {
@@ -14,7 +15,7 @@ export const border = defineUniverse('border', {
       orders: channel<{ down: 'flood' }>({ capacityBytes: 1024 }),
     },
   },
-  visitor: { uid: nobody, gid: nobody },
+  visitor: { uid: nobody, gid: 0 },
 });
 
 export type OfficeSession = Session<typeof border.office, 'server'>;

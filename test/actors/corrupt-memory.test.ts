@@ -88,9 +88,9 @@ describe('a peer that is corrupt about memory', () => {
     client.ring();
   }
 
-  async function hosed(why: RegExp): Promise<void> {
+  async function hosed(why: RegExp, reason = 'protocol'): Promise<void> {
     await waitUntil('the end of the session', () => ends.length > 0);
-    assert.deepInclude(ends[0], { type: 'session.hosed', reason: 'protocol' });
+    assert.deepInclude(ends[0], { type: 'session.hosed', reason });
     assert.match(ends[0]!.error!.message, why);
     await waitUntil('the connection to be closed', () => client.end !== undefined);
     // An honest client gets in and is answered.
@@ -189,28 +189,38 @@ describe('a peer that is corrupt about memory', () => {
       client.ring();
       await waitUntil('its turn', () => taken.length === use || ends.length > 0);
     }
-    await hosed(/the peer lends more than it may/);
+    await hosed(/the peer lends more than it may/, 'memory');
     assert.isAbove(taken.length, 4 + 256 + 8);
   });
 
-  const frames: [what: string, send: () => void, why: RegExp][] = [
-    ['out of order', () => sendSegment({ number: 1 }), /a segment out of order/],
-    ['of another size', () => sendSegment({ bytes: segmentBytes - 4096 }), /another size than announced/],
-    ['above the limit', () => sendSegment({ bytes: arenaBytes + 4096 }), /more memory than the/],
+  const frames: [what: string, send: () => void, why: RegExp, reason?: string][] = [
+    ['out of order', () => sendSegment({ number: 1 }), /a segment out of order/, 'memory'],
+    [
+      'of another size',
+      () => sendSegment({ bytes: segmentBytes - 4096 }),
+      /another size than announced/,
+      'memory',
+    ],
+    ['above the limit', () => sendSegment({ bytes: arenaBytes + 4096 }), /more memory than the/, 'memory'],
     ['of another scope', () => sendSegment({ scope: 'all' }), /scope is all/],
     ['without a size', () => sendSegment({ bytes: 'large' }), /bytes is not a whole number/],
     ['without its descriptor', () => sendSegment({}, () => []), /0 descriptors instead of 1/],
     ['with two descriptors', () => sendSegment({}, (fd) => [fd, fd]), /2 descriptors instead of 1/],
-    ['that is no memory', () => sendSegment({}, () => [0]), /refused: not a memory file/],
-    ['that is a segment of another kind', () => sendSegment({ bytes: 0 }, () => [client.fds[0]!]), /refused/],
+    ['that is no memory', () => sendSegment({}, () => [0]), /refused: not a memory file/, 'memory'],
+    [
+      'that is a segment of another kind',
+      () => sendSegment({ bytes: 0 }, () => [client.fds[0]!]),
+      /refused/,
+      'memory',
+    ],
   ];
-  for (const [what, send, why] of frames)
+  for (const [what, send, why, reason] of frames)
     it(`by a segment ${what} loses its session, and leaves no descriptor`, async () => {
       const before = openDescriptors().size;
       send();
       await waitUntil('the end of the session', () => ends.length > 0);
       await waitUntil('its descriptors to be closed', () => openDescriptors().size <= before + 1);
-      await hosed(why);
+      await hosed(why, reason);
     });
 
   const releases: [what: string, send: () => void][] = [
@@ -221,7 +231,7 @@ describe('a peer that is corrupt about memory', () => {
   for (const [what, send] of releases)
     it(`by a release ${what} loses its session, and only this one`, async () => {
       send();
-      await hosed(/a release of what was not lent/);
+      await hosed(/a release of what was not lent/, 'memory');
     });
 
   it('by a second release of what it had loses its session, and the first one counts', async () => {
@@ -230,6 +240,6 @@ describe('a peer that is corrupt about memory', () => {
     release(0, 1);
     await waitUntil('the release', () => pages.stats().loans === 0);
     release(0, 1);
-    await hosed(/the peer's releases: a release of what was not lent/);
+    await hosed(/the peer's releases: a release of what was not lent/, 'memory');
   });
 });

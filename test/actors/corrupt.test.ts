@@ -37,6 +37,16 @@ const frames: [what: string, send: (client: RawClient) => void, why: RegExp][] =
     (client) => client.send({ t: 'subscribed', broadcast: 'news', number: 1 }),
     /subscribed came with 0 descriptors instead of 1/,
   ],
+  [
+    'another segment without its descriptors',
+    (client) => client.send({ t: 'segment.replaced', bytes: 4096 }),
+    /segment.replaced came with 0 descriptors instead of 2/,
+  ],
+  [
+    'another segment without a size',
+    (client) => client.send({ t: 'segment.replaced' }, client.fds),
+    /bytes is not a whole number/,
+  ],
   ['a goodbye without a reason', (client) => client.send({ t: 'goodbye' }), /reason/],
 ];
 
@@ -60,7 +70,7 @@ function memory(spoil: (words: Int32Array, tailAt: number) => void) {
   };
 }
 
-const rings: [what: string, corrupt: (client: RawClient) => void, why: RegExp][] = [
+const rings: [what: string, corrupt: (client: RawClient) => void, why: RegExp, reason?: string][] = [
   ['a record of an unknown kind', record(99), /channel balls: a record of unknown kind 99/],
   [
     'a message that is none of its codec',
@@ -93,21 +103,25 @@ const rings: [what: string, corrupt: (client: RawClient) => void, why: RegExp][]
       client.ring();
     },
     /channel balls: /,
+    'memory',
   ],
   [
     'a tail outside its ring',
     memory((words, tailAt) => Atomics.store(words, tailAt, 1 << 20)),
     /channel balls: the tail is outside the ring/,
+    'memory',
   ],
   [
     'a tail that goes back',
     memory((words, tailAt) => Atomics.store(words, tailAt, -8)),
     /channel balls: the tail is outside the ring/,
+    'memory',
   ],
   [
     'a tail that promises records which are not there',
     memory((words, tailAt) => Atomics.store(words, tailAt, 1024)),
     /channel balls: a record is missing or comes twice/,
+    'memory',
   ],
 ];
 
@@ -140,10 +154,10 @@ describe('a corrupt peer', () => {
     await court.close();
   });
 
-  async function hosed(why: RegExp): Promise<void> {
+  async function hosed(why: RegExp, reason = 'protocol'): Promise<void> {
     await waitUntil('the end of the session', () => ends.length > 0);
     const [end] = ends as [End];
-    assert.deepInclude(end, { type: 'session.hosed', reason: 'protocol' });
+    assert.deepInclude(end, { type: 'session.hosed', reason });
     assert.match(end.error!.message, why);
     await waitUntil('the connection to be closed', () => client.end !== undefined);
   }
@@ -171,12 +185,22 @@ describe('a corrupt peer', () => {
       await stillServes();
     });
 
-  for (const [what, corrupt, why] of rings)
+  for (const [what, corrupt, why, reason] of rings)
     it(`that writes ${what} loses its session, and only this one`, async () => {
       corrupt(client);
-      await hosed(why);
+      await hosed(why, reason);
       await stillServes();
     });
+
+  it('that goes on in another segment is told that this release does not, and keeps its session', async () => {
+    const before = openDescriptors().size;
+    client.send({ t: 'segment.replaced', bytes: 4096 }, client.fds);
+    await waitUntil('the answer', () => client.frames.some(({ t }) => t === 'segment.refused'));
+    record(recordKind.message)(client);
+    await waitUntil('the message', () => served[0]!.channels.balls.stats().received === 1);
+    assert.isEmpty(ends);
+    assert.equal(openDescriptors().size, before);
+  });
 
   it('that answers a request with a failure of no words leaves nobody waiting', async () => {
     // String() would throw at this one, in the middle of the answer.
@@ -200,7 +224,7 @@ describe('a corrupt peer', () => {
     const { words, tailAt } = client;
     Atomics.store(words, tailAt, 1 << 20);
     client.ring();
-    await hosed(/the tail is outside the ring/);
+    await hosed(/the tail is outside the ring/, 'memory');
     Atomics.store(words, tailAt, 0);
     assert.throws(() => served[0]!.channels.balls.tryReceive(), /channel balls is hosed/);
   });

@@ -3,6 +3,7 @@
 import { readdirSync } from 'node:fs';
 import { assert } from 'chai';
 import { channel, defineUniverse } from '../../src/index.ts';
+import { decodeFrame, encodeFrame } from '../../src/transport/frame.ts';
 import { type NativeSocket, native } from '../../src/transport/native.ts';
 import { appSocketPath } from '../../src/transport/run-directory.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -112,6 +113,15 @@ describe('a log-in', () => {
       'a hello with the two in the wrong order',
       (client) => client.send(client.hello(), [...client.fds].reverse()),
     ],
+    [
+      'a hello that is cut off',
+      (client) => client.sendBytes(encodeFrame(client.hello()).subarray(0, 40), client.fds),
+    ],
+    ['pings instead of a hello', (client) => client.send({ t: 'ping' })],
+    [
+      'an offer of a channel before it is in',
+      (client) => client.send({ t: 'offer', number: 1025, channel: 'balls', metadata: null }),
+    ],
     ['ready before hello', (client) => client.send({ t: 'ready' })],
     [
       'two hellos',
@@ -169,17 +179,48 @@ describe('a log-in', () => {
     await stillServes();
   });
 
-  it('survives 300 connections at once that say nothing', async () => {
+  it('tells the first of two faults, in the order of the checks', async () => {
+    const faults: [object, string][] = [
+      [{ pid: 1 }, 'ERR_PEER_UNIDENTIFIED'],
+      [{ versions: [7, 9] }, 'ERR_PROTOCOL_VERSION'],
+      [{ server: 'player' }, 'ERR_UNIVERSE_MISMATCH'],
+      [{ client: 'stranger' }, 'ERR_APP_NOT_ALLOWED'],
+      [{ universe: { universe: 'tennis', channels: {}, broadcasts: {} } }, 'ERR_UNIVERSE_MISMATCH'],
+      [{ layoutHash: 1 }, 'ERR_CONFIGURATION'],
+      [{ segmentBytes: 4096 }, 'ERR_MEMORY'],
+    ];
+    for (const [i, [first, code]] of faults.slice(0, -1).entries()) {
+      const client = rawClient();
+      client.send(client.hello({ ...faults[i + 1]![0], ...first }), client.fds);
+      await waitUntil('the answer', () => client.end !== undefined);
+      assert.equal(client.frames[0]!.code, code);
+    }
+    assert.isEmpty(served);
+  });
+
+  it('survives 1,000 connections at once that say nothing, or speak and never log in', async () => {
     const sockets: NativeSocket[] = [];
-    for (let n = 0; n < 300; n++) {
+    let told = 0;
+    for (let n = 0; n < 1_000; n++) {
       try {
-        sockets.push(new (native().Socket)(appSocketPath(court.folder, 'tennis', 'wall')));
+        const socket = new (native().Socket)(appSocketPath(court.folder, 'tennis', 'wall'));
+        socket.listen(
+          (bytes) => {
+            if (decodeFrame(bytes).code === 'ERR_SERVER_BUSY') told++;
+          },
+          () => {},
+          () => {},
+        );
+        if (n % 3 === 0) socket.send(encodeFrame({ t: 'ping', n }), []);
+        sockets.push(socket);
       } catch {
         // The queue is full: so many wait already.
       }
+      if (n % 50 === 49) await new Promise(setImmediate);
     }
-    assert.isAbove(sockets.length, 50);
+    assert.isAbove(sockets.length, 500);
     await stillServes();
+    await waitUntil('the reason', () => told > 400);
     for (const socket of sockets) socket.close();
   });
 

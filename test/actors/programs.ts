@@ -7,12 +7,12 @@ import { Runtime } from '../../src/runtime/program.ts';
 
 export class Programs {
   readonly folder = mkdtempSync(join(tmpdir(), 'actor-ipc-programs-'));
-  readonly messages: { level: string; message: string }[] = [];
+  readonly messages: { level: string; message: string; facts: object }[] = [];
   readonly #runtimes: Runtime[] = [];
 
   runtime(): Runtime {
-    const note = (level: string) => (_: object, message: string) =>
-      void this.messages.push({ level, message });
+    const note = (level: string) => (facts: object, message: string) =>
+      void this.messages.push({ level, message, facts });
     const log: Log = { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') };
     const runtime = new Runtime({ runDirectory: this.folder, log });
     this.#runtimes.push(runtime);

@@ -1,6 +1,7 @@
 // A client that speaks the protocol by hand, and wrongly where a test wants it. Its memory is its own to spoil.
 import { laneCapacities } from '../../src/actors/session-lanes.ts';
-import { type AppSpec, extractOf } from '../../src/spec/universe.ts';
+import type { AppSpec } from '../../src/spec/universe.ts';
+import { extractOf } from '../../src/spec/universe-extract.ts';
 import { decodeFrame, encodeFrame, type Frame } from '../../src/transport/frame.ts';
 import { LaneWriter } from '../../src/transport/lane.ts';
 import { segmentKind } from '../../src/transport/link.ts';

@@ -1,14 +1,16 @@
 // What honest peers send, as the seed of what others might.
 import { Packr, pack } from 'msgpackr';
+import { offerFrame, acceptedFrame as openedFrame, partedFrame } from '../../src/actors/offer-frame.ts';
 import {
   acceptedFrame,
   goodbyeFrame,
+  handleFrame,
   helloFrame,
   readyFrame,
   rejectedFrame,
 } from '../../src/actors/session-frame.ts';
 import { protocolVersions } from '../../src/machines/login.ts';
-import { extractOf } from '../../src/spec/universe.ts';
+import { extractOf } from '../../src/spec/universe-extract.ts';
 import { packPlain } from '../../src/transport/codec.ts';
 import { encodeFrame } from '../../src/transport/frame.ts';
 import { native } from '../../src/transport/native.ts';
@@ -34,6 +36,10 @@ export const frames: readonly Uint8Array[] = [
   rejectedFrame({ code: 'ERR_SERVER_BUSY', message: 'it is busy' }),
   readyFrame,
   goodbyeFrame('done'),
+  offerFrame({ number: 1025, channel: 'calls', metadata: { from: 'x' }, slot: undefined }),
+  openedFrame(1025, 2),
+  partedFrame(1025, 4096),
+  handleFrame(0, 1),
   { t: 'status' },
   { t: 'watch', segmentBytes: 4096 },
 ].map(encodeFrame);
@@ -80,4 +86,14 @@ export const requests: readonly Uint8Array[] = [
   [0, ['a', 'b']],
   [1, ['c']],
   'a reply',
+  // For many replies; for a dialog, with a deadline; for what nobody answers.
+  ['add', 'x', 1, 16],
+  ['talk', 'x', 2, 4, 1e15],
+  ['nothing', 'x'],
+  // Credits, and counts of dropped replies.
+  1,
+  16,
+  1024,
+  [1, 0],
+  [2, 3],
 ].map((value) => Uint8Array.from(packPlain(value)));

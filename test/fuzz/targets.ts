@@ -1,11 +1,24 @@
 // What is fed with input that nobody promised anything about. Each target throws when something happens that must not: any
 // error but the ones it names, an answer outside what it may be, or a peer that no longer serves.
 import { assert } from 'chai';
-import { parseAccepted, parseGoodbye, parseHello, parseRejected } from '../../src/actors/session-frame.ts';
+import {
+  numberOf,
+  parseRejected as parseDeclined,
+  parseOffer,
+  parseAccepted as parseOpened,
+  parseParted,
+} from '../../src/actors/offer-frame.ts';
+import {
+  parseAccepted,
+  parseGoodbye,
+  parseHandle,
+  parseHello,
+  parseRejected,
+} from '../../src/actors/session-frame.ts';
 import { IpcError } from '../../src/errors.ts';
 import { checkLogin, type LoginPolicy, protocolVersions } from '../../src/machines/login.ts';
 import { ControlServer } from '../../src/runtime/control-server.ts';
-import { type ChannelOptions, channelDefaults } from '../../src/spec/universe.ts';
+import { type ChannelSpec, channelDefaults } from '../../src/spec/universe.ts';
 import { ChannelEnd } from '../../src/transport/channel-end.ts';
 import { codecs, packPlain, unpackPlain } from '../../src/transport/codec.ts';
 import { offerIn } from '../../src/transport/feed-link.ts';
@@ -16,6 +29,7 @@ import { type NativeSegment, native, nativeCode } from '../../src/transport/nati
 import { recordKind } from '../../src/transport/record.ts';
 import { Court, holder, type ServerSession, tennis } from '../actors/pair.ts';
 import { RawClient } from '../actors/raw-client.ts';
+import { openDescriptors } from '../support/descriptors.ts';
 import type { Random } from '../support/random.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { LaneEnds, newPlace } from '../support/transport/lane-ends.ts';
@@ -49,7 +63,15 @@ const policy: LoginPolicy = {
 const peer = { pid: process.pid, ...policy.own };
 
 function frameTarget(): Target {
-  const parsers = [parseAccepted, parseRejected, parseGoodbye, (frame: Frame) => offerIn(frame, [])];
+  const offers = [numberOf, parseOffer, parseOpened, parseDeclined, parseParted];
+  const parsers = [
+    ...offers,
+    parseAccepted,
+    parseRejected,
+    parseGoodbye,
+    parseHandle,
+    (frame: Frame) => offerIn(frame, []),
+  ];
   return {
     feed(random) {
       const bytes = mutate(random, frames);
@@ -122,12 +144,24 @@ function laneTarget(): Target {
   };
 }
 
+/** A schema that some of what comes at random fits. */
+const anything = {
+  '~standard': {
+    version: 1 as const,
+    vendor: 'fuzz',
+    validate: (value: unknown) =>
+      typeof value === 'number' ? { issues: [{ message: 'a number' }] } : { value },
+  },
+};
+
 /** A channel whose peer frames its records well and fills them with anything. */
 function channelTarget(): Target {
-  const options: ChannelOptions = {
+  const options = {
     ...channelDefaults,
     capacityBytes: 16_384,
     maxMessageBytes: 8_184,
+    unexpectedMax: 2,
+    unexpectedTimeoutMs: 1,
   };
   const kinds = Object.values(recordKind);
   return {
@@ -141,34 +175,76 @@ function channelTarget(): Target {
       const seen = new Segment(segmentKind.session, dupFd(offer.fds[0]), offer.bytes, offer.bytes);
       const writer = new LaneWriter(own, seen, 0);
       let broken: string | undefined;
-      const end = new ChannelEnd('fuzzed', options, link, 0, {
+      const place = { side: 'server' as const, peerOf: () => ({ ...peer, app: 'fuzzer', metadata: null }) };
+      const spec: ChannelSpec = {
+        ...options,
+        unexpected: random.below(2) === 0 ? 'block' : 'drop-newest',
+        ...(random.below(2) === 0 && { schema: { up: anything, requests: { add: [anything, anything] } } }),
+      };
+      const observer = {
         peerEnded() {},
-        broken: (why) => {
+        broken: (why: string) => {
           broken = why;
         },
-      });
+        sendHandle() {},
+      };
+      const end = new ChannelEnd('fuzzed', spec, link, 0, observer, undefined, place);
       end.openForUse();
-      end.onBatch(() => undefined);
-      end.onRequest('add', () => 1);
-      const asked = [1, 2, 3].map((value) => end.request('add', value).catch((error: unknown) => error));
-      for (let left = 12; left > 0; left--) {
+      if (random.below(2) === 0) end.onBatch(() => undefined);
+      end.onRequest(
+        'add',
+        random.below(2) === 0
+          ? () => 1
+          : async function* () {
+              yield 1;
+              yield 'two';
+            },
+      );
+      end.onDialog('talk', async (_, dialog) => {
+        for await (const value of dialog) await dialog.send(value);
+      });
+      const asked: Promise<unknown>[] = [
+        end.request('add', 'x'),
+        end.requestMany('add', 'x', { ahead: 2 }).next(),
+        end.dialog('talk', 'x').ask('y'),
+      ].map((call) => call.catch((error: unknown) => error));
+      let lastRequest = 0;
+      let lastHandle = 0;
+      for (let left = 24; left > 0; left--) {
         const kind = random.below(20) === 0 ? random.below(256) : kinds[random.below(kinds.length)]!;
-        const payload = mutate(random, random.below(2) === 0 ? messages : requests);
-        // Numbers that are those of our requests, or not.
-        if (random.below(2) === 0) writer.write(kind, 0, payload, payload.length);
-        else writer.writeNumbered(kind, 0, random.below(5), payload, payload.length);
+        const payload = mutate(random, random.below(3) === 0 ? messages : requests);
+        const flags = random.below(4) === 0 ? random.below(5) : 0;
+        // Numbers that are those of our requests, or of new ones, or neither.
+        const honest = kind === recordKind.request ? ++lastRequest : 1 + random.below(3);
+        const number = random.below(8) === 0 ? random.next() | 0 : honest;
+        if (kind === recordKind.message && flags === 0) writer.write(kind, 0, payload, payload.length);
+        else writer.writeNumbered(kind, flags, number, payload, payload.length);
         writer.publish();
+        if (random.below(6) === 0)
+          refusable(() =>
+            end.receiveHandle(random.below(4) === 0 ? random.below(9) : ++lastHandle, dupFd(0)),
+          );
         end.poll();
         if (broken !== undefined) break;
       }
+      const { size } = openDescriptors();
       end.finish(IpcError.of('ERR_CHANNEL_CLOSED', 'fuzzed'));
+      assert.isAtMost(openDescriptors().size, size, 'a descriptor was opened by the end');
       for (const segment of [own, seen] as NativeSegment[]) segment.close();
       bell.close();
       link.close();
-      return settled(asked);
+      return settled(asked).then(() => {
+        // What no message belonged to, and what nobody has received, is closed by now.
+        const left = [...openDescriptors().values()].filter((path) => path === stdin).length;
+        assert.isAtMost(left, stdinOpen, 'a descriptor was left');
+      });
     },
   };
 }
+
+/** Where the descriptors lead that a peer sends here, and how many lead there by themselves. */
+const stdin = openDescriptors().get(0);
+const stdinOpen = [...openDescriptors().values()].filter((path) => path === stdin).length;
 
 /** Nobody waits for an answer that will never come. */
 async function settled(calls: Promise<unknown>[]): Promise<void> {

@@ -21,6 +21,8 @@ const attached: AppSessionEvent = { type: 'session.attached' };
 const done: AppSessionEvent = { type: 'user.done' };
 const crashed: AppSessionEvent = { type: 'user.crashed', error };
 const channelClosed: AppSessionEvent = { type: 'channel.closed', channel: 'prices' };
+const stalled: AppSessionEvent = { type: 'peer.stalled', ms: 1_200 };
+const resumed: AppSessionEvent = { type: 'peer.resumed' };
 const closed: AppSessionEvent = { type: 'session.closed', reason: 'dinner' };
 const hosed: AppSessionEvent = { type: 'session.hosed', reason: 'peer.reset', why: 'its process was killed' };
 const close: AppSessionEvent = { type: 'close', reason: 'lunch' };
@@ -58,6 +60,8 @@ const table: Table<AppSessionEvent, AppSessionInput> = {
       by: [attached],
       rows: [
         { on: channelClosed, to: 'running', does: [['tellChannelClosed', { channel: 'prices' }]] },
+        { on: stalled, to: 'running', does: [['tellLife', stalled]] },
+        { on: resumed, to: 'running', does: [['tellLife', resumed]] },
         { on: done, to: 'closing', does: ends('its machine reached a final state') },
         { on: crashed, to: 'closing', does: ends('it failed') },
         { on: close, to: 'closing', does: ends('lunch') },

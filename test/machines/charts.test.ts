@@ -24,7 +24,11 @@ const silent: Record<string, Record<string, string>> = {
   supervisor: { running: 'only holds the others' },
   session: { choosing: 'is left at once', opening: 'only holds the others' },
   incomingSession: { loggingIn: 'only holds the others' },
-  channel: { alive: 'only holds the others' },
+  channel: {
+    choosing: 'is left at once',
+    offering: 'only holds the others',
+    alive: 'only holds the others',
+  },
 };
 
 /** A machine that wanders for longer has a context that a walk should pay no heed to. */

@@ -1,4 +1,5 @@
 import { assert } from 'chai';
+import type { ErrorData } from '../../src/errors.ts';
 import {
   type ClientProcessEvent,
   type ClientProcessInput,
@@ -118,6 +119,26 @@ describe('clientProcessMachine', () => {
         return pause;
       });
       assert.lengthOf(client.times('openSession'), pauses.length + 1);
+    });
+
+    it('says in short what it waits for, until it has it', () => {
+      const failures: [error: ErrorData, short: string][] = [
+        [{ code: 'ERR_NO_SERVER', message: 'no server for app market: none is running' }, 'no server'],
+        [{ code: 'ERR_LOGIN_TIMEOUT', message: 'market did not complete the log-in' }, 'no server'],
+        [
+          { code: 'ERR_APP_NOT_ALLOWED', message: 'app market does not allow app trader' },
+          'rejected: app market does not allow app trader',
+        ],
+      ];
+      const client = simulate(clientProcessMachine, clientProcessInput);
+      for (const [why, short] of failures) {
+        client.send({ type: 'session.failed', error: why, atMs: client.clock.now() });
+        assert.equal(client.snapshot.context.waitsFor, short);
+        client.pass(10_000);
+      }
+      client.send(opened);
+      assert.isNull(client.snapshot.context.waitsFor);
+      assert.equal(client.send(refused).snapshot.context.waitsFor, 'refused');
     });
 
     it('tries at once when a session is lost that was open', () => {

@@ -34,6 +34,7 @@ const limits = sessionDefaults;
 class CollectingHost implements Host {
   readonly clock = new SimulatedClock();
   readonly log = silent;
+  readonly random = Math.random;
   readonly logics: AnyStateMachine[] = [];
 
   start<L extends AnyActorLogic>(logic: L): Hosted<L> {

@@ -1,9 +1,9 @@
 import { assert } from 'chai';
 import type { ErrorCode, ErrorData } from '../../src/errors.ts';
 import { type SessionEvent, type SessionInput, sessionMachine } from '../../src/machines/session.ts';
-import type { HoseReason } from '../../src/spec/session.ts';
+import { type HoseReason, hoseReasons } from '../../src/spec/session.ts';
 import { clientSessionInput, error, serverSessionInput, sessionEvents } from '../support/machines/samples.ts';
-import { simulate } from '../support/machines/simulation.ts';
+import { type Simulation, simulate } from '../support/machines/simulation.ts';
 import { after, begin, type Effect, elapsed, stateOf, take } from '../support/machines/step.ts';
 import {
   describeBeginning,
@@ -13,6 +13,7 @@ import {
   type Table,
 } from '../support/machines/table.ts';
 
+type Session = Simulation<typeof sessionMachine>;
 type Rows = Row<SessionEvent, SessionInput>[];
 
 const connected: SessionEvent = { type: 'dial.connected' };
@@ -23,6 +24,7 @@ const attach: SessionEvent = { type: 'attach' };
 const close: SessionEvent = { type: 'close', reason: 'lunch' };
 const release: SessionEvent = { type: 'release' };
 const ended = (name: string): SessionEvent => ({ type: 'channel.ended', name });
+const quotesOpened: SessionEvent = { type: 'channel.opened', name: 'quotes' };
 const peerEnded: SessionEvent = { type: 'channel.peer-ended', name: 'prices' };
 
 /** What makes a session unusable, and the reason that it is given. */
@@ -30,8 +32,14 @@ const causes: [event: Extract<SessionEvent, { why: string }>, reason: HoseReason
   [{ type: 'peer.goodbye', why: 'dinner' }, 'peer.goodbye'],
   [{ type: 'peer.closed', why: 'its process ended' }, 'peer.closed'],
   [{ type: 'peer.reset', why: 'its process was killed' }, 'peer.reset'],
+  [{ type: 'peer.idle', why: 'it gave no sign of life for 5000 ms' }, 'peer.idle'],
   [{ type: 'protocol.violated', why: 'a frame of unknown type' }, 'protocol'],
+  [{ type: 'memory.violated', why: 'the tail is outside the ring' }, 'memory'],
 ];
+const stalled: SessionEvent = { type: 'peer.stalled', ms: 1_200 };
+const resumed: SessionEvent = { type: 'peer.resumed' };
+const stallOver = elapsed('stallTimeout', 'session.open.stalled');
+const stallFacts = { reason: 'peer.stalled', why: 'its event loop has not turned for 30000 ms' } as const;
 
 const report = (type: string, facts: object = {}): Effect => ['report', { type, ...facts }];
 const fails = (why: ErrorData): readonly Effect[] => [['tearDown'], report('session.failed', { error: why })];
@@ -61,12 +69,13 @@ const lossesWhileOpening: Rows = [
     to: 'failed',
     does: fails(failure('ERR_SESSION_CLOSED', 'the session with market was closed before it opened')),
   },
-  ...causes.slice(0, 3).map(([on]): Rows[number] => ({
+  ...causes.slice(0, 4).map(([on]): Rows[number] => ({
     on,
     to: 'failed',
     does: fails(failure('ERR_NO_SERVER', `app market: ${on.why} during the log-in`)),
   })),
-  { on: causes[3]![0], to: 'failed', does: 'elsewhere' },
+  { on: causes[4]![0], to: 'failed', does: 'elsewhere' },
+  { on: causes[5]![0], to: 'failed', does: 'elsewhere' },
   {
     on: elapsed('loginTimeout', 'session.opening'),
     to: 'failed',
@@ -99,25 +108,60 @@ const table: Table<SessionEvent, SessionInput> = {
     almostOpen: {
       by: toAlmostOpen,
       rows: [
-        { on: attach, to: 'open', does: [['openChannels'], report('session.attached')] },
+        {
+          on: attach,
+          to: 'open.answering',
+          does: [['openChannels'], ['watchPeer'], report('session.attached')],
+        },
         { on: close, to: 'closed', does: closesAtOnce },
         ...hosings,
         { on: ended('prices'), to: 'almostOpen' },
       ],
     },
-    open: {
+    'open.answering': {
       by: toOpen,
       rows: [
-        { on: peerEnded, to: 'open', does: [report('channel.closed', { channel: 'prices' })] },
+        { on: stalled, to: 'open.stalled', does: [report('peer.stalled', { ms: 1_200 })] },
+        { on: peerEnded, to: 'open.answering', does: [report('channel.closed', { channel: 'prices' })] },
         { on: close, to: 'closing', does: [['closeChannels']] },
         ...hosings,
-        { on: ended('prices'), to: 'open' },
+        { on: ended('prices'), to: 'open.answering' },
+        { on: quotesOpened, to: 'open.answering' },
+      ],
+    },
+    'open.stalled': {
+      by: [...toOpen, stalled],
+      rows: [
+        { on: resumed, to: 'open.answering', does: [report('peer.resumed')] },
+        {
+          on: stallOver,
+          to: 'hosed',
+          does: [['hoseChannels', stallFacts], report('session.hosed', stallFacts)],
+        },
+        {
+          on: stallOver,
+          when: 'that may last for ever',
+          input: { ...clientSessionInput, stallHoseMs: 'never' },
+          to: 'open.stalled',
+        },
+        { on: peerEnded, to: 'open.stalled', does: [report('channel.closed', { channel: 'prices' })] },
+        { on: close, to: 'closing', does: [['closeChannels']] },
+        ...hosings,
+        { on: ended('prices'), to: 'open.stalled' },
+        { on: quotesOpened, to: 'open.stalled' },
       ],
     },
     closing: {
       by: toClosing,
       rows: [
         { on: ended('prices'), to: 'closing', when: 'of one of two channels' },
+        { on: quotesOpened, to: 'closing' },
+        {
+          on: ended('orders'),
+          by: [...toClosing, quotesOpened, ended('prices')],
+          when: 'while one of those that were opened on demand is left',
+          to: 'closing',
+        },
         {
           on: ended('orders'),
           by: [...toClosing, ended('prices')],
@@ -172,7 +216,7 @@ describe('sessionMachine', () => {
   });
 
   it('tells a server that breaks the protocol during the log-in from one that is not there', () => {
-    const session = simulate(sessionMachine, clientSessionInput, connected, causes[3]![0]);
+    const session = simulate(sessionMachine, clientSessionInput, connected, causes[4]![0]);
     const told = session.given('report').at(-1) as { error: ErrorData };
     assert.equal(told.error.code, 'ERR_PROTOCOL');
     assert.include(told.error.message, 'a frame of unknown type');
@@ -194,6 +238,43 @@ describe('sessionMachine', () => {
         assert.lengthOf(told, 1);
         assert.deepEqual(told[0], { type: 'session.hosed', reason, why: first.why });
       });
+
+    it('has every reason of the list', () =>
+      assert.sameMembers([...causes.map(([, reason]) => reason), 'peer.stalled'], [...hoseReasons]));
+
+    /** Each trigger as what brings it about; how its end is told. */
+    const triggers: [title: string, bring: (session: Session) => void, told: object][] = [
+      ['close', (session) => session.send(close), { type: 'session.closed', reason: 'lunch' }],
+      ...causes.map(([event, reason]): (typeof triggers)[number] => [
+        event.type,
+        (session) => session.send(event),
+        { type: 'session.hosed', reason, why: event.why },
+      ]),
+      [
+        'a stall that lasts',
+        (session) => session.send(stalled).pass(30_000),
+        { type: 'session.hosed', ...stallFacts },
+      ],
+    ];
+    for (const [first, bringFirst, told] of triggers)
+      for (const [second, bringSecond] of triggers)
+        it(`is told once, by the first, when ${second} follows ${first}`, () => {
+          for (const input of [clientSessionInput, serverSessionInput]) {
+            const opening = input.side === 'client' ? toOpen : [attach];
+            const session = simulate(sessionMachine, input, ...opening);
+            bringFirst(session);
+            bringSecond(session);
+            session.send(release).pass(60_000);
+            const given = session.given('report') as { type: string }[];
+            assert.deepEqual(
+              given.filter(({ type }) => ends.includes(type)),
+              [told as { type: string }],
+            );
+            assert.isAtMost(session.times('hoseChannels').length, 1);
+            assert.lengthOf(session.times('tearDown'), 1);
+            assert.equal(session.state, 'released');
+          }
+        });
 
     it('is told once, as ours, when we began it', () => {
       const told = tellings([...toClosing, ...causes.map(([event]) => event), close, release]);
@@ -232,6 +313,38 @@ describe('sessionMachine', () => {
         assert.lengthOf(session.pass(1).times('tearDown'), 1);
         assert.equal(session.state, 'released');
       });
+  });
+
+  describe('a stalled peer', () => {
+    const open = (stallHoseMs: number | 'never' = 30_000) =>
+      simulate(sessionMachine, { ...clientSessionInput, stallHoseMs }, ...toOpen);
+
+    it('is given the time from when its loop stopped, not from when that was told', () => {
+      const session = open().send(stalled).pass(28_799);
+      assert.equal(session.state, 'open.stalled');
+      assert.equal(session.pass(1).state, 'hosed');
+    });
+
+    it('is given all of the time again after it has resumed', () => {
+      const session = open().send(stalled).pass(28_000).send(resumed).send(stalled).pass(28_799);
+      assert.equal(session.state, 'open.stalled');
+    });
+
+    it('is lost at once when that time is over already', () =>
+      assert.equal(open(1_000).send(stalled).pass(0).state, 'hosed'));
+
+    it('is never lost by that if it may be stalled for ever', () =>
+      assert.equal(
+        open('never')
+          .send(stalled)
+          .pass(2 ** 31).state,
+        'open.stalled',
+      ));
+
+    it('can be closed like any other', () => assert.equal(open().send(stalled).send(close).state, 'closing'));
+
+    it('leaves no timer behind once it has resumed', () =>
+      assert.equal(open().send(stalled).send(resumed).clock.pending, 0));
   });
 
   describe('loginTimeout', () => {

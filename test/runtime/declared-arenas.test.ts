@@ -148,7 +148,9 @@ describe('the root of declared arenas', () => {
     ['a segment with two descriptors', { t: 'arena.segment', bytes: MiB }, 2],
     ['a segment without a size', { t: 'arena.segment', bytes: 'much' }, 1],
     ['a borrow with a descriptor', { t: 'arena.borrow', name: 'a' }, 1],
-    ['a release of what is not borrowed', { t: 'arena.release', publication: 1 }],
+    ['a release of what is not borrowed', { t: 'arena.release', publications: [1] }],
+    ['a list of releases without end', { t: 'arena.release', publications: new Array(2000).fill(1) }],
+    ['a release of no number', { t: 'arena.release', publications: ['a'] }],
     ['a frame of an unknown type', { t: 'arena.burn' }],
     ['no arena at all', { t: 'arena.open', arena: 17 }],
   ];
@@ -178,7 +180,7 @@ describe('the root of declared arenas', () => {
     let borrowed: Frame | undefined;
     for (let n = 0; n < 1024; n++) borrowed = (await child.ask({ t: 'arena.borrow', name: 'more' })) as Frame;
     assert.equal(await child.ask({ t: 'arena.borrow', name: 'more' }), 'ERR_ARENA_LIMIT');
-    child.socket.send({ t: 'arena.release', arena: 'shelf', publication: borrowed!.publication });
+    child.socket.send({ t: 'arena.release', arena: 'shelf', publications: [borrowed!.publication] });
     assert.isObject(await child.ask({ t: 'arena.borrow', name: 'more' }));
   });
 

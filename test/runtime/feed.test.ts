@@ -1,5 +1,5 @@
 import { assert } from 'chai';
-import { fromPromise, fromTransition, setup } from 'xstate';
+import { assign, fromPromise, fromTransition, setup } from 'xstate';
 import { addressOf } from '../../src/names.ts';
 import { Feed, type FeedRecord } from '../../src/runtime/feed.ts';
 import type { Host } from '../../src/runtime/host.ts';
@@ -110,6 +110,19 @@ describe('the feed of a host', () => {
       const { host } = testHost();
       host.start(doorMachine, { address }).stop();
       assert.isEmpty(ofKind(watch(host).records, 'actor'));
+    });
+
+    it('with what it waits for, while it does', () => {
+      const { host } = testHost();
+      const waiter = setup({
+        types: { context: {} as { waitsFor: string | null }, events: {} as { type: 'server.came' } },
+        actions: { forget: assign({ waitsFor: null }) },
+      }).createMachine({ context: { waitsFor: 'no server' }, on: { 'server.came': { actions: 'forget' } } });
+      const hosted = host.start(waiter, { address });
+      const { records } = watch(host);
+      hosted.post({ type: 'server.came' });
+      assert.equal(ofKind(records, 'actor')[0]!.waitsFor, 'no server');
+      assert.isUndefined(ofKind(records, 'transition')[0]!.waitsFor);
     });
 
     it('an actor that is no machine without a chart', () => {

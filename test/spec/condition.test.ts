@@ -1,4 +1,4 @@
-import { assert } from 'chai';
+import { assert, expect } from 'chai';
 import { IpcError } from '../../src/errors.ts';
 import { type ConditionFacts, parseCondition } from '../../src/spec/condition.ts';
 
@@ -48,7 +48,9 @@ describe('a condition', () => {
     [`state == '${'x'.repeat(2000)}'`, 'longer than'],
   ] as const)
     it(`is refused before anything runs: ${text.slice(0, 40)}`, () => {
-      assert.throws(() => parseCondition(text), IpcError, why);
+      expect(() => parseCondition(text))
+        .to.throw(IpcError, why)
+        .with.property('code', 'ERR_CONDITION_INVALID');
     });
 
   it('shows the place of a mistake', () => {

@@ -5,6 +5,8 @@ import {
   broadcast,
   type Channel,
   channel,
+  channelTarget,
+  connect,
   defineUniverse,
   type Session,
   type SessionEvent,
@@ -14,6 +16,7 @@ import {
 } from 'actor-ipc';
 import { assert } from 'chai';
 import { assertEvent, assign, fromCallback } from 'xstate';
+import { z } from 'zod';
 
 interface Order {
   id: number;
@@ -34,10 +37,15 @@ const apps = defineUniverse('floor', {
       }>(),
       prices: channel<{ down: Trade }>(),
       raw: channel<{ up: Uint8Array; down: Uint8Array }>({ codec: 'bytes' }),
+      deals: channel<{ up: Order; down: Trade; requests: { haggle: [number, boolean] } }>({
+        open: 'on-demand',
+        maxOpen: 2,
+      }),
     },
     broadcasts: { ticker: broadcast<Trade>({ history: 1 }) },
   },
   trader: {},
+  clerk: {},
 });
 const { market } = apps;
 type Market = typeof market;
@@ -175,6 +183,89 @@ describe('Channel, as a type', () => {
     }));
 });
 
+describe('a conversation, as a type', () => {
+  it('has the values of its request, each side its own', () =>
+    compiles(async (client: AtClient, server: AtServer) => {
+      const { orders } = client.channels;
+      for await (const trades of orders.requestMany('book', 'x')) {
+        const same: Same<typeof trades, Trade[]> = true;
+        assert.isTrue(same);
+      }
+      const dialog = orders.dialog('cancel', 1, { ahead: 2, deadlineMs: 3 });
+      const heard: boolean = await dialog.ask(2);
+      await dialog.send(3);
+      // @ts-expect-error the asker says numbers
+      await dialog.send(heard);
+      server.channels.orders.onDialog('cancel', async (id, other, { signal, peer }) => {
+        const answer: number = await other.ask(id > 1);
+        // @ts-expect-error the other side says booleans
+        await other.send(answer);
+        assert.isFalse(signal.aborted || peer.pid === answer);
+      });
+      server.channels.orders.onRequest('book', async function* () {
+        yield [{ price: 1 }];
+      });
+      // @ts-expect-error a book has trades
+      server.channels.orders.onRequest('book', async function* () {
+        yield 1;
+      });
+      // @ts-expect-error there is no such request
+      orders.dialog('sell', 1);
+    }));
+
+  it('takes and gives handles', () =>
+    compiles(async (client: AtClient, server: AtServer) => {
+      const order: Order = { id: 1, side: 'buy' };
+      client.channels.orders.trySend(order, { handle: 3 });
+      // @ts-expect-error a name is no handle
+      client.channels.orders.trySend(order, { handle: 'file' });
+      const { message, handle } = await server.channels.orders.receive({ handles: true });
+      const same: Same<typeof message, Order> = true;
+      handle?.toSocket().end(same ? 'yes' : 'no');
+    }));
+});
+
+describe('the schema of a channel, as a type', () => {
+  const id = z.object({ id: z.number() });
+
+  it('says what the channel carries', () =>
+    compiles(() => {
+      const checked = defineUniverse('checked', {
+        market: {
+          allow: ['trader'],
+          channels: {
+            orders: channel({ schema: { up: id, requests: { cancel: [z.number(), z.boolean()] } } }),
+          },
+        },
+        trader: {},
+      });
+      type Orders = Session<typeof checked.market, 'client'>['channels']['orders'];
+      const same: Same<Parameters<Orders['trySend']>[0], { id: number }> = true;
+      const ask = async (orders: Orders) => {
+        const done: boolean = await orders.request('cancel', 1);
+        // @ts-expect-error it asks with a number
+        await orders.request('cancel', done);
+      };
+      return [same, ask];
+    }));
+
+  it('must fit the types that are written down', () =>
+    compiles(() => {
+      channel<{ up: { id: number } }>({ schema: { up: id } });
+      // @ts-expect-error it checks something else
+      channel<{ up: { id: string } }>({ schema: { up: id } });
+    }));
+});
+
+describe('channelTarget(), as a type', () => {
+  it('takes the messages of its channel', () =>
+    compiles((orders: Channel<{ type: 'a' } | { type: 'b'; n: number }, never>) => {
+      channelTarget(orders).send({ type: 'b', n: 1 });
+      // @ts-expect-error there is no such message
+      channelTarget(orders).send({ type: 'c' });
+    }));
+});
+
 describe('SessionEvent, as a type', () => {
   it('has the messages that a side receives, with their types', () => {
     type AtClient = SessionEvent<Market, 'client'>;
@@ -193,7 +284,7 @@ describe('SessionEvent, as a type', () => {
 
   it('names only channels of the app', () => {
     type Closed = Extract<SessionEvent<Market, 'client'>, { type: 'channel.closed' }>;
-    const names: Same<Closed['channel'], 'orders' | 'prices' | 'raw'> = true;
+    const names: Same<Closed['channel'], 'orders' | 'prices' | 'raw' | 'deals'> = true;
     assert.isTrue(names);
   });
 });
@@ -279,7 +370,7 @@ describe('a broadcast, as a type', () => {
       ticker.tryPublish({ id: 1, side: 'buy' });
       // @ts-expect-error the server does not read it
       ticker.receive();
-      const serving = await serve(market, {});
+      const serving = await serve(market, { trader: sessionSetup(market, 'server').createMachine({}) });
       serving.broadcasts.ticker.tryPublish({ price: 1 });
       // @ts-expect-error there is no such broadcast
       serving.broadcasts.news;
@@ -327,4 +418,112 @@ describe('a broadcast, as a type', () => {
       // @ts-expect-error there is no such option
       broadcast({ overflow: 'block' }),
     ]));
+});
+
+describe('a channel on demand, as a type', () => {
+  it('is opened by its name, and carries what its side sends and receives', () =>
+    compiles(async (client: AtClient, server: AtServer) => {
+      const up = await client.openChannel('deals', { metadata: { about: 1 }, timeoutMs: 5 });
+      up.trySend({ id: 1, side: 'buy' });
+      const trade: Trade = await up.receive();
+      const agreed: boolean = await up.request('haggle', 7);
+      // @ts-expect-error trades go down
+      up.trySend({ price: 1 });
+      const down = await server.openChannel('deals');
+      down.trySend({ price: 1 });
+      // @ts-expect-error there is no such channel
+      await client.openChannel('deal');
+      // @ts-expect-error this one is open already
+      await client.openChannel('prices');
+      // @ts-expect-error and that one is not
+      client.channels.deals;
+      return [trade, agreed];
+    }));
+
+  it('is offered to the other side as its own end', () =>
+    compiles((server: AtServer) => {
+      server.onOffer('deals', (offer) => {
+        offer.accept().trySend({ price: 1 });
+        // @ts-expect-error orders go up
+        offer.accept().trySend({ id: 1, side: 'buy' });
+      });
+      // @ts-expect-error nobody can offer it
+      server.onOffer('orders', () => {});
+    }));
+
+  it('comes to machines with the end that a message came by', () =>
+    compiles(() =>
+      sessionSetup(market, 'server', {
+        actions: {
+          take: ({ event }) => {
+            assertEvent(event, 'channel.offered');
+            const name: Same<typeof event.channel, 'deals'> = true;
+            event.accept().trySend({ price: 1 });
+            event.reject('no');
+            return name;
+          },
+          answer: ({ event }) => {
+            assertEvent(event, 'message.deals');
+            event.via.trySend({ price: 1 });
+            if (event.request === 'haggle') event.via.reply(event, event.message > 1);
+            // @ts-expect-error orders go up
+            event.via.trySend({ id: 1, side: 'buy' });
+          },
+          other: ({ event }) => {
+            assertEvent(event, 'message.orders');
+            // @ts-expect-error there is only one of it
+            event.via;
+          },
+        },
+      }).createMachine({
+        on: { 'channel.offered': { actions: 'take' }, 'message.deals': { actions: 'answer' } },
+      }),
+    ));
+
+  it('is not offered where no channel is on demand', () => {
+    const { plain } = defineUniverse('plain', { plain: { channels: { words: channel<{ up: string }>() } } });
+    const none: Same<
+      Extract<SessionEvent<typeof plain, 'server'>, { type: 'channel.offered' }>,
+      never
+    > = true;
+    assert.isTrue(none);
+    compiles((session: Session<typeof plain, 'server'>) => {
+      // @ts-expect-error there is none
+      session.openChannel('words');
+    });
+  });
+});
+
+describe('serve() and connect(), as types', () => {
+  const machine = sessionSetup(market, 'server').createMachine({});
+
+  it('take only pairs of apps that the universe allows', () =>
+    compiles(() => {
+      connect(apps.trader, market, machine);
+      // @ts-expect-error the market does not allow clerks
+      connect(apps.clerk, market, machine);
+      // @ts-expect-error traders serve nobody
+      connect(market, apps.trader, machine);
+    }));
+
+  it('take machines and app scopes for client apps of the server, and none is left out', () =>
+    compiles(() => {
+      serve(market, { trader: machine }, { appScope: { trader: machine } });
+      // @ts-expect-error clerks do not come
+      serve(market, { trader: machine, clerk: machine });
+      // @ts-expect-error traders do
+      serve(market, {});
+      // @ts-expect-error clerks do not come
+      serve(market, machine, { appScope: { clerk: machine } });
+    }));
+
+  it('give memory of the app to the server alone', () =>
+    compiles((client: AtClient, server: AtServer) => {
+      server.memory.app.stats();
+      server.app?.send({ type: 'counted' });
+      // @ts-expect-error a client writes none
+      client.memory.app.stats();
+      // @ts-expect-error a client has none
+      client.app.send({ type: 'counted' });
+    }));
 });

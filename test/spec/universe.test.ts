@@ -8,10 +8,8 @@ import {
   channel,
   channelDefaults,
   defineUniverse,
-  differenceOf,
-  extractOf,
-  type UniverseExtract,
 } from '../../src/spec/universe.ts';
+import { differenceOf, extractOf, type UniverseExtract } from '../../src/spec/universe-extract.ts';
 
 /** Fails unless `make` is refused as a description that makes no universe. @returns the message. */
 function refusalOf(make: () => unknown): string {
@@ -36,6 +34,11 @@ describe('channel()', () => {
       overflow: 'block',
       maxLoans: 256,
       maxBorrows: 256,
+      open: 'init',
+      maxOpen: 1,
+      unexpected: 'block',
+      unexpectedMax: 256,
+      unexpectedTimeoutMs: 1000,
     }));
 
   it('takes what it is given', () => {
@@ -46,6 +49,11 @@ describe('channel()', () => {
       overflow: 'drop-newest',
       maxLoans: 7,
       maxBorrows: 8,
+      open: 'on-demand',
+      maxOpen: 5,
+      unexpected: 'drop-newest',
+      unexpectedMax: 9,
+      unexpectedTimeoutMs: 0,
     };
     assert.deepEqual(channel(options), options);
   });
@@ -68,6 +76,24 @@ describe('channel()', () => {
           );
         },
       ),
+    );
+  });
+
+  it('is open once, or on demand up to 64 times', () => {
+    assert.equal(channel({ open: 'on-demand' }).maxOpen, 1);
+    assert.equal(channel({ open: 'on-demand', maxOpen: 64 }).maxOpen, 64);
+    for (const maxOpen of [0, 65, 1.5])
+      assert.include(
+        refusalOf(() => channel({ open: 'on-demand', maxOpen })),
+        `maxOpen is ${maxOpen}; it must be 1 to 64`,
+      );
+    assert.include(
+      refusalOf(() => channel({ maxOpen: 2 })),
+      "only a channel with open: 'on-demand' is open more than once",
+    );
+    assert.include(
+      refusalOf(() => channel({ open: 'later' as never })),
+      'open is later; it must be "init" or "on-demand"',
     );
   });
 
@@ -175,8 +201,10 @@ describe('defineUniverse()', () => {
       broadcasts: {},
       uid: 70,
       gid: undefined,
+      permissions: 'user',
       arenaBytes: 0,
       sharedBytes: 0,
+      appBytes: 0,
       apps,
     });
     assert.deepEqual(trader, {
@@ -187,8 +215,10 @@ describe('defineUniverse()', () => {
       broadcasts: {},
       uid: undefined,
       gid: 71,
+      permissions: 'user',
       arenaBytes: 0,
       sharedBytes: 0,
+      appBytes: 0,
       apps,
     });
   });
@@ -275,12 +305,12 @@ describe('the lanes of an app', () => {
   it('are refused where there are more, before anybody logs in', () => {
     assert.include(
       refusalOf(() => app(200, 57)),
-      'app market: it has 200 channels and 57 broadcasts; 256 are possible in all',
+      'app market: its channels may be open 200 times and it has 57 broadcasts; 256 are possible in all',
     );
     for (const memory of [{ arenaBytes: 2 ** 20 }, { sharedBytes: 2 ** 20 }])
       assert.include(
         refusalOf(() => app(256, 0, memory)),
-        '256 channels and 0 broadcasts; 255 are possible',
+        '256 times and it has 0 broadcasts; 255 are possible',
       );
   });
 });
@@ -344,6 +374,26 @@ describe('the memory of an app', () => {
   });
 });
 
+describe('the lanes of on-demand channels', () => {
+  const refusalOfChannels = (channels: Record<string, ChannelOptions>) =>
+    refusalOf(() => defineUniverse('floor', { market: { channels } }));
+
+  it('are counted with every opening of its channels', () => {
+    const many = channel({ open: 'on-demand', maxOpen: 64, capacityBytes: 1024 });
+    assert.include(
+      refusalOfChannels({ a: many, b: many, c: many, d: many, e: channel() }),
+      'app market: its channels may be open 257 times and it has 0 broadcasts; 256 are possible',
+    );
+    defineUniverse('floor', { market: { channels: { a: many, b: many, c: many } } });
+  });
+
+  it('fit one segment', () =>
+    assert.include(
+      refusalOfChannels({ a: channel({ open: 'on-demand', maxOpen: 4, capacityBytes: 2 ** 30 }) }),
+      `the rings of its channels have ${2 ** 32} bytes in all`,
+    ));
+});
+
 describe('extractOf()', () => {
   it('holds what both sides must agree on, and nothing else', () => {
     const { market } = defineUniverse('floor', {
@@ -365,6 +415,11 @@ describe('extractOf()', () => {
           overflow: 'block',
           maxLoans: 256,
           maxBorrows: 256,
+          open: 'init',
+          maxOpen: 1,
+          unexpected: 'block',
+          unexpectedMax: 256,
+          unexpectedTimeoutMs: 1000,
         },
       },
       broadcasts: {
@@ -409,6 +464,8 @@ describe('differenceOf()', () => {
         ['overflow', 'drop-newest', 'block'],
         ['maxLoans', 7, 256],
         ['maxBorrows', 7, 256],
+        ['open', 'on-demand', 'init'],
+        ['maxOpen', 7, 1],
       ] as const
     ).map(([key, theirs, mine]): [string, UniverseExtract, string] => [
       `the ${key} of a channel`,

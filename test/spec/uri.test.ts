@@ -1,4 +1,4 @@
-import { assert } from 'chai';
+import { assert, expect } from 'chai';
 import { IpcError } from '../../src/errors.ts';
 import { maskedArguments } from '../../src/spec/secret.ts';
 import { identityOf, maskedUri, parseUri, secretsOf } from '../../src/spec/uri.ts';
@@ -49,7 +49,9 @@ describe('parseUri()', () => {
     [`a://host/${'x'.repeat(10_000)}`, 'scheme://host/path'],
   ] as const)
     it(`refuses ${text.slice(0, 30)}`, () => {
-      assert.throws(() => parseUri(text), IpcError, why);
+      expect(() => parseUri(text))
+        .to.throw(IpcError, why)
+        .with.property('code', 'ERR_URI_INVALID');
     });
 
   it('shows no secret when it refuses', () => {

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { assert } from 'chai';
+import { assert, expect } from 'chai';
 import { IpcError } from '../../src/errors.ts';
 import { ProcessFiles } from '../../src/workspace/process-file.ts';
 import {
@@ -63,7 +63,10 @@ describe('YAML files of a workspace', () => {
     it(`of foreign content are refused: ${what}`, () => {
       writeFileSync(path(), text);
       if (why === '') assert.isString(readYaml(path())?.a);
-      else assert.throws(() => readYaml(path()), IpcError, why);
+      else
+        expect(() => readYaml(path()))
+          .to.throw(IpcError, why)
+          .with.property('code', 'ERR_WORKSPACE_FILE');
     });
 
   it('are not followed out of their folder', () => {

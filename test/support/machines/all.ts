@@ -1,7 +1,7 @@
 // All machines of src/machines with what a walk through each of them needs, for tests that hold all to the same rules.
 import type { AnyStateMachine, EventObject } from 'xstate';
 import { appSessionMachine } from '../../../src/machines/app-session.ts';
-import { channelMachine } from '../../../src/machines/channel.ts';
+import { type ChannelContext, channelMachine } from '../../../src/machines/channel.ts';
 import { incomingSessionMachine } from '../../../src/machines/incoming-session.ts';
 import { type MulticastContext, multicastMachine } from '../../../src/machines/multicast.ts';
 import {
@@ -115,7 +115,12 @@ export const walks: readonly Walk[] = [
     events: samples.multicastEvents,
     place: ({ pending, readers }: MulticastContext) => [pending, readers.map(({ slow }) => slow)],
   },
-  { machine: channelMachine, inputs: [samples.channelInput], events: samples.channelEvents },
+  {
+    machine: channelMachine,
+    inputs: [samples.channelInput, samples.offeringChannelInput, samples.offeredChannelInput],
+    events: [...samples.channelEvents, { type: 'close', alone: true } as EventObject],
+    place: ({ alone, peerParted }: ChannelContext) => [alone, peerParted],
+  },
   {
     machine: regionAttachmentMachine,
     inputs: [samples.regionAttachmentInput],

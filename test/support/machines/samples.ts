@@ -166,6 +166,7 @@ export const clientSessionInput: SessionInput = {
   peerApp: 'market',
   loginTimeoutMs: 5_000,
   closeTimeoutMs: 1_000,
+  stallHoseMs: 30_000,
   channels: ['orders', 'prices'],
 };
 export const serverSessionInput: SessionInput = { ...clientSessionInput, side: 'server', peerApp: 'trader' };
@@ -180,7 +181,12 @@ export const sessionEvents: SessionEvent[] = [
   { type: 'peer.goodbye', why: 'dinner' },
   { type: 'peer.closed', why: 'its process ended' },
   { type: 'peer.reset', why: 'its process was killed' },
+  { type: 'peer.idle', why: 'it gave no sign of life for 5000 ms' },
+  { type: 'peer.stalled', ms: 1_200 },
+  { type: 'peer.resumed' },
   { type: 'protocol.violated', why: 'a frame of unknown type' },
+  { type: 'channel.opened', name: 'quotes' },
+  { type: 'memory.violated', why: 'the tail is outside the ring' },
   { type: 'channel.peer-ended', name: 'prices' },
   { type: 'channel.ended', name: 'prices' },
   { type: 'release' },
@@ -193,16 +199,29 @@ export const appSessionEvents: AppSessionEvent[] = [
   { type: 'user.done' },
   { type: 'user.crashed', error },
   { type: 'channel.closed', channel: 'prices' },
+  { type: 'peer.stalled', ms: 1_200 },
+  { type: 'peer.resumed' },
   { type: 'session.closed', reason: 'lunch' },
   { type: 'session.hosed', reason: 'peer.reset', why: 'its process was killed' },
   { type: 'close', reason: 'lunch' },
 ];
 
-export const channelInput: ChannelInput = { name: 'prices', drainTimeoutMs: 1_000 };
+export const channelInput: ChannelInput = { name: 'prices', drainTimeoutMs: 1_000, opening: 'init' };
+
+export const offeringChannelInput: ChannelInput = { ...channelInput, opening: 'offering' };
+export const offeredChannelInput: ChannelInput = { ...channelInput, opening: 'offered' };
 
 export const channelEvents: ChannelEvent[] = [
   { type: 'open' },
   { type: 'close' },
+  { type: 'offer.noticed' },
+  { type: 'offer.accepted' },
+  { type: 'offer.rejected', error },
+  { type: 'withdraw', error },
+  { type: 'accept' },
+  { type: 'reject', error },
+  { type: 'offer.withdrawn' },
+  { type: 'peer.parted' },
   { type: 'lane.drained' },
   { type: 'drain.failed' },
   { type: 'peer.ended' },

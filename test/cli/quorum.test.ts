@@ -1,0 +1,43 @@
+// The quorum example as a user runs it: certified blocks, a replica that dies, an orderly end.
+
+import { fileURLToPath } from 'node:url';
+import { assert } from 'chai';
+import { Command, scratch } from './command.ts';
+
+const topology = fileURLToPath(new URL('../../examples/quorum/topology.ts', import.meta.url));
+
+describe('the quorum example', function () {
+  this.timeout(60_000);
+  const place = scratch();
+  let run: Command;
+
+  before(() => {
+    run = new Command(['run', topology, '--workspace', place.workspace], place.env);
+  });
+
+  after(async () => {
+    run.signal('SIGKILL');
+    await run.ended;
+    place.remove();
+  });
+
+  it('certifies blocks with three of four replicas, one of which is wrong', async () => {
+    await run.sees(/height 3: certified by 3 of 4 replicas/);
+  });
+
+  it('waits for a quorum while a replica is dead, and goes on when it is back', async () => {
+    const from = run.output.length;
+    const [, pid] = await run.sees(/bob started as process (\d+)/);
+    process.kill(Number(pid), 'SIGKILL');
+    await run.sees(/waiting for a quorum, 3 replicas are here/, from);
+    const waiting = run.output.length;
+    await run.sees(/certified by 3 of 4 replicas/, waiting);
+  });
+
+  it('stops in order, with nothing crashed', async () => {
+    run.signal('SIGINT');
+    const { code } = await run.ended;
+    assert.equal(code, 0, run.output);
+    assert.notMatch(run.output, /crashed/);
+  });
+});
