@@ -116,6 +116,20 @@ describe('the root of declared arenas', () => {
     return { child: made, segment: own, number: answer.segment as number };
   }
 
+  /** What an honest process has, over a control socket of its own. @param mayTell whether the root reads now. */
+  function honestClient(mayTell = () => true): ArenaClient {
+    const honest = child();
+    return new ArenaClient({
+      askArena: async (frame, fds) => (await honest.asks(frame, fds)) as Answer,
+      tellArena(frame) {
+        if (!mayTell()) throw new Error('it left too many frames unread');
+        honest.socket.send(frame);
+      },
+      countWaits() {},
+      onArena() {},
+    });
+  }
+
   const place = { segment: 0, offset: 192, start: 0, bytes: 64, generation: 1 };
 
   it('refuses what is no sealed segment of the size that was told, and goes on', async () => {
@@ -197,14 +211,7 @@ describe('the root of declared arenas', () => {
   it('hands a reader nothing that it would read: a block of another use, or of another length', async () => {
     const { child, segment: own } = await writer();
     await child.ask({ t: 'arena.publish', name: 'a', ...place });
-    const honest = new Child(arenas);
-    children.push(honest);
-    const client = new ArenaClient({
-      askArena: async (frame, fds) => (await honest.asks(frame, fds)) as Answer,
-      tellArena: (frame) => honest.socket.send(frame),
-      countWaits() {},
-      onArena() {},
-    });
+    const client = honestClient();
     const reader = await client.read('shelf');
     const words = new Uint32Array(own.buffer);
     const { blockGenerationOffset, blockBytesOffset, blockAlign } = native().layout;
@@ -226,6 +233,28 @@ describe('the root of declared arenas', () => {
     await child.ask({ t: 'arena.unpublish', name: 'a' });
     const { freed } = (await child.ask({ t: 'arena.news' })) as Frame & { freed: number[] };
     assert.lengthOf(freed, 1, 'refused borrows count no more');
+    client.close();
+  });
+
+  it('hears of a release that it could not be told once it reads again', async () => {
+    const { child, segment: own } = await writer();
+    const { blockGenerationOffset, blockBytesOffset, blockAlign } = native().layout;
+    const words = new Uint32Array(own.buffer);
+    words[(place.offset - blockAlign + blockGenerationOffset) >>> 2] = place.generation;
+    words[(place.offset - blockAlign + blockBytesOffset) >>> 2] = place.bytes;
+    await child.ask({ t: 'arena.publish', name: 'a', ...place });
+    let reads = false;
+    const client = honestClient(() => reads);
+    const reader = await client.read('shelf');
+    for (let n = 0; n < 3; n++) (await reader.borrow('a', rawBytes)).release();
+    await child.ask({ t: 'arena.unpublish', name: 'a' });
+    const freed = async () =>
+      ((await child.ask({ t: 'arena.news' })) as unknown as { freed: number[] }).freed;
+    assert.deepEqual(await freed(), []);
+    const told = child.told;
+    reads = true;
+    await waitUntil('the writer to be told', () => child.told > told);
+    assert.lengthOf(await freed(), 1);
     client.close();
   });
 });
