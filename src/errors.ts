@@ -217,7 +217,7 @@ const codes = {
     'call',
     false,
     (why: string) =>
-      `the value can't be lent in this session: ${why}; construct it in this session's arena or in a shared one`,
+      `the value can't be lent here: ${why}; construct it in the arena that lends it, or in a shared one`,
   ),
   ERR_BORROW_LIMIT: row(
     'call',
@@ -231,6 +231,37 @@ const codes = {
     false,
     (what: string) => `${what} was sent or given back already; its memory may be used for something else`,
   ),
+
+  // Arenas of a topology.
+  ERR_NO_ROOT: row(
+    'call',
+    false,
+    (what: string) =>
+      `${what} is held by the root of a topology, and this process is no child of one; start it with "actor-ipc run"`,
+  ),
+  ERR_ARENA_UNKNOWN: row(
+    'call',
+    false,
+    (arena: string, known: string) => `the topology declares no arena ${arena}; it has ${known}`,
+  ),
+  ERR_ARENA_WRITTEN: row(
+    'call',
+    true,
+    (arena: string, pid: number) =>
+      `arena ${arena} is written by process ${pid} already; one process at a time writes it`,
+  ),
+  ERR_ARENA_LIMIT: row(
+    'call',
+    true,
+    (arena: string, max: number, what: string) =>
+      `arena ${arena} has ${max} ${what} already; unpublish or release some first`,
+  ),
+  ERR_ARENA_REFUSED: row(
+    'call',
+    true,
+    (arena: string, what: string, why: string) => `${what} of arena ${arena} was refused: ${why}`,
+  ),
+  ERR_ARENA_CLOSED: row('call', false, (arena: string) => `arena ${arena} was closed here; open it again`),
 
   // The end of a session.
   ERR_MACHINE_CRASHED: row(

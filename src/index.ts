@@ -13,6 +13,7 @@ export {
   type Multicast,
   type MulticastOptions,
   multicast,
+  openArena,
   type Participation,
   type Running,
   type RunOptions,
@@ -24,6 +25,7 @@ export {
   type ServeOptions,
   type Serving,
   serve,
+  writeArena,
 } from './runtime/program.ts';
 export type {
   Arena,
@@ -35,6 +37,7 @@ export type {
   SharedValue,
 } from './spec/memory.ts';
 export type { Descriptor, HandleOptions, NativeHandle, Received } from './spec/native-handle.ts';
+export type { ArenaChange, ArenaReader, ArenaWriter } from './spec/published-arena.ts';
 export type {
   DequeueOptions,
   Packet,

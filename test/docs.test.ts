@@ -74,10 +74,18 @@ for (const [document, names, prints] of examples)
 describe('the example of docs/memory.md', function () {
   this.timeout(60_000);
   const place = scratch();
+  const names = [
+    'memory-universe.ts',
+    'memory-camera.ts',
+    'memory-viewer.ts',
+    'memory-table.ts',
+    'arena-topology.ts',
+    'arena-printer.ts',
+    'arena-reader.ts',
+  ];
   after(() => place.remove());
 
   it('runs as it stands there', async () => {
-    const names = ['memory-universe.ts', 'memory-camera.ts', 'memory-viewer.ts', 'memory-table.ts'];
     const project = projectOf('docs/memory.md', names, place.folder, ['xstate', 'flatbuffers', '@types']);
     const start = (name: string) =>
       startProgram(process.execPath, ['--import', import.meta.resolve('tsx/esm'), join(project, name)], {
@@ -92,6 +100,13 @@ describe('the example of docs/memory.md', function () {
     const all =
       /a frame of 3000000 bytes, the last one is 7\nsquares: 1000000 numbers, the last one is 999998000001/;
     await waitUntil('both lines', () => all.test(seen), 50_000);
+  });
+
+  it('keeps what a killed writer has published', async () => {
+    const project = projectOf('docs/memory.md', names, join(place.folder, 'shop'));
+    const run = new Command(['run', join(project, 'arena-topology.ts')], place.env);
+    await run.sees(/reader +\| an atlas of 5000000 bytes, the last one is 7/);
+    await run.ended;
   });
 });
 

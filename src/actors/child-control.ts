@@ -6,7 +6,7 @@ import { ChannelEnd } from '../transport/channel-end.ts';
 import { type FeedLinkOffer, feedLane, offerIn, openFeedLink } from '../transport/feed-link.ts';
 import { type Frame, mapOf, textOf, wholeOf } from '../transport/frame.ts';
 import type { Link } from '../transport/link.ts';
-import { native } from '../transport/native.ts';
+import { type Credentials, native } from '../transport/native.ts';
 import { closeAll, PacketSocket, takeFds } from '../transport/packet-socket.ts';
 import type { LogLevel } from './hosting.ts';
 
@@ -20,6 +20,15 @@ export interface ChildObserver {
   records(records: readonly unknown[]): void;
 }
 
+/** Who asks about an arena, and how to answer. */
+export interface ArenaAsked {
+  /** The same for all frames of one run of a child. */
+  readonly port: object;
+  readonly sender: Credentials;
+  /** Descriptors stay the caller's. */
+  send(frame: Frame, fds?: number[]): void;
+}
+
 /** What a child may ask of the root. */
 export interface ChildServices {
   /** The listening socket of an app that this child may serve; the descriptor stays the root's. @throws {IpcError} */
@@ -28,6 +37,8 @@ export interface ChildServices {
   runs(app: string, pid: number): boolean | undefined;
   /** Keeps that region for when all its users are gone. @throws {IpcError} if it is not there. */
   keep(region: string, generation: string): Promise<void>;
+  /** A frame about an arena of the topology; its descriptors are taken over. @throws an Error if it makes no sense. */
+  arena(asked: ArenaAsked, frame: Frame, fds: number[]): void;
 }
 
 /** The flight recorder that a child handed over. */
@@ -53,7 +64,7 @@ export class ChildControl {
     this.#socket = PacketSocket.adopt(fd);
     // Whether the child lives is its minder's to say; the end of this socket alone means nothing.
     this.#socket.listen({
-      frame: (frame, fds) => this.#onFrame(frame, fds),
+      frame: (frame, fds, sender) => this.#onFrame(frame, fds, sender),
       ended: (end, why) => {
         if (end === 'BAD_PACKET') observer.log('error', {}, `its control socket is out of use: ${why}`);
       },
@@ -87,7 +98,11 @@ export class ChildControl {
     this.recorder = undefined;
   }
 
-  #onFrame(frame: Frame, fds: number[]): void {
+  #onFrame(frame: Frame, fds: number[], sender: Credentials): void {
+    if (frame.t.startsWith('arena.')) {
+      const send = (answer: Frame, handed?: number[]) => this.#socket.send(answer, handed);
+      return this.#services.arena({ port: this, sender, send }, frame, fds);
+    }
     switch (frame.t) {
       case 'hello': {
         const [fd] = takeFds(fds, 1, 'hello');

@@ -52,6 +52,7 @@ export interface ServicesFor {
   /** Keeps a region for when all its users are gone. */
   keep(region: string, generation: string): Promise<void>;
   runs(app: string, pid: number): boolean | undefined;
+  arena: ChildServices['arena'];
 }
 
 /** What happens in the tree, for logs and for those who watch. */
@@ -226,6 +227,7 @@ class Control {
       claim: (universe, app) => tree.services.claim(unit, universe, app),
       keep: (region, generation) => tree.services.keep(region, generation),
       runs: (app, pid) => tree.services.runs(app, pid),
+      arena: (asked, frame, fds) => tree.services.arena(asked, frame, fds),
     };
     this.#theirs = theirs;
     this.#timeoutMs = shutdownMs / 2;

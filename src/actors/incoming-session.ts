@@ -13,10 +13,11 @@ import type { Peer } from '../spec/session.ts';
 import type { Frame } from '../transport/frame.ts';
 import { Link } from '../transport/link.ts';
 import { native, nativeCode } from '../transport/native.ts';
-import { closeAll, PacketSocket, takeFds } from '../transport/packet-socket.ts';
+import { closeAll, PacketSocket } from '../transport/packet-socket.ts';
 import { Handles, type Host, type Hosted } from './hosting.ts';
 import { lifeLimits, type SessionLimits } from './live-session.ts';
 import { newToken } from './session.ts';
+import { descriptorsFor, takeOffer } from './session-bell.ts';
 import { acceptedFrame, parseHello, readyFrame, rejectedFrame } from './session-frame.ts';
 import { initChannels, laneCapacities } from './session-lanes.ts';
 
@@ -45,7 +46,7 @@ interface Live {
   readonly token: string;
   hosted: Hosted<typeof incomingSessionMachine> | undefined;
   hello: Hello | undefined;
-  /** The client's segment and bell, between hello and mapping. */
+  /** The client's segment and, if it hands one over, its bell; between hello and mapping. */
   fds: number[];
   link: Link | undefined;
 }
@@ -120,7 +121,7 @@ export function refuseConnection(connection: number, error: IpcError): void {
 
 function onFrame(live: Live, frame: Frame, fds: number[]): void {
   if (frame.t === 'hello' && !live.hello) {
-    live.fds = takeFds(fds, 2, 'hello');
+    live.fds = takeOffer(fds, 'hello');
     live.hello = parseHello(frame);
     live.hosted!.post({ type: 'hello.received', hello: live.hello });
   } else if (frame.t === readyFrame.t && live.link && fds.length === 0)
@@ -173,11 +174,15 @@ async function checkApp({ runs }: LoginSettings, { client, pid }: Hello): Promis
 
 function mapMemory(live: Live, hello: Hello): void {
   const { policy, limits } = live.settings;
-  const [segmentFd, bellFd] = live.fds.splice(0) as [number, number];
+  const { socket } = live;
+  const [segmentFd, bellFd] = live.fds.splice(0) as [number, number?];
   try {
     live.link = new Link(laneCapacities(policy.app), limits.spinUs);
     const channels = initChannels(policy.app).map(([name]) => name);
-    live.link.attach(hello.segmentBytes, segmentFd, bellFd, { app: hello.client, channels });
+    live.link.attach(hello.segmentBytes, segmentFd, bellFd ?? (() => socket.ring()), {
+      app: hello.client,
+      channels,
+    });
     // Before the client can look for it.
     live.link.beat(lifeLimits(limits));
     live.hosted!.post({ type: 'memory.mapped' });
@@ -196,7 +201,7 @@ function sendAccepted(live: Live, hello: Hello): void {
     segmentBytes: bytes,
     metadata: live.settings.metadata,
   };
-  live.socket.send(acceptedFrame(accepted), fds);
+  live.socket.send(acceptedFrame(accepted), descriptorsFor(live.socket.peer.uid, fds));
 }
 
 function acceptedBy(live: Live, end: IncomingSessionOutput): AcceptedLogin | undefined {

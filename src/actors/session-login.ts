@@ -6,8 +6,9 @@ import { extractOf } from '../spec/universe-extract.ts';
 import type { Frame } from '../transport/frame.ts';
 import { Link } from '../transport/link.ts';
 import { type Credentials, native, nativeCode } from '../transport/native.ts';
-import { closeAll, PacketSocket, takeFds } from '../transport/packet-socket.ts';
+import { closeAll, PacketSocket } from '../transport/packet-socket.ts';
 import { type Live, lifeLimits } from './live-session.ts';
+import { descriptorsFor, takeOffer } from './session-bell.ts';
 import { makeSubscriptions } from './session-broadcasts.ts';
 import { makeChannels } from './session-channels.ts';
 import { type Accepted, helloFrame, parseAccepted, parseRejected } from './session-frame.ts';
@@ -51,7 +52,7 @@ export function logIn(live: Live): void {
   const { server, client, metadata, limits } = live.options;
   try {
     live.link = new Link(laneCapacities(server), limits.spinUs);
-    const { bytes, fds } = live.link.offer;
+    const { offer } = live.link;
     live.socket!.send(
       helloFrame({
         versions: protocolVersions,
@@ -61,10 +62,10 @@ export function logIn(live: Live): void {
         universe: extractOf(server),
         pid: process.pid,
         startTicks: native().startTicks(process.pid),
-        segmentBytes: bytes,
+        segmentBytes: offer.bytes,
         metadata,
       }),
-      fds,
+      descriptorsFor(server.uid ?? process.getuid!(), offer.fds),
     );
   } catch (error) {
     live.hosted!.post({ type: 'login.rejected', error: asIpcError(error).toJSON() });
@@ -80,8 +81,7 @@ function onLoginFrame(live: Live, frame: Frame, fds: number[], sender: Credentia
   if (frame.t !== 'accepted') throw new Error(`a frame ${frame.t} during the log-in`);
   try {
     const accepted = parseAccepted(frame);
-    const [segmentFd, bellFd] = takeFds(fds, 2, 'accepted') as [number, number];
-    onAccepted(live, accepted, segmentFd, bellFd, sender);
+    onAccepted(live, accepted, takeOffer(fds, 'accepted'), sender);
     live.hosted!.post({ type: 'login.accepted' });
   } catch (error) {
     // Those that nobody has taken yet.
@@ -91,21 +91,17 @@ function onLoginFrame(live: Live, frame: Frame, fds: number[], sender: Credentia
 }
 
 /** The server has let us in; it proves by the credentials of this very packet which process it is. */
-function onAccepted(
-  live: Live,
-  accepted: Accepted,
-  segmentFd: number,
-  bellFd: number,
-  sender: Credentials,
-): void {
+function onAccepted(live: Live, accepted: Accepted, offered: number[], sender: Credentials): void {
   const { server } = live.options;
   try {
     checkServer(server, accepted, sender);
   } catch (error) {
-    closeAll([segmentFd, bellFd]);
+    closeAll(offered);
     throw error;
   }
-  live.link!.attach(accepted.segmentBytes, segmentFd, bellFd, {
+  const { socket } = live;
+  const [segmentFd, bellFd] = offered as [number, number?];
+  live.link!.attach(accepted.segmentBytes, segmentFd, bellFd ?? (() => socket!.ring()), {
     app: server.name,
     channels: initChannels(server).map(([name]) => name),
   });

@@ -19,6 +19,8 @@ import {
 export function listenOpen(live: Live): void {
   live.socket!.listen({
     frame: (frame, fds) => onOpenFrame(live, frame, fds),
+    // A flood of rings asks for one look at the lanes in each turn of the event loop.
+    rung: () => live.link?.again(),
     ended: (end, why) => onSocketEnd(live, end, why),
   });
 }

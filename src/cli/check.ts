@@ -16,7 +16,10 @@ export function checkCommand(): Command {
 }
 
 function describe(topology: Topology): string {
-  const lines = [`${topology.name} (${topology.strategy})`, ...branches(topology, '')];
+  const arenas = Object.entries(topology.arenas ?? {}).map(
+    ([name, { bytes }]) => `arena ${name}, ${bytes} bytes at most`,
+  );
+  const lines = [`${topology.name} (${topology.strategy})`, ...branches(topology, ''), ...arenas];
   return `${lines.join('\n')}\n\nstarts in this order: ${startOrder(topology).join(', ')}\n${topology.file} is valid\n`;
 }
 

@@ -12,6 +12,7 @@ import { type ErrorData, IpcError, messageOf } from '../errors.ts';
 import type { MulticastReport, ReaderView, SlowPolicy } from '../machines/multicast.ts';
 import type { clientProcessMachine, Reconnect, serverProcessMachine } from '../machines/process.ts';
 import { type Address, addressOf, isStatePath } from '../names.ts';
+import type { ArenaReader, ArenaWriter } from '../spec/published-arena.ts';
 import type { Pipe, Region, RegionOptions } from '../spec/region.ts';
 import type { Publishers } from '../spec/session.ts';
 import type { AllowedClient, AppSpec } from '../spec/universe.ts';
@@ -28,6 +29,7 @@ import {
   openToGroup,
 } from '../transport/run-directory.ts';
 import { SharedArena } from '../transport/value-arena.ts';
+import { ArenaClient } from './arena-client.ts';
 import { Host } from './host.ts';
 import { createLog } from './log.ts';
 import { defaultRunDirectory } from './place.ts';
@@ -130,6 +132,7 @@ export class Runtime {
   readonly #numbers = new Map<string, number>();
   readonly #parts = new Set<Participation>();
   readonly #arenas: SharedArena[] = [];
+  readonly #declared: ArenaClient | undefined;
   readonly #regions = new Set<Region>();
   #stopping: Promise<void> | undefined;
 
@@ -143,6 +146,7 @@ export class Runtime {
     if (checked) checkBorrows();
     this.runDirectory = runDirectory ?? defaultRunDirectory(process.env);
     this.#root = root;
+    this.#declared = root && new ArenaClient(root);
     this.#recorder = recorder ?? new FlightRecorder();
     this.host = new Host({ log: log ?? root?.log ?? createLog(), recorder: this.#recorder });
   }
@@ -239,6 +243,28 @@ export class Runtime {
   }
 
   /**
+   * Opens an arena that the topology declares, to borrow what is published in it.
+   * @throws {IpcError} ERR_NO_ROOT, ERR_ARENA_UNKNOWN, ERR_STOPPING.
+   */
+  async openArena(name: string): Promise<ArenaReader> {
+    return this.#arenaClient(name).read(name);
+  }
+
+  /**
+   * Opens an arena that the topology declares, to publish values in it: one process at a time can.
+   * @throws {IpcError} ERR_NO_ROOT, ERR_ARENA_UNKNOWN, ERR_ARENA_WRITTEN, ERR_STOPPING.
+   */
+  async writeArena(name: string): Promise<ArenaWriter> {
+    return this.#arenaClient(name).write(name);
+  }
+
+  #arenaClient(name: string): ArenaClient {
+    this.#refuseIfStopping(`arena ${name}`);
+    if (!this.#declared) throw IpcError.of('ERR_NO_ROOT', `arena ${name}`);
+    return this.#declared;
+  }
+
+  /**
    * Opens a region of shared memory: attaches to it, or creates it if `bytes` is given and it is not there.
    * @throws {IpcError} ERR_REGION_MISSING once `timeoutMs` is over, ERR_REGION_MISMATCH, ERR_REGION_REFUSED,
    * ERR_REGION_REPLACED, ERR_REGION_FULL, ERR_LOCK_TIMEOUT, ERR_STOPPING.
@@ -327,6 +353,7 @@ export class Runtime {
     this.#stopping ??= (async () => {
       for (const part of [...this.#parts].reverse()) await part.stop();
       for (const arena of this.#arenas) arena.close();
+      this.#declared?.close();
       for (const region of this.#regions) await region.close();
       this.#recorder.close();
     })();
@@ -526,6 +553,16 @@ export async function connect<C extends AppSpec, S extends AppSpec>(
 /** As `Runtime.createArena`, by the runtime of this process. */
 export function createArena(options: ArenaOptions): SharedArena {
   return currentRuntime().createArena(options);
+}
+
+/** As `Runtime.openArena`, by the runtime of this process. */
+export async function openArena(name: string): Promise<ArenaReader> {
+  return currentRuntime().openArena(name);
+}
+
+/** As `Runtime.writeArena`, by the runtime of this process. */
+export async function writeArena(name: string): Promise<ArenaWriter> {
+  return currentRuntime().writeArena(name);
 }
 
 /** As `Runtime.region`, by the runtime of this process. */

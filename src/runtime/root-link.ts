@@ -4,7 +4,7 @@ import type { Log, LogLevel } from '../actors/hosting.ts';
 import { IpcError } from '../errors.ts';
 import { type FeedLinkOffer, offerIn } from '../transport/feed-link.ts';
 import type { FlightRecorder } from '../transport/flight-recorder.ts';
-import { type Frame, wholeOf } from '../transport/frame.ts';
+import { type Frame, textOf, wholeOf } from '../transport/frame.ts';
 import { native } from '../transport/native.ts';
 import { closeAll, PacketSocket } from '../transport/packet-socket.ts';
 import type { Claim } from '../transport/run-directory.ts';
@@ -30,6 +30,9 @@ export class RootLink {
   #onStop: (() => void) | undefined;
   #feed: Feed | undefined;
   #source: FeedSource | undefined;
+  #onArena: ((arena: string) => void) | undefined;
+  /** Those who wait for what only the root can tell. */
+  #waits = 0;
 
   /** @param fd of the control socket, taken over. */
   constructor(fd: number, recorder: FlightRecorder) {
@@ -110,13 +113,41 @@ export class RootLink {
     if (frame.error !== undefined) throw errorIn(frame);
   }
 
-  #ask(frame: Frame): Promise<{ frame: Frame; fds: number[] }> {
+  /** Whom to tell that something in an arena has changed. */
+  onArena(tell: (arena: string) => void): void {
+    this.#onArena = tell;
+  }
+
+  /** Asks about an arena. The descriptors of the answer are the caller's. @throws {IpcError} what the root answers. */
+  async askArena(frame: Frame, fds: number[] = []): Promise<{ frame: Frame; fds: number[] }> {
+    const answer = await this.#ask(frame, fds);
+    if (answer.frame.error === undefined) return answer;
+    closeAll(answer.fds);
+    throw errorIn(answer.frame);
+  }
+
+  /** Says something about an arena that has no answer. */
+  tellArena(frame: Frame): void {
+    this.#socket.send(frame);
+  }
+
+  /** Whoever waits for the root's word keeps this process running. @param by 1 or -1. */
+  countWaits(by: number): void {
+    this.#waits += by;
+    this.#hold();
+  }
+
+  #hold(): void {
+    this.#socket.hold(this.#questions.size + this.#waits > 0);
+  }
+
+  #ask(frame: Frame, fds: number[] = []): Promise<{ frame: Frame; fds: number[] }> {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#questions.set(id, { resolve, reject });
       // A program that waits for an answer is not one that has nothing left to do.
-      this.#socket.hold(true);
-      this.#socket.send({ ...frame, id });
+      this.#hold();
+      this.#socket.send({ ...frame, id }, fds);
     });
   }
 
@@ -125,6 +156,11 @@ export class RootLink {
     if (frame.t === 'unwatch') {
       closeAll(fds);
       this.#unwatch();
+      return;
+    }
+    if (frame.t === 'arena.changed') {
+      closeAll(fds);
+      this.#onArena?.(textOf(frame, 'arena', 64));
       return;
     }
     if (frame.t === 'stop') {
@@ -138,7 +174,7 @@ export class RootLink {
       return;
     }
     this.#questions.delete(frame.id as number);
-    this.#socket.hold(this.#questions.size > 0);
+    this.#hold();
     question.resolve({ frame, fds });
   }
 

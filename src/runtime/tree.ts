@@ -19,6 +19,7 @@ import { controlSocketPath, ensureRunDirectory, FileLock } from '../transport/ru
 import type { Workspace } from '../workspace/workspace.ts';
 import { AppSockets } from './app-sockets.ts';
 import { ControlServer } from './control-server.ts';
+import { DeclaredArenas } from './declared-arenas.ts';
 import type { FeedRecord } from './feed.ts';
 import { Host } from './host.ts';
 import { KeptRegions } from './kept-regions.ts';
@@ -52,6 +53,7 @@ export class Tree {
   readonly #directory: string;
   readonly #sockets: AppSockets;
   readonly #regions: KeptRegions;
+  readonly #arenas: DeclaredArenas;
   readonly #control: ControlServer;
   readonly #supervisor: Hosted<typeof supervisorMachine>;
   readonly #recorder: FlightRecorder;
@@ -86,6 +88,7 @@ export class Tree {
     this.#recorder = new FlightRecorder();
     this.host = new Host({ log: options.log, recorder: this.#recorder });
     this.#regions = new KeptRegions(this.#directory);
+    this.#arenas = new DeclaredArenas(topology.arenas ?? {});
     this.#sockets = new AppSockets(
       directory,
       (unit) => appOf(topology, unit),
@@ -154,6 +157,7 @@ export class Tree {
         claim: (unit, universe, app) => this.#sockets.lend(unit, universe, app),
         keep: (region, generation) => this.#regions.keep(region, generation),
         runs: (app, pid) => this.#processes.get(app)?.has(pid),
+        arena: (asked, frame, fds) => this.#arenas.handle(asked, frame, fds),
       },
       watch: {
         spawned: (unit, { pid, epoch, app }) => {
@@ -218,6 +222,7 @@ export class Tree {
     this.#control.close();
     this.#sockets.release();
     this.#regions.release();
+    this.#arenas.release();
     // Nobody else has anything in there: the workspace is locked.
     rmSync(this.#directory, { recursive: true, force: true });
     this.#lock.release();

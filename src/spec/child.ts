@@ -62,9 +62,17 @@ export interface SupervisorSpec {
   readonly children: Readonly<Record<string, ChildSpec>>;
 }
 
+/** An arena that outlives its writers. */
+export interface ArenaSpec {
+  /** The most that all its segments may take together. */
+  readonly bytes: number;
+}
+
 /** A whole tree, as a topology file describes it. */
 export interface Topology extends SupervisorSpec {
   readonly name: string;
+  /** Arenas that the root holds, by name. */
+  readonly arenas?: Readonly<Record<string, ArenaSpec>> | undefined;
   /** The file it was read from. */
   readonly file: string;
 }

@@ -112,7 +112,22 @@ const children: z.ZodType<Record<string, z.output<typeof nodeSchema>>> = z
   )
   .refine((record) => Object.keys(record).length > 0, { error: 'at least one child is needed' }) as never;
 
-const topologySchema = z.strictObject({ name, ...supervision, children });
+/** Below, not even a first segment has room; above, no machine has the memory. */
+const arenaBytes = { min: 256 * 1024, max: 2 ** 40 };
+const arenaBytesRule = {
+  error: `it must be a whole number of bytes, from ${arenaBytes.min} to ${arenaBytes.max}`,
+};
+const arenaSchema = z.strictObject({
+  kind: z.literal('arena'),
+  bytes: z
+    .number(arenaBytesRule)
+    .int(arenaBytesRule)
+    .min(arenaBytes.min, arenaBytesRule)
+    .max(arenaBytes.max, arenaBytesRule),
+});
+const arenas = z.record(name, arenaSchema).optional();
+
+const topologySchema = z.strictObject({ name, ...supervision, children, arenas });
 
 type SupervisionInput = { [K in keyof typeof supervision]?: z.input<(typeof supervision)[K]> };
 export interface SupervisorInput
@@ -125,8 +140,11 @@ export interface SupervisorInput
 export interface TopologyInput extends SupervisionInput {
   name: string;
   children: Record<string, ChildInput>;
+  /** Arenas that the root holds, by name; made by `arena()`. */
+  arenas?: Record<string, ArenaInput>;
 }
 
+export type ArenaInput = z.input<typeof arenaSchema>;
 type Options<S extends { kind: string }> = Omit<S, 'kind' | 'file'>;
 export type NodeOptions = Options<z.input<typeof nodeSchema>>;
 export type ExecOptions = Options<z.input<typeof execSchema>>;
@@ -312,6 +330,7 @@ const keysOf = new Map<unknown, string[]>([
   ['node', Object.keys(nodeSchema.shape)],
   ['exec', Object.keys(execSchema.shape)],
   ['supervisor', Object.keys(supervisorSchema.shape)],
+  ['arena', Object.keys(arenaSchema.shape)],
 ]);
 
 /** The keys that may stand where an unknown one was found. */

@@ -1,6 +1,7 @@
 // What a person writes to describe a tree of processes. The entry `actor-ipc/topology`; a file's default export is checked
 // by src/spec/topology-check.ts when it is loaded.
 import type {
+  ArenaInput,
   ChildInput,
   ExecOptions,
   NodeOptions,
@@ -8,7 +9,7 @@ import type {
   TopologyInput,
 } from './topology-check.ts';
 
-export type { ExecOptions, NodeOptions, TopologyInput } from './topology-check.ts';
+export type { ArenaInput, ExecOptions, NodeOptions, TopologyInput } from './topology-check.ts';
 
 /** Describes a tree of processes; export it as the default of a topology file. */
 export function defineTopology(topology: TopologyInput): TopologyInput {
@@ -28,4 +29,12 @@ export function exec(file: string, options: ExecOptions = {}): ChildInput {
 /** A supervisor within a supervisor. */
 export function supervisor(options: Omit<SupervisorInput, 'kind'>): ChildInput {
   return { kind: 'supervisor', ...options };
+}
+
+/**
+ * An arena of the tree: what is published in it stays when its writer dies, until the whole tree ends.
+ * @param options `bytes`: the most that it may take, 256 KiB to 1 TiB; memory is taken as it is needed.
+ */
+export function arena(options: { bytes: number }): ArenaInput {
+  return { kind: 'arena', ...options };
 }

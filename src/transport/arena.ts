@@ -67,7 +67,7 @@ export type ArenaScope = 'session' | 'shared';
 export class Arena {
   readonly scope: ArenaScope;
   readonly #what: string;
-  readonly #bytesMax: number;
+  #bytesMax: number;
   readonly #segmentBytesMin: number;
   readonly #align = native().layout.blockAlign;
   readonly #segments: ArenaSegment[] = [];
@@ -88,6 +88,11 @@ export class Arena {
     this.#what = what;
     this.#bytesMax = Math.max(0, bytesMax);
     this.#segmentBytesMin = Math.max(segmentBytesFirst, this.#sizeOf(blockBytesMin) + this.#align * 2);
+  }
+
+  /** What it may take from now on; what it has already, it keeps. */
+  set limit(bytes: number) {
+    this.#bytesMax = Math.max(0, bytes);
   }
 
   get closed(): boolean {
@@ -190,7 +195,7 @@ export class Arena {
       for (let block = list; block; block = block.nextFree) largest = Math.max(largest, block.size);
     return {
       used: this.#used,
-      free: this.#closed ? 0 : this.#bytesMax - this.#used,
+      free: this.#closed ? 0 : Math.max(0, this.#bytesMax - this.#used),
       largest: this.#closed ? 0 : Math.max(0, largest - this.#align),
       segments: this.#segments.length,
     };

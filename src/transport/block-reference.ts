@@ -2,6 +2,7 @@
 // handle that travels within messages. What arrives is input: it is copied into fields once and checked by SessionMemory.
 import { IpcError } from '../errors.ts';
 import type { Handle } from '../spec/memory.ts';
+import type { Layout } from './native.ts';
 
 export class BlockReference {
   /** Which of the lender's slots counts this loan, and which use of the slot it is. */
@@ -47,6 +48,29 @@ export function writeReference(reference: BlockReference, words: Uint32Array, at
   words[at + 4] = reference.start;
   words[at + 5] = reference.bytes;
   words[at + 6] = reference.generation;
+}
+
+/**
+ * Checks a reference against the segment it leads into, of `total` bytes. Both were written by the peer.
+ * @throws an Error that says why it makes no sense.
+ */
+export function checkBlock(
+  { offset, start, bytes, generation }: BlockReference,
+  words: Uint32Array,
+  total: number,
+  layout: Layout,
+): void {
+  const { lineBytes, blockAlign, blockGenerationOffset, blockStartOffset, blockBytesOffset } = layout;
+  if (offset % blockAlign !== 0 || offset < lineBytes + blockAlign || offset + start + bytes > total)
+    throw new Error('a reference to outside its segment');
+  const header = offset - blockAlign;
+  if (words[(header + blockGenerationOffset) >>> 2] !== generation || generation === 0)
+    throw new Error('a stale reference: its block is used for something else');
+  if (
+    words[(header + blockStartOffset) >>> 2] !== start ||
+    words[(header + blockBytesOffset) >>> 2] !== bytes
+  )
+    throw new Error('a reference of another length than its block');
 }
 
 /** @param scope tells this direction of this session from all others. */

@@ -45,6 +45,7 @@ export class Link {
   #peer: NativeSegment | undefined;
   #peerWords: Int32Array = new Int32Array(0);
   #rung = 0;
+  #ringPeer: () => void;
   #pulse: NativePulse | undefined;
   #members: LinkMember[] = [];
   /** Who comes and goes while the session lasts: the readers and the writer of its broadcasts. */
@@ -61,6 +62,7 @@ export class Link {
     try {
       this.#own = new (native().Segment)(segmentKind.session, capacities, 0);
       this.#doorbell = new (native().Doorbell)(this.#own, spinUs);
+      this.#ringPeer = () => this.#doorbell.ring();
     } catch (error) {
       throw IpcError.from(error, 'ERR_SYSTEM', 'creating shared memory', messageOf(error));
     }
@@ -73,18 +75,20 @@ export class Link {
 
   /**
    * Maps the peer's segment and takes its bell; both descriptors are ours from now on, also if this throws.
+   * @param bell the descriptor of its bell, or what wakes a peer that has handed over none.
    * @param owner whose memory it is, and the channels of its lanes in order: for the last word of a process that writes there.
    * @throws {IpcError} ERR_MEMORY.
    */
-  attach(bytes: number, segmentFd: number, bellFd: number, owner?: SegmentOwner): void {
+  attach(bytes: number, segmentFd: number, bell: number | (() => void), owner?: SegmentOwner): void {
     let bellTaken = false;
     try {
       this.#peer = new (native().Segment)(segmentKind.session, segmentFd, bytes, peerSegmentBytesMax);
       if (!sameRings(this.#own, this.#peer)) throw new Error('its lanes are not those of the session');
       bellTaken = true;
-      this.#doorbell.adoptPeer(bellFd);
+      if (typeof bell === 'number') this.#doorbell.adoptPeer(bell);
+      else this.#ringPeer = bell;
     } catch (error) {
-      if (!bellTaken) native().closeFd(bellFd);
+      if (!bellTaken && typeof bell === 'number') native().closeFd(bell);
       throw IpcError.from(error, 'ERR_MEMORY', messageOf(error));
     }
     this.#peer.closeFile();
@@ -191,7 +195,7 @@ export class Link {
     const word = Atomics.load(this.#peerWords, this.#parkAt);
     if ((word & 1) !== 0 && word !== this.#rung) {
       this.#rung = word;
-      this.#doorbell.ring();
+      this.#ringPeer();
     }
   }
 

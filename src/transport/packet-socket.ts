@@ -6,10 +6,14 @@ import { type Credentials, type NativeSocket, native, nativeCode, type SocketEnd
 
 /** Frames that may wait for room in the kernel's queue; a peer that reads nothing can't make us hold more. */
 const outboxMax = 256;
+/** No frame is a lone zero. */
+const bell = new Uint8Array(1);
 
 export interface PacketObserver {
   /** The descriptors are the receiver's to close. Throws if the frame makes no sense; the socket then ends. */
   frame(frame: Frame, fds: number[], sender: Credentials): void;
+  /** The peer has rung. Without this function, a ring makes no sense. */
+  rung?(): void;
   /** Called once, at the end of the stream or at the first frame that makes no sense. */
   ended(end: SocketEnd, why: string): void;
 }
@@ -21,6 +25,8 @@ export class PacketSocket {
   #observer: PacketObserver | undefined;
   #closed = false;
   #lingering = false;
+  /** A ring waits for room; one is as good as many. */
+  #ringDue = false;
 
   private constructor(socket: NativeSocket) {
     this.#socket = socket;
@@ -79,6 +85,12 @@ export class PacketSocket {
     this.#outbox.push({ bytes, fds: fds.map((fd) => native().dupFd(fd)) });
   }
 
+  /** Wakes the peer. While the kernel's queue is full, all rings together wait as one. */
+  ring(): void {
+    if (this.#closed || this.#lingering || this.#ringDue) return;
+    this.#ringDue = this.#outbox.length > 0 || !this.#trySend(bell, []);
+  }
+
   /** Closes once the kernel has taken what was sent. Nothing is received any more. */
   close(): void {
     if (this.#closed || this.#lingering) return;
@@ -112,6 +124,10 @@ export class PacketSocket {
   #onRoom(): void {
     for (let next = this.#outbox[0]; next && this.#trySend(next.bytes, next.fds); next = this.#outbox[0])
       closeAll(this.#outbox.shift()!.fds);
+    if (this.#ringDue && this.#outbox.length === 0) {
+      this.#ringDue = false;
+      this.ring();
+    }
     if (this.#lingering && this.#outbox.length === 0) this.destroy();
   }
 
@@ -120,6 +136,8 @@ export class PacketSocket {
       closeAll(fds);
       return;
     }
+    if (bytes.length === 1 && bytes[0] === 0 && fds.length === 0 && this.#observer.rung)
+      return this.#observer.rung();
     let frame: Frame;
     try {
       frame = decodeFrame(bytes);

@@ -11,7 +11,14 @@ import type { Handle, InPlaceCodec } from '../spec/memory.ts';
 import type { Breach } from '../spec/session.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
 import { Arena, type ArenaScope, type ArenaSegment, type Block } from './arena.ts';
-import { BlockReference, handleOf, referenceBytes, referenceIn, writeReference } from './block-reference.ts';
+import {
+  BlockReference,
+  checkBlock,
+  handleOf,
+  referenceBytes,
+  referenceIn,
+  writeReference,
+} from './block-reference.ts';
 import { Borrow, type BorrowedFrom, checkedView, closeView } from './borrow.ts';
 import type { LaneReader, LaneWriter, RecordPlace } from './lane.ts';
 import { type Link, type LinkMember, segmentKind } from './link.ts';
@@ -317,7 +324,7 @@ export class SessionMemory implements LinkMember, BorrowedFrom {
       if (this.#closed) throw new Error('a reference to memory that never came');
       return undefined;
     }
-    this.#checkPlace(segment, reference);
+    checkBlock(reference, segment.words, segment.bytes, this.#layout);
     const times = this.#borrowedTimes[slot]!;
     if (times > 0 && (!again || this.#borrowedAs[slot] !== slotGeneration))
       throw new Error('a second reference in a slot that is borrowed');
@@ -366,22 +373,6 @@ export class SessionMemory implements LinkMember, BorrowedFrom {
     } catch (error) {
       throw IpcError.from(error, 'ERR_HANDLE_INVALID', messageOf(error));
     }
-  }
-
-  /** Everything here was written by the peer. */
-  #checkPlace({ bytes: total, words }: Received, reference: BlockReference): void {
-    const { offset, start, bytes, generation } = reference;
-    const { lineBytes, blockAlign, blockGenerationOffset, blockStartOffset, blockBytesOffset } = this.#layout;
-    if (offset % blockAlign !== 0 || offset < lineBytes + blockAlign || offset + start + bytes > total)
-      throw new Error('a reference to outside its segment');
-    const header = offset - blockAlign;
-    if (words[(header + blockGenerationOffset) >>> 2] !== generation || generation === 0)
-      throw new Error('a stale reference: its block is used for something else');
-    if (
-      words[(header + blockStartOffset) >>> 2] !== start ||
-      words[(header + blockBytesOffset) >>> 2] !== bytes
-    )
-      throw new Error('a reference of another length than its block');
   }
 
   /** The end of a borrow. */

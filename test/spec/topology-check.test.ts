@@ -4,7 +4,7 @@ import { assert } from 'chai';
 import fc from 'fast-check';
 import { IpcError } from '../../src/errors.ts';
 import { processDefaults, supervisorDefaults } from '../../src/spec/child.ts';
-import { defineTopology, exec, node, supervisor } from '../../src/spec/topology.ts';
+import { arena, defineTopology, exec, node, supervisor } from '../../src/spec/topology.ts';
 import { checkTopology } from '../../src/spec/topology-check.ts';
 import { mistakesOf as mistakesIn } from '../support/machines/topologies.ts';
 
@@ -171,7 +171,27 @@ describe('checkTopology()', () => {
       [
         'an unknown key of the tree',
         { ...child({}), stategy: 'one-for-all' },
-        'stategy: unknown key (did you mean strategy?); allowed: name, strategy, intensity, periodMs, children',
+        'stategy: unknown key (did you mean strategy?); allowed: name, strategy, intensity, periodMs, children, arenas',
+      ],
+      [
+        'an arena without a size',
+        { ...child({}), arenas: { shelf: arena({} as never) } },
+        'arenas.shelf.bytes: is missing; it must be a number',
+      ],
+      [
+        'an arena that is too small',
+        { ...child({}), arenas: { shelf: arena({ bytes: 1000 }) } },
+        'arenas.shelf.bytes: it must be a whole number of bytes, from 262144 to 1099511627776, not 1000',
+      ],
+      [
+        'an unknown key of an arena',
+        { ...child({}), arenas: { shelf: arena({ bytes: 1_000_000, byte: 1 } as never) } },
+        'arenas.shelf.byte: unknown key (did you mean bytes?); allowed: bytes',
+      ],
+      [
+        'an arena whose name is none',
+        { ...child({}), arenas: { 'my shelf': arena({ bytes: 1_000_000 }) } },
+        'arenas.my shelf: a name starts with a letter',
       ],
       [
         'an unknown strategy',

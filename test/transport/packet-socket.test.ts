@@ -343,6 +343,56 @@ describe('PacketSocket', () => {
     });
   });
 
+  describe('ring()', () => {
+    /** Hears rings, and what else comes. */
+    function listenToRings(socket: PacketSocket): { came: (number | 'ring')[] } {
+      const came: (number | 'ring')[] = [];
+      socket.listen({
+        frame: ({ n }) => void came.push(n as number),
+        ended: (_, why) => assert.fail(why),
+        rung: () => void came.push('ring'),
+      });
+      return { came };
+    }
+
+    it('is heard by who listens for it; to anybody else it makes no sense', async () => {
+      const { one, other } = pair();
+      const { came } = listenToRings(other.socket);
+      one.socket.ring();
+      await waitUntil('the ring', () => came.length === 1);
+      other.socket.ring();
+      assert.equal((await one.heard.ending()).end, 'BAD_PACKET');
+    });
+
+    it('waits for room, all that come meanwhile as one, behind the frames that wait', async () => {
+      const { one, other } = pair();
+      const { came } = listenToRings(other.socket);
+      sendMany(one.socket);
+      for (let n = 0; n < 10_000; n++) one.socket.ring();
+      await waitUntil('the ring', () => came.at(-1) === 'ring');
+      assert.deepEqual(came, [...Array(many).keys(), 'ring']);
+      one.socket.ring();
+      await waitUntil('the next ring', () => came.length === many + 2);
+    });
+
+    it('of a flood takes its turns: others of the process are heard between', async () => {
+      const { one, other } = pair();
+      const calm = pair();
+      const { came } = listenToRings(other.socket);
+      for (let n = 0; n < 10_000; n++) one.socket.ring();
+      calm.one.socket.send(numbered(1));
+      await calm.other.heard.first(1);
+      assert.isAtLeast(came.length, 1);
+      await waitUntil('the end of the flood', () => came.length > 100);
+    });
+
+    it('after the end rings nobody and throws nothing', () => {
+      const { one } = pair();
+      one.socket.destroy();
+      one.socket.ring();
+    });
+  });
+
   describe('close()', () => {
     it('closes once the peer has taken what was sent', async () => {
       const { socket, peerFd } = alone();
