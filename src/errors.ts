@@ -65,6 +65,20 @@ const codes = {
       `nothing runs in the workspace ${workspace}; start it with "actor-ipc run", or name its topology or --workspace`,
   ),
 
+  ERR_UNIT_UNKNOWN: row(
+    'call',
+    false,
+    (unit: string, near: string | undefined, known: string) =>
+      `there is no unit ${unit}${near === undefined ? '' : ` (did you mean ${near}?)`}; there are ${known}`,
+  ),
+  ERR_UNIT_FAILED: row('call', true, (unit: string, why: string) => `${unit}: ${why}`),
+  ERR_UNIT_UNKILLABLE: row(
+    'call',
+    false,
+    (unit: string) => `${unit} is stuck in the kernel and could not be killed`,
+  ),
+  ERR_REFUSED: row('call', false, (what: string, why: string) => `${what} was refused: ${why}`),
+
   // Opening a session.
   ERR_APP_ALREADY_SERVED: row(
     'server',

@@ -2,11 +2,13 @@
 // orders down and reports up between them.
 import type { SupervisorOutput } from '../machines/exit.ts';
 import { type SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
-import { unitMachine } from '../machines/unit.ts';
+import { type UnitPhase, unitMachine } from '../machines/unit.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { SupervisorSpec } from '../spec/child.ts';
 import { Handles, type Hosted } from './hosting.ts';
-import { incarnationOf, type StartNested, type Tree } from './incarnation.ts';
+import { incarnationOf, type StartNested } from './incarnation.ts';
+import { drainAll, standbyPools } from './standby.ts';
+import type { Tree } from './tree.ts';
 
 export interface SupervisorOptions {
   readonly address: Address;
@@ -18,6 +20,15 @@ export interface SupervisorOptions {
   /** Without an output, it crashed. */
   readonly onEnd: (output: SupervisorOutput | undefined) => void;
 }
+
+/** Nobody stands by for a unit that is not to come up again. */
+const atRest: ReadonlySet<UnitPhase> = new Set<UnitPhase>([
+  'idle',
+  'completed',
+  'failed',
+  'skipped',
+  'removed',
+]);
 
 interface SupervisorHandle {
   readonly units: Map<string, Hosted<typeof unitMachine>>;
@@ -49,21 +60,35 @@ export function startSupervisor(
   let supervisor: Hosted<typeof supervisorMachine> | undefined;
   const startNested: StartNested = (nested, below) =>
     startSupervisor(tree, nested, { ...below, endsWhenIdle: false });
+  const pools = standbyPools(tree, path, spec.children, (id, warm) =>
+    units.get(id)?.post({ type: 'standby.changed', warm }),
+  );
   const unitLogic = unitMachine.provide({
-    actors: { incarnation: incarnationOf(tree, spec.children, startNested) },
-    actions: { report: ({ self }, report) => superiors.of(self)()?.post(report) },
+    actors: { incarnation: incarnationOf(tree, spec.children, startNested, pools) },
+    actions: {
+      report: ({ self }, report) => {
+        if (report.type === 'unit.changed' && atRest.has(report.phase)) pools.get(report.id)?.drain();
+        superiors.of(self)()?.post(report);
+        tree.watch.changed(addressOf(path, report.id), report);
+      },
+    },
   });
   const children = Object.entries(spec.children).map(([id, policy]) => ({ id, policy: policyOf(policy) }));
   for (const { id, policy } of children) {
     const unit = addressOf(path, id);
-    units.set(
-      id,
-      host.start(unitLogic, {
-        address: unit,
-        input: { id, path: unit, policy, canAsk: spec.children[id]!.kind !== 'exec' },
-        bind: (actor) => superiors.bind(actor, () => supervisor),
-      }),
-    );
+    const hosted = host.start(unitLogic, {
+      address: unit,
+      input: {
+        id,
+        path: unit,
+        policy,
+        canAsk: spec.children[id]!.kind !== 'exec',
+        adopt: tree.leftFor(unit),
+      },
+      bind: (actor) => superiors.bind(actor, () => supervisor),
+    });
+    units.set(id, hosted);
+    tree.units.set(unit, hosted);
   }
   supervisor = host.start(supervisorLogic, {
     address,
@@ -87,9 +112,12 @@ export function startSupervisor(
       });
     },
     onEnd(end) {
-      for (const unit of units.values()) unit.stop();
+      for (const unit of units.values()) {
+        unit.stop();
+        tree.units.delete(unit.address);
+      }
       // After the units have stopped, so that nothing of the tree runs any more when its end is told.
-      host.later(() => options.onEnd(end.how === 'done' ? end.output : undefined));
+      host.later(() => drainAll(pools, () => options.onEnd(end.how === 'done' ? end.output : undefined)));
     },
   });
   return supervisor;

@@ -4,9 +4,11 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { IpcError } from '../errors.ts';
 import { checkCommand } from './check.ts';
-import { exitCode } from './exit-code.ts';
+import { exitCode, exitCodeOfError } from './exit-code.ts';
+import { logsCommand } from './logs.ts';
 import { runCommand } from './run.ts';
 import { statusCommand } from './status.ts';
+import { unitCommands } from './units.ts';
 
 const { version, description } = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -25,7 +27,9 @@ const program = new Command('actor-ipc')
   .exitOverride()
   .addCommand(runCommand())
   .addCommand(checkCommand())
-  .addCommand(statusCommand());
+  .addCommand(statusCommand())
+  .addCommand(logsCommand());
+for (const command of unitCommands()) program.addCommand(command);
 for (const command of program.commands)
   command.exitOverride().showHelpAfterError(`(see "actor-ipc ${command.name()} --help")`);
 
@@ -39,7 +43,6 @@ try {
     process.stderr.write(
       `actor-ipc: ${error instanceof IpcError ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
     );
-    process.exitCode =
-      error instanceof IpcError && error.code === 'ERR_NO_TREE' ? exitCode.noTree : exitCode.usage;
+    process.exitCode = exitCodeOfError(error);
   }
 }

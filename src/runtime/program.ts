@@ -245,6 +245,16 @@ export class Runtime {
     this.host.log[slow ? 'warn' : 'info']({ actor, reader, dropped }, message);
   }
 
+  /** Resolves once this process is the one that does the work: at once, unless its supervisor has it stand by. */
+  activated(): Promise<void> {
+    return this.#root?.activated() ?? Promise.resolve();
+  }
+
+  /** Whether this process stands by. */
+  get standby(): boolean {
+    return this.#root?.standby ?? false;
+  }
+
   /** Reports the named state of this process to its supervisor; without one, nobody asks. */
   reportState(state: string): void {
     if (!isStatePath(state)) throw new TypeError(`${state} is no state: names joined by dots are`);
@@ -392,12 +402,16 @@ export async function serve<A extends AppSpec>(
   machine: AnyStateMachine | Record<string, AnyStateMachine>,
   options?: ServeOptions,
 ): Promise<Serving<A>> {
-  return currentRuntime().serve(app, machine, options);
+  const runtime = currentRuntime();
+  if (runtime.standby) await runtime.activated();
+  return runtime.serve(app, machine, options);
 }
 
 /** As `Runtime.connect`, by the runtime of this process. */
 export async function connect(...parameters: Parameters<Runtime['connect']>): Promise<Participation> {
-  return currentRuntime().connect(...parameters);
+  const runtime = currentRuntime();
+  if (runtime.standby) await runtime.activated();
+  return runtime.connect(...parameters);
 }
 
 /** As `Runtime.createArena`, by the runtime of this process. */

@@ -1,4 +1,5 @@
 // Child specs: what a supervisor is told about each of its children, as plain data, with every default filled in.
+import type { ProcessRules } from './probe.ts';
 
 /** Which children are stopped and started together when one must restart. */
 export type Strategy = 'one-for-one' | 'one-for-all' | 'rest-for-one';
@@ -26,7 +27,7 @@ export interface ChildPolicy {
   readonly giveUp: { readonly restarts: number; readonly periodMs: number };
 }
 
-interface ProcessChild extends ChildPolicy {
+interface ProcessChild extends ChildPolicy, ProcessRules {
   /** An absolute path; for `exec` also a name that is looked up in PATH. */
   readonly file: string;
   readonly args: readonly string[];

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { z } from 'zod';
 import { IpcError, messageOf } from '../errors.ts';
-import { isName, isStatePath, nameRule, nearest } from '../names.ts';
+import { isName, isStatePath, nameRule, nearest, stateMatches } from '../names.ts';
 import {
   type ChildPolicy,
   type ChildSpec,
@@ -16,6 +16,8 @@ import {
   supervisorDefaults,
   type Topology,
 } from './child.ts';
+import { notifyFdOf, type ProcessRules } from './probe.ts';
+import { livenessOf, processRuleKeys, readinessOf, standby, statesOf } from './probe-check.ts';
 import { circleIn } from './start-order.ts';
 
 const name = z.string().refine(isName, { error: nameRule });
@@ -80,10 +82,15 @@ const processKeys = {
   args: z.array(z.string()).default([]),
   env: z.record(z.string(), z.string()).default({}),
   cwd: z.string().optional(),
+  ...processRuleKeys,
 };
 
-const nodeSchema = z.strictObject({ kind: z.literal('node'), app: name.optional(), ...processKeys });
-const execSchema = z.strictObject({ kind: z.literal('exec'), ...processKeys });
+const nodeSchema = z.strictObject({ kind: z.literal('node'), app: name.optional(), standby, ...processKeys });
+const execSchema = z.strictObject({
+  kind: z.literal('exec'),
+  survive: z.boolean().default(false),
+  ...processKeys,
+});
 
 const supervision = {
   strategy: z.enum(['one-for-one', 'one-for-all', 'rest-for-one']).default(supervisorDefaults.strategy),
@@ -184,11 +191,41 @@ function completeChildren(parsed: Record<string, Parsed>, folder: string, path: 
       const file = fileOf(spec, folder);
       if (spec.kind === 'node' && !isReadableFile(file))
         mistakes.push(`${at}.file: there is no readable file ${file}`);
+      const rules = {
+        ready: readinessOf(spec.ready, spec.kind),
+        liveness: livenessOf(spec.liveness),
+        states: statesOf(spec.states),
+      };
+      checkRules(spec, rules, at, mistakes);
       complete[id] =
-        spec.kind === 'node' ? { ...spec, file, cwd, app: spec.app ?? id } : { ...spec, file, cwd };
+        spec.kind === 'node'
+          ? { ...spec, ...rules, file, cwd, app: spec.app ?? id, survive: false }
+          : { ...spec, ...rules, file, cwd, standby: 0 };
     }
   }
   return complete;
+}
+
+/** What can be said of one kind of process and not of another. */
+function checkRules(
+  spec: z.output<typeof nodeSchema> | z.output<typeof execSchema>,
+  rules: Pick<ProcessRules, 'ready' | 'liveness'>,
+  at: string,
+  mistakes: string[],
+): void {
+  for (const key of ['ready', 'liveness'] as const)
+    if (spec.kind === 'exec' && rules[key].by.kind === 'reported')
+      mistakes.push(`${at}.${key}: a plain program reports nothing; use "spawned" or a probe`);
+  if (spec.kind === 'node' && notifyFdOf(rules) === 4)
+    mistakes.push(`${at}: descriptor 4 of a node child is its control socket; use another one`);
+  if (spec.kind === 'exec' && spec.survive && notifyFdOf(rules) !== undefined)
+    mistakes.push(`${at}: what survives its supervisor can't notify it by a descriptor; use another probe`);
+  if (
+    spec.kind === 'exec' &&
+    spec.survive &&
+    [rules.ready, rules.liveness].some(({ by }) => by.kind === 'log')
+  )
+    mistakes.push(`${at}: the log of what survives its supervisor is not read; use another probe`);
 }
 
 function fileOf(spec: { kind: string; file: string }, folder: string): string {
@@ -237,10 +274,18 @@ function checkGates(spec: SupervisorSpec, path: string, mistakes: string[]): voi
 }
 
 /** Whether a child of that kind can ever be in that state. */
-function isReported({ kind }: ChildSpec, wanted: string): boolean {
+function isReported(child: ChildSpec, wanted: string): boolean {
+  const { kind } = child;
   const known: readonly string[] =
-    kind === 'exec' ? ['operative'] : kind === 'supervisor' ? ['operative', 'degraded'] : [wanted];
-  return known.includes(wanted) || (hostConditions as readonly string[]).includes(wanted);
+    kind === 'exec'
+      ? ['operative', ...Object.keys(child.states)]
+      : kind === 'supervisor'
+        ? ['operative', 'degraded']
+        : [wanted];
+  return (
+    known.some((state) => stateMatches(state, wanted)) ||
+    (hostConditions as readonly string[]).includes(wanted)
+  );
 }
 
 function invalid(file: string, mistakes: string[]): IpcError {

@@ -4,6 +4,7 @@ import { assert } from 'chai';
 import fc from 'fast-check';
 import { IpcError } from '../../src/errors.ts';
 import { processDefaults, supervisorDefaults } from '../../src/spec/child.ts';
+import { processRulesDefaults, readyOf } from '../../src/spec/probe.ts';
 import { defineTopology, exec, node, supervisor } from '../../src/spec/topology.ts';
 import { checkTopology } from '../../src/spec/topology-check.ts';
 import { mistakesOf as mistakesIn } from '../support/machines/topologies.ts';
@@ -30,6 +31,8 @@ describe('checkTopology()', () => {
       backoff: processDefaults.backoff,
       stableMs: processDefaults.stableMs,
       giveUp: processDefaults.giveUp,
+      ...processRulesDefaults,
+      ready: readyOf('exec'),
       args: [],
       env: {},
       cwd: folder,
@@ -44,7 +47,7 @@ describe('checkTopology()', () => {
         intensity: 'infinity',
         periodMs: 5_000,
         children: {
-          web: { kind: 'node', file, app: 'web', ...processes },
+          web: { kind: 'node', file, app: 'web', ...processes, ready: readyOf('node') },
           log: { kind: 'exec', file: 'logger', ...processes },
         },
       } as never);
