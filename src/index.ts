@@ -5,6 +5,7 @@ export type { MulticastReport, ReaderView, SlowPolicy } from './machines/multica
 export type { Reconnect } from './machines/process.ts';
 export {
   type ArenaOptions,
+  activated,
   type ConnectOptions,
   connect,
   createArena,

@@ -17,6 +17,9 @@ export interface Observer {
 /** The state of one whose probes recognise none of those that it has. */
 const unrecognised = 'unrecognised';
 
+/** So much may be recognised before it is known to run. */
+const earlyMax = 100;
+
 interface LinePattern {
   readonly pattern: RegExp;
   readonly onMatch: () => void;
@@ -33,6 +36,7 @@ export class Observation {
   #state: string | undefined;
   #readiness: RunningProbe | undefined;
   #liveness: RunningProbe | undefined;
+  readonly #early: (() => void)[] = [];
   #begun = false;
   #over = false;
   #isReady = false;
@@ -56,6 +60,8 @@ export class Observation {
   begin(): void {
     if (this.#begun || this.#over) return;
     this.#begun = true;
+    // What it wrote may be read before it is told that it runs.
+    for (const tell of this.#early.splice(0)) tell();
     const { ready, states } = this.#rules;
     if (ready.by.kind === 'spawned') this.#ready();
     else if (ready.by.kind !== 'reported' && !listens(ready.by)) {
@@ -93,6 +99,7 @@ export class Observation {
 
   end(): void {
     this.#over = true;
+    this.#early.length = 0;
     this.#readiness?.stop();
     this.#liveness?.stop();
     for (const probe of this.#probes.splice(0)) probe.stop();
@@ -104,6 +111,10 @@ export class Observation {
 
   #ready(): void {
     if (this.#isReady || this.#over) return;
+    if (!this.#begun) {
+      if (this.#early.length < earlyMax) this.#early.push(() => this.#ready());
+      return;
+    }
     this.#isReady = true;
     this.#readiness?.stop();
     this.#readiness = undefined;
@@ -117,6 +128,10 @@ export class Observation {
 
   /** By its log it is in one state at a time. */
   #enter(name: string): void {
+    if (!this.#begun) {
+      if (!this.#over && this.#early.length < earlyMax) this.#early.push(() => this.#enter(name));
+      return;
+    }
     for (const [other, { by }] of Object.entries(this.#rules.states))
       if (by.kind === 'log') this.#holding.delete(other);
     this.#holding.add(name);

@@ -110,9 +110,8 @@ const carryOut = [
 
 const stopNext = tell((context) => nextToStop(context).map((unit) => ({ unit, event: { type: 'stop' } })));
 
-/** Phases in which a unit does nothing and nothing is planned for it. */
+/** Phases in which a unit does nothing and nothing is planned for it. One that somebody has stopped may be started again. */
 const resting: ReadonlySet<UnitPhase> = new Set<UnitPhase>([
-  'idle',
   'completed',
   'failed',
   'skipped',

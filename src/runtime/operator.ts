@@ -248,9 +248,10 @@ function cameUp(name: string, before: number): Goal {
       case 'completed':
         return epoch > before ? 'done' : undefined;
       case 'failed':
-        return epoch > before ? failed(`it was given up: ${note}`) : undefined;
+        // Why, comes with its own report.
+        return epoch > before && note !== null ? failed(`it was given up: ${note}`) : undefined;
       case 'skipped':
-        return failed(`it was not started: ${note}`);
+        return note === null ? undefined : failed(`it was not started: ${note}`);
       case 'removed':
         return failed('it has ended and is known no more');
       case 'unkillable':

@@ -1,6 +1,6 @@
 // Program: this process as a participant. Serving, connecting and reporting go through the one runtime of the process,
 // which a supervisor's child gets from its bootstrap and any other program makes for itself at first use.
-import type { AnyStateMachine } from 'xstate';
+import type { AnyActorRef, AnyMachineSnapshot, AnyStateMachine, StateValue } from 'xstate';
 import type { Hosted, Log } from '../actors/hosting.ts';
 import { type SessionLimits, sessionDefaults } from '../actors/live-session.ts';
 import { startMulticast } from '../actors/multicast.ts';
@@ -433,9 +433,39 @@ export function multicast<T>(
   return currentRuntime().multicast(input, readers, options);
 }
 
-/** As `Runtime.reportState`, by the runtime of this process. */
-export function reportState(state: string): void {
-  currentRuntime().reportState(state);
+/**
+ * Reports the named state of this process to its supervisor.
+ * @param state a name, or several joined by dots; or an actor whose state is reported from now on: its first tag, else the
+ *   path of its state value.
+ */
+export function reportState(state: string | AnyActorRef): void {
+  if (typeof state === 'string') return currentRuntime().reportState(state);
+  const runtime = currentRuntime();
+  const report = () => {
+    const path = statePathOf(state.getSnapshot() as AnyMachineSnapshot);
+    if (path !== undefined) runtime.reportState(path);
+  };
+  report();
+  state.subscribe({ next: report, error() {} });
+}
+
+/** As `Runtime.activated`, by the runtime of this process. */
+export function activated(): Promise<void> {
+  return currentRuntime().activated();
+}
+
+/** The named state that a machine is in; undefined if it has no name that could be reported. */
+function statePathOf({ tags, value }: Partial<AnyMachineSnapshot>): string | undefined {
+  const path = tags && tags.size > 0 ? [...tags][0]! : pathIn(value);
+  return path !== undefined && isStatePath(path) ? path : undefined;
+}
+
+/** Of parallel states the first one counts. */
+function pathIn(value: StateValue | undefined): string | undefined {
+  if (value === undefined || typeof value === 'string') return value;
+  const [name, inner] = Object.entries(value)[0] ?? [];
+  const rest = pathIn(inner);
+  return rest === undefined ? name : `${name}.${rest}`;
 }
 
 /** A runtime of one's own, for programs that keep several apart. */
