@@ -1,6 +1,5 @@
 // Adopted process: one that was there before us and is no child of ours. Its handle proves its end; how it ended nobody tells
 // us, and what it started is known only as far as it stays in its group.
-import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Identity } from '../machines/incarnation.ts';
 import { addressOf } from '../names.ts';
@@ -8,6 +7,7 @@ import type { ExecChild, NodeChild } from '../spec/child.ts';
 import { type NativeProcess, native } from '../transport/native.ts';
 import { Observation } from './observation.ts';
 import { listens } from './probe.ts';
+import { groupOf, isGroupAlive } from './process-group.ts';
 import type { ProcessObserver, Run, SupervisedProcess } from './unit-process.ts';
 
 /** How soon a group whose leader has ended is looked at again; doubled up to the second. */
@@ -114,35 +114,12 @@ export class AdoptedProcess implements SupervisedProcess {
   }
 
   #awaitGroup(ms: number): void {
-    if (this.#leads && this.#signalGroup(0) && isAlive(this.pid)) {
+    if (this.#leads && this.#signalGroup(0) && isGroupAlive(this.pid)) {
       this.#run.tree.host.clock.setTimeout(() => this.#awaitGroup(Math.min(2 * ms, groupLookMaxMs)), ms);
       return;
     }
     this.#over = true;
     this.#handle.close();
     this.#observer.emptied();
-  }
-}
-
-/** Whether anybody but zombies, for whom somebody else must wait, is in that group. */
-function isAlive(group: number): boolean {
-  return readdirSync('/proc').some((name) => {
-    const { group: theirs, state } = /^\d+$/.test(name) ? statOf(Number(name)) : {};
-    return theirs === group && state !== 'Z';
-  });
-}
-
-function groupOf(pid: number): number | undefined {
-  return statOf(pid).group;
-}
-
-/** Fields of /proc/PID/stat; the name before them may hold anything. */
-function statOf(pid: number): { state?: string; group?: number } {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const [state, , group] = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return { state: state!, group: Number(group) };
-  } catch {
-    return {};
   }
 }

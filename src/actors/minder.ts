@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Readable } from 'node:stream';
 import { minderPath, type NativeProcess, type NativeSocket, native } from '../transport/native.ts';
+import { isGroupOfSession } from './process-group.ts';
 
 /** The packets of cpp/minder/minder.c: four and two 32-bit words in native byte order. */
 const report = { spawned: 1, failed: 2, exited: 3, emptied: 4 } as const;
@@ -150,14 +151,14 @@ export class Minder {
       this.#fail(constants.errno.ECHILD);
       return;
     }
-    if (leader.handle && !leader.handle.ended) {
+    // The minder began the session, so a group of it is no stranger's, even if its leader is gone.
+    if (leader.handle?.ended === false || isGroupOfSession(leader.pid, this.#process.pid ?? 0))
       try {
         process.kill(-leader.pid, 'SIGKILL');
       } catch {
         // The group is empty already.
       }
-      leader.handle.signal(constants.signals.SIGKILL);
-    }
+    if (leader.handle?.ended === false) leader.handle.signal(constants.signals.SIGKILL);
     if (!this.#leaderEnded) this.#exited(leader.pid, -constants.signals.SIGKILL);
     this.#finish();
   }

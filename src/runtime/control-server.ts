@@ -36,10 +36,13 @@ export class ControlServer {
     this.#listener.hold(false);
   }
 
+  /** Nobody new is heard. Whoever has asked for the end gets the answer that is on its way. */
   close(): void {
     this.#listener.close();
-    for (const socket of this.#sockets) socket.close();
-    this.#sockets.clear();
+    setImmediate(() => {
+      for (const socket of this.#sockets) socket.close();
+      this.#sockets.clear();
+    });
   }
 
   #onConnection(connection: number): void {

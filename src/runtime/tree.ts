@@ -168,8 +168,11 @@ export class Tree {
 
   /** Stops all in order. @returns how it ended, when it has. */
   down(): Promise<TreeEnd> {
-    this.stop();
-    return new Promise((resolve) => this.#awaitingEnd.push(resolve));
+    return new Promise((resolve) => {
+      // First, since a tree in which nothing stands ends at once.
+      this.#awaitingEnd.push(resolve);
+      this.stop();
+    });
   }
 
   /** Kills what still stands. */
@@ -272,7 +275,7 @@ export class Tree {
     const end = output ?? crashed;
     // Whoever asked for the end hears how it came.
     for (const tell of this.#awaitingEnd.splice(0)) tell(end);
-    queueMicrotask(() => this.#control.close());
+    this.#control.close();
     this.#sockets.release();
     this.#regions.release();
     // Nobody else has anything in there: the workspace is locked.
