@@ -63,6 +63,7 @@ describe('a unit with a standby', function () {
     assert.equal((await ask('stop', 'worker')).code, 0);
     await waitUntil('their end', () => processesWith('ACTOR_IPC_UNIT=standby/worker').length === 0);
     assert.equal((await ask('down')).code, 0);
+    await run.ended;
     assert.deepEqual(processesWith(place.folder), []);
   });
 });
