@@ -15,7 +15,16 @@ export function isGroupOfSession(group: number, session: number): boolean {
   return processes().some((each) => each.group === group && each.session === session);
 }
 
+/** Children of this process that have ended and whose status nobody has taken. */
+export function zombies(): number[] {
+  return processes().flatMap(({ pid, parent, state }) =>
+    parent === process.pid && state === 'Z' ? [pid] : [],
+  );
+}
+
 interface Stat {
+  readonly pid: number;
+  readonly parent: number;
   readonly state: string;
   readonly group: number;
   readonly session: number;
@@ -29,8 +38,8 @@ function processes(): Stat[] {
 function statOf(pid: number): Stat | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const [state, , group, session] = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return { state: state!, group: Number(group), session: Number(session) };
+    const [state, parent, group, session] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return { pid, state: state!, parent: Number(parent), group: Number(group), session: Number(session) };
   } catch {
     return undefined;
   }

@@ -21,6 +21,7 @@ import { AppSockets } from './app-sockets.ts';
 import { ControlServer } from './control-server.ts';
 import type { FeedRecord } from './feed.ts';
 import { Host } from './host.ts';
+import { notifyService } from './init.ts';
 import { KeptRegions } from './kept-regions.ts';
 import { loaderArgs } from './loader.ts';
 import { Operator, type UnitHandle } from './operator.ts';
@@ -253,6 +254,9 @@ export class Tree {
     const { log } = this.#options;
     if (report.type === 'supervisor.changed') {
       log.info({ unit: path, state: report.state }, `${path} is ${report.state}`);
+      if (path === this.#topology.name && report.state === 'operative') notifyService(process.env, 'READY=1');
+      if (path === this.#topology.name && report.state === 'stopping')
+        notifyService(process.env, 'STOPPING=1');
       return;
     }
     const { id, epoch, exit, verdict, delayMs, restartsLeft } = report;
