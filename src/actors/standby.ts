@@ -5,6 +5,8 @@ import type { ExecChild, NodeChild } from '../spec/child.ts';
 import type { Tree } from './tree.ts';
 import { type ProcessObserver, UnitProcess } from './unit-process.ts';
 
+/** The process that has just begun with its work needs root and cores for itself first. */
+const fillDelayMs = 500;
 /** One that ends before it was of use is replaced after a while, each time a longer one. */
 const retryMinMs = 1_000;
 const retryMaxMs = 60_000;
@@ -32,12 +34,11 @@ export class StandbyPool {
     this.#onChange = onChange;
   }
 
-  /** Starts as many as should stand by; the unit has what it needs for itself. */
+  /** Starts as many as should stand by, in a while. */
   fill(child: NodeChild | ExecChild): void {
     this.#child = child;
     this.#wanted = true;
-    if (this.#retry !== undefined) return;
-    while (this.#cold.size + this.#warm.length < child.standby) this.#start();
+    this.#fillIn(fillDelayMs);
   }
 
   /** One that is warm, from now on the caller's. */
@@ -120,10 +121,19 @@ export class StandbyPool {
 
   #retryLater(): void {
     if (!this.#wanted || this.#retry !== undefined) return;
-    const ms = Math.min(retryMaxMs, retryMinMs * 2 ** this.#failures++);
+    this.#fillIn(Math.min(retryMaxMs, retryMinMs * 2 ** this.#failures++));
+  }
+
+  #fillIn(ms: number): void {
+    if (this.#retry !== undefined) return;
     this.#retry = this.#tree.host.clock.setTimeout(() => {
       this.#retry = undefined;
-      if (this.#wanted) this.fill(this.#child);
+      while (
+        this.#wanted &&
+        this.#retry === undefined &&
+        this.#cold.size + this.#warm.length < this.#child.standby
+      )
+        this.#start();
     }, ms);
   }
 

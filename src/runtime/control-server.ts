@@ -32,8 +32,8 @@ export class ControlServer {
   constructor(path: string, handlers: ControlHandlers) {
     this.#handlers = handlers;
     this.#listener = new (native().Listener)(path, 0o600, backlog);
+    // Keeps this process running: a tree of which everything was stopped waits to be told what to start.
     this.#listener.listen((connection) => this.#onConnection(connection));
-    this.#listener.hold(false);
   }
 
   /** Nobody new is heard. Whoever has asked for the end gets the answer that is on its way. */
