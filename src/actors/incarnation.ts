@@ -4,13 +4,23 @@ import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { fromCallback } from 'xstate';
 import { messageOf } from '../errors.ts';
+import type { ActorReport } from '../machines/actor-report.ts';
 import type { SupervisorOutput } from '../machines/exit.ts';
 import type { SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
 import type { IncarnationEvent, IncarnationOrder } from '../machines/unit.ts';
 import { type Address, addressOf } from '../names.ts';
-import type { ChildSpec, ExecChild, NodeChild, SupervisorSpec } from '../spec/child.ts';
+import {
+  type ChildSpec,
+  type ExecChild,
+  isOfActors,
+  type NodeChild,
+  type SupervisorChild,
+  type SupervisorSpec,
+} from '../spec/child.ts';
 import { type FlightRecord, readFlight } from '../transport/flight-recorder.ts';
 import { native } from '../transport/native.ts';
+import { runActor, runActors } from './actor-incarnation.ts';
+import type { ActorSupervision } from './actor-supervision.ts';
 import { ChildControl, type ChildServices } from './child-control.ts';
 import type { Host, Hosted, LogLevel } from './hosting.ts';
 import { controlFdInChild, Minder } from './minder.ts';
@@ -26,6 +36,8 @@ export interface Tree {
   readonly services: ServicesFor;
   readonly watch: TreeObserver;
   readonly watching: Watching;
+  /** The supervisor of actors at a unit, while it runs. */
+  readonly onSupervision: (unit: Address, supervision: ActorSupervision | null) => void;
 }
 
 /** Whether anybody watches the children's feeds, and who wants to know when that changes. */
@@ -61,6 +73,8 @@ export interface TreeObserver {
   ended(unit: Address, facts: { pid: number; epoch: number; flight: readonly FlightRecord[] }): void;
   /** A supervisor's report; `path` is where its units stand. */
   report(path: Address, report: SupervisorReport): void;
+  /** A report of a supervisor of actors. */
+  actorReport(supervisor: Address, report: ActorReport): void;
   line(unit: Address, stream: OutputStream, line: string): void;
   log(unit: Address, level: LogLevel, facts: object, message: string): void;
   /** Records of the feed of a child, while somebody watches. */
@@ -71,6 +85,7 @@ export interface TreeObserver {
 const flightRecordsMax = 32;
 
 type Send = (event: IncarnationEvent) => void;
+type Obey = (order: IncarnationOrder['type']) => void;
 interface Run {
   readonly tree: Tree;
   readonly unit: Address;
@@ -103,10 +118,7 @@ export function incarnationOf(
     // What we are told comes in the middle of our own turn at times; the unit hears it in its next one.
     const send: Send = (event) => tree.host.later(() => sendBack(event));
     try {
-      const obey =
-        child.kind === 'supervisor'
-          ? runSupervisor(run, child, send, startNested)
-          : runProcess(run, child, send);
+      const obey = begin(run, child, send, startNested);
       receive(({ type }) => obey(type));
     } catch (error) {
       // Not even its start was ours to make: no descriptors, no memory. That may pass.
@@ -115,6 +127,18 @@ export function incarnationOf(
       send({ type: 'incarnation.emptied', epoch: input.epoch, atMs: tree.host.clock.now() });
     }
   });
+}
+
+function begin(run: Run, child: ChildSpec, send: Send, startNested: StartNested): Obey {
+  if (child.kind === 'actor' || isOfActors(child)) {
+    const { host, watch, onSupervision } = run.tree;
+    const { unit, epoch } = run;
+    const place = { host, unit, epoch, send, onReport: watch.actorReport, onSupervision };
+    const obey = child.kind === 'actor' ? runActor(place, child) : runActors(place, child);
+    return (type) => obey({ type });
+  }
+  if (child.kind === 'supervisor') return runSupervisor(run, child, send, startNested);
+  return runProcess(run, child, send);
 }
 
 function runProcess(
@@ -270,7 +294,7 @@ class Control {
 
 function runSupervisor(
   { tree, unit, epoch }: Run,
-  child: Extract<ChildSpec, { kind: 'supervisor' }>,
+  child: SupervisorChild,
   send: Send,
   startNested: StartNested,
 ): (order: IncarnationOrder['type']) => void {

@@ -72,6 +72,7 @@ export function startSupervisor(
       strategy: spec.strategy,
       intensity: spec.intensity,
       periodMs: spec.periodMs,
+      autoShutdown: spec.autoShutdown,
       children,
       endsWhenIdle: options.endsWhenIdle,
       seed: (Math.random() * 2 ** 32) | 0,
@@ -104,6 +105,7 @@ function policyOf({
   backoff,
   stableMs,
   giveUp,
+  significant,
 }: SupervisorSpec['children'][string]) {
-  return { restart, shutdown, dependsOn, startTimeoutMs, backoff, stableMs, giveUp };
+  return { restart, shutdown, dependsOn, startTimeoutMs, backoff, stableMs, giveUp, significant };
 }

@@ -14,7 +14,8 @@ import { type Decision, type Judged, judge, outputOf } from './judgement.ts';
 import type { UnitEvent, UnitPhase, UnitReport } from './unit.ts';
 import { newView, type UnitView } from './unit-view.ts';
 
-export interface SupervisorInput extends Pick<Judged, 'strategy' | 'intensity' | 'periodMs'> {
+export interface SupervisorInput
+  extends Pick<Judged, 'strategy' | 'intensity' | 'periodMs' | 'autoShutdown'> {
   readonly path: string;
   /** In the order in which they are declared. */
   readonly children: readonly { readonly id: string; readonly policy: ChildPolicy }[];

@@ -183,8 +183,8 @@ export const unitMachine = setup({
     ),
     noteEnd: assign(({ event }) => {
       if (event.type !== 'incarnation.exited') return {};
-      const { code, signal, supervisor } = event;
-      return { end: { code, signal, ...(supervisor && { supervisor }) } };
+      const { code, signal, supervisor, account } = event;
+      return { end: { code, signal, ...(supervisor && { supervisor }), ...(account && { account }) } };
     }),
     noteCrash: assign(({ event }) => ({
       refusal: { why: String((event as unknown as { error?: unknown }).error), permanent: false },

@@ -12,11 +12,13 @@ import type { SupervisorOutput } from '../machines/exit.ts';
 import type { SupervisorContext, SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { ChildSpec, SupervisorSpec, Topology } from '../spec/child.ts';
+import type { Supervision } from '../spec/supervision.ts';
 import { type FlightRecord, FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { native, requireKernel } from '../transport/native.ts';
 import { controlSocketPath, ensureRunDirectory, FileLock } from '../transport/run-directory.ts';
 import type { Workspace } from '../workspace/workspace.ts';
+import { reportActors } from './actor-log.ts';
 import { AppSockets } from './app-sockets.ts';
 import { ControlServer } from './control-server.ts';
 import type { FeedRecord } from './feed.ts';
@@ -59,6 +61,7 @@ export class Tree {
   readonly #processes = new Map<string, Set<number>>();
   readonly #pids = new Map<Address, number>();
   readonly #watching = new Watching();
+  readonly #supervisions = new Map<Address, Supervision>();
   readonly #watchers = new Set<TreeWatcher>();
   readonly #startedAtMs = Date.now();
   #end!: (output: SupervisorOutput) => void;
@@ -132,6 +135,11 @@ export class Tree {
     };
   }
 
+  /** The supervisor of actors of that name in the tree; undefined while none runs there. */
+  supervision(name: string): Supervision | undefined {
+    return this.#supervisions.get(addressOf(this.#topology.name, name));
+  }
+
   /** Stops all in order. */
   stop(): void {
     this.#supervisor.post({ type: 'shutdown' });
@@ -150,6 +158,10 @@ export class Tree {
       nodeArgs: (file) => [...loaderArgs(file, bootstrapPath), bootstrapPath],
       env: { ACTOR_IPC_RUN_DIR: directory },
       watching: this.#watching,
+      onSupervision: (unit, supervision) => {
+        if (supervision) this.#supervisions.set(unit, supervision);
+        else this.#supervisions.delete(unit);
+      },
       services: {
         claim: (unit, universe, app) => this.#sockets.lend(unit, universe, app),
         keep: (region, generation) => this.#regions.keep(region, generation),
@@ -172,6 +184,7 @@ export class Tree {
           this.#flights.set(unit, flight);
         },
         report: (path, report) => this.#onReport(path, report),
+        actorReport: reportActors(log, this.host.feed),
         line: (unit, stream, line) => {
           this.#workspace.appendLine(unit, stream, line);
           onLine(nameOf(unit), stream, line);

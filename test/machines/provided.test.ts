@@ -52,6 +52,7 @@ function provided(): AnyStateMachine[] {
       strategy: 'one-for-one',
       intensity: 'infinity',
       periodMs: 5_000,
+      autoShutdown: 'never',
       children: { a: { kind: 'exec', file: 'true', args: [], env: {}, cwd: '/', ...policy } },
     },
     { address, path: address, endsWhenIdle: false, onEnd() {} },

@@ -30,6 +30,7 @@ describe('checkTopology()', () => {
       backoff: processDefaults.backoff,
       stableMs: processDefaults.stableMs,
       giveUp: processDefaults.giveUp,
+      significant: false,
       args: [],
       env: {},
       cwd: folder,
@@ -43,6 +44,7 @@ describe('checkTopology()', () => {
         strategy: 'one-for-one',
         intensity: 'infinity',
         periodMs: 5_000,
+        autoShutdown: 'never',
         children: {
           web: { kind: 'node', file, app: 'web', ...processes },
           log: { kind: 'exec', file: 'logger', ...processes },
@@ -102,7 +104,7 @@ describe('checkTopology()', () => {
     const fileOf = (given: string, kind: 'node' | 'exec') => {
       const made = kind === 'node' ? node(given) : exec(given);
       const { a } = checked({ name: 'tree', children: { a: made } }).children;
-      return a!.kind === 'supervisor' ? undefined : a!.file;
+      return 'file' in a! ? a.file : undefined;
     };
 
     it('of a node child are found from the topology file', () => {
@@ -171,7 +173,7 @@ describe('checkTopology()', () => {
       [
         'an unknown key of the tree',
         { ...child({}), stategy: 'one-for-all' },
-        'stategy: unknown key (did you mean strategy?); allowed: name, strategy, intensity, periodMs, children',
+        'stategy: unknown key (did you mean strategy?); allowed: name, strategy, intensity, periodMs, autoShutdown, children',
       ],
       [
         'an unknown strategy',
@@ -193,7 +195,7 @@ describe('checkTopology()', () => {
         'a child that is made by nothing',
         { name: 'tree', children: { a: { kind: 'nod', file: 'x' } } },
         'children.a',
-        'is no child; make it with node(), exec() or supervisor()',
+        'is no child; make it with node(), exec(), actor() or supervisor()',
       ],
       [
         'a child that is nothing',
@@ -248,11 +250,7 @@ describe('checkTopology()', () => {
         },
         'children.inner.children.a.restart: "yes" is not allowed',
       ],
-      [
-        'a nested supervisor without children',
-        { name: 'tree', children: { inner: supervisor({ children: {} }) } },
-        'children.inner.children: at least one child is needed',
-      ],
+      ['a tree without children', { name: 'tree', children: {} }, 'children: at least one child is needed'],
     ];
     for (const [title, exported, ...parts] of rows)
       it(`is told with its place, what was found and what is allowed: ${title}`, () => {

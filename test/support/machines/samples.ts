@@ -32,6 +32,7 @@ export const policy: ChildPolicy = {
   backoff: { minMs: 100, maxMs: 1_000, factor: 2, jitter: 0 },
   stableMs: 10_000,
   giveUp: { restarts: 10, periodMs: 300_000 },
+  significant: false,
 };
 
 export const unitInput: UnitInput = { id: 'a', path: 'tree/a', policy, canAsk: true };

@@ -40,7 +40,7 @@ const severity = { ask: 0, terminate: 1, kill: 2, nothing: 3 } as const;
 export type Child = Partial<ChildPolicy> & (Partial<Script> | SupervisorOptions);
 
 type Settings = Partial<
-  Pick<SupervisorInput, 'strategy' | 'intensity' | 'periodMs' | 'endsWhenIdle' | 'seed'>
+  Pick<SupervisorInput, 'strategy' | 'intensity' | 'periodMs' | 'autoShutdown' | 'endsWhenIdle' | 'seed'>
 >;
 
 export interface SupervisorOptions extends Settings {
