@@ -15,7 +15,7 @@ type Ended = (end: End) => void;
 export interface Told {
   started(info: unknown): void;
   ignored(): void;
-  readonly ended: Ended;
+  ended(end: End): void;
   /** Gets each snapshot, while somebody wants them. */
   readonly changed?: (snapshot: unknown) => void;
 }
@@ -29,7 +29,7 @@ interface AnyActor {
 export function startActor(
   host: Host,
   address: Address,
-  { source, input }: { source: ActorSource; input: unknown },
+  { source, input }: { source: ActorSource; input?: unknown },
   told: Told,
 ): Start {
   if (typeof source !== 'function') return startLogic(host, address, source, input, told);
@@ -56,7 +56,7 @@ function isLogic(value: unknown): value is ActorLogic {
 }
 
 function startLogic(host: Host, address: Address, logic: ActorLogic, input: unknown, told: Told): Start {
-  const run = new ActorRun();
+  const run = new ActorRun(told);
   try {
     run.hosted = host.start(logic as unknown as AnyActorLogic, {
       address,
@@ -65,7 +65,7 @@ function startLogic(host: Host, address: Address, logic: ActorLogic, input: unkn
         run.actor = actor as AnyActor;
         if (told.changed) run.actor.subscribe({ next: told.changed, error() {} });
       },
-      onEnd: (end) => run.end(end, told.ended),
+      onEnd: (end) => run.end(end),
     });
   } catch (error) {
     return { how: 'failed', why: messageOf(error) };
@@ -80,6 +80,11 @@ function startLogic(host: Host, address: Address, logic: ActorLogic, input: unkn
 class ActorRun implements Run {
   actor: AnyActor | undefined;
   hosted: Hosted | undefined;
+  readonly #told: Told;
+
+  constructor(told: Told) {
+    this.#told = told;
+  }
 
   ask(): boolean {
     const snapshot = this.actor!.getSnapshot() as Partial<AnyMachineSnapshot>;
@@ -100,10 +105,10 @@ class ActorRun implements Run {
     return this.actor?.getSnapshot();
   }
 
-  end(end: ActorEnd<unknown>, ended: Ended): void {
+  end(end: ActorEnd<unknown>): void {
     // It never started: that has been told.
     if (!this.actor) return;
-    ended(end.how === 'crashed' ? { how: 'crashed', why: messageOf(end.error) } : end);
+    this.#told.ended(end.how === 'crashed' ? { how: 'crashed', why: messageOf(end.error) } : end);
   }
 }
 
@@ -115,16 +120,20 @@ function startLater(
   input: unknown,
   told: Told,
 ): Start {
-  const run = new LateRun(host, told.ended);
+  const run = new LateRun(host, (end) => told.ended(end));
   const fail = (why: string) => run.over({ how: 'crashed', why });
   answer.then(
     (given) => {
       if (run.ended) return;
-      const start = startAnswer(host, address, given, input, { ...told, ended: (end) => run.over(end) });
+      const start = startAnswer(host, address, given, input, {
+        started() {},
+        ignored() {},
+        ended: (end) => run.over(end),
+      });
       if (start.how === 'failed') fail(start.why);
       else if (start.how === 'ignored') {
         run.ended = true;
-        host.later(told.ignored);
+        host.later(() => told.ignored());
       } else {
         run.inner = start.run;
         host.later(() => told.started(start.info));

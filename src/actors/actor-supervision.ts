@@ -1,7 +1,7 @@
 // Actor supervision: a supervisor of actors on the host of this process, with those below it, and what programs can ask of it.
 import { IpcError } from '../errors.ts';
 import { ActorCalls } from '../machines/actor-calls.ts';
-import type { ActorChild, Run, Start } from '../machines/actor-child.ts';
+import type { ActorChild, End, Run, Start } from '../machines/actor-child.ts';
 import type { ActorReport } from '../machines/actor-report.ts';
 import { ActorSupervisor } from '../machines/actor-supervisor.ts';
 import type { SupervisorOutput } from '../machines/exit.ts';
@@ -17,7 +17,7 @@ import type {
   StartAnswer,
   Supervision,
 } from '../spec/supervision.ts';
-import { startActor } from './actor-run.ts';
+import { startActor, type Told } from './actor-run.ts';
 import type { Host } from './hosting.ts';
 
 export interface ActorSupervisionOptions {
@@ -133,19 +133,10 @@ export class ActorSupervision implements Supervision {
 
   #start(child: ActorChild<ActorChildSpec>): Start {
     const { spec, epoch } = child;
-    const supervisor = this.#supervisor;
     if (spec.kind === 'supervisor') return this.#startBelow(child, spec);
     const input = child.input === undefined ? spec.input : child.input;
-    return startActor(
-      this.#host,
-      this.#addressOf(child),
-      { source: spec.source, input },
-      {
-        started: (info) => supervisor.started(child, epoch, info),
-        ignored: () => supervisor.ignored(child, epoch),
-        ended: (end) => supervisor.ended(child, epoch, end),
-      },
-    );
+    const told = new Telling(this.#supervisor, child, epoch);
+    return startActor(this.#host, this.#addressOf(child), { source: spec.source, input }, told);
   }
 
   #startBelow(child: ActorChild<ActorChildSpec>, spec: ActorsSpec): Start {
@@ -172,6 +163,31 @@ export class ActorSupervision implements Supervision {
   #refOf(child: ActorChild<ActorChildSpec>): ChildRef {
     child.ref ??= new Ref(child, this.#addressOf(child));
     return child.ref as ChildRef;
+  }
+}
+
+/** What a start tells its supervisor. A class: closures of every child would weigh more than all else about it. */
+class Telling implements Told {
+  readonly #supervisor: ActorSupervisor<ActorChildSpec>;
+  readonly #child: ActorChild<ActorChildSpec>;
+  readonly #epoch: number;
+
+  constructor(supervisor: ActorSupervisor<ActorChildSpec>, child: ActorChild<ActorChildSpec>, epoch: number) {
+    this.#supervisor = supervisor;
+    this.#child = child;
+    this.#epoch = epoch;
+  }
+
+  started(info: unknown): void {
+    this.#supervisor.started(this.#child, this.#epoch, info);
+  }
+
+  ignored(): void {
+    this.#supervisor.ignored(this.#child, this.#epoch);
+  }
+
+  ended(end: End): void {
+    this.#supervisor.ended(this.#child, this.#epoch, end);
   }
 }
 

@@ -56,7 +56,7 @@ export type ActorSource = ActorLogic | ((input: unknown) => ActorStart | Promise
 export interface ActorSpec extends ChildPolicy {
   readonly kind: 'actor';
   readonly source: ActorSource;
-  readonly input: unknown;
+  readonly input?: unknown;
 }
 
 /** A supervisor below which there are only actors and such supervisors; OTP's rules hold in it. */

@@ -99,7 +99,7 @@ const actorSchema = z.strictObject({
   source: z.custom<ActorSource>(isSource, {
     error: 'it must be the logic of an actor, or a function that gives one',
   }),
-  input: z.unknown(),
+  input: z.unknown().optional(),
   ...policyWith(actorDefaults),
 });
 
