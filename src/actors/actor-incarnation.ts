@@ -52,6 +52,7 @@ export function runActor(place: ActorPlace, { source, input }: ActorSpec): Obey 
     if (start.how === 'up') up(start.run);
   }
   return (order) => {
+    if (order.type === 'dependency.lost' || order.type === 'dependency.back') return running?.send(order);
     if (order.type === 'ask' && running?.ask()) return;
     // SIGTERM means nothing to an actor; a machine that was asked has its whole time.
     if (order.type !== 'terminate') running?.kill();
@@ -77,6 +78,7 @@ export function runActors(place: ActorPlace, spec: ActorsChild): Obey {
   send({ type: 'incarnation.spawned', epoch, pid: null, atMs: host.clock.now() });
   supervision.boot();
   return (order) => {
+    if (order.type === 'dependency.lost' || order.type === 'dependency.back') return;
     supervision.shutdown();
     if (order.type === 'kill') supervision.force();
   };

@@ -85,7 +85,7 @@ export interface TreeObserver {
 const flightRecordsMax = 32;
 
 type Send = (event: IncarnationEvent) => void;
-type Obey = (order: IncarnationOrder['type']) => void;
+type Obey = (order: IncarnationOrder) => void;
 interface Run {
   readonly tree: Tree;
   readonly unit: Address;
@@ -119,7 +119,7 @@ export function incarnationOf(
     const send: Send = (event) => tree.host.later(() => sendBack(event));
     try {
       const obey = begin(run, child, send, startNested);
-      receive(({ type }) => obey(type));
+      receive((order) => obey(order));
     } catch (error) {
       // Not even its start was ours to make: no descriptors, no memory. That may pass.
       const why = `it could not be started: ${messageOf(error)}`;
@@ -135,17 +135,13 @@ function begin(run: Run, child: ChildSpec, send: Send, startNested: StartNested)
     const { unit, epoch } = run;
     const place = { host, unit, epoch, send, onReport: watch.actorReport, onSupervision };
     const obey = child.kind === 'actor' ? runActor(place, child) : runActors(place, child);
-    return (type) => obey({ type });
+    return obey;
   }
   if (child.kind === 'supervisor') return runSupervisor(run, child, send, startNested);
   return runProcess(run, child, send);
 }
 
-function runProcess(
-  run: Run,
-  child: NodeChild | ExecChild,
-  send: Send,
-): (order: IncarnationOrder['type']) => void {
+function runProcess(run: Run, child: NodeChild | ExecChild, send: Send): Obey {
   const { tree, unit, epoch } = run;
   const { clock } = tree.host;
   let pid = 0;
@@ -187,10 +183,10 @@ function runProcess(
   control?.handedOver();
   readLines(minder.stdout, (line) => tree.watch.line(unit, 'out', line));
   readLines(minder.stderr, (line) => tree.watch.line(unit, 'err', line));
-  return (order) => {
-    if (order === 'ask') control?.stop();
-    else if (order === 'terminate') minder.signal(constants.signals.SIGTERM);
-    else minder.killAll();
+  return ({ type }) => {
+    if (type === 'ask') control?.stop();
+    else if (type === 'terminate') minder.signal(constants.signals.SIGTERM);
+    else if (type === 'kill') minder.killAll();
   };
 }
 
@@ -297,7 +293,7 @@ function runSupervisor(
   child: SupervisorChild,
   send: Send,
   startNested: StartNested,
-): (order: IncarnationOrder['type']) => void {
+): Obey {
   const { clock } = tree.host;
   const supervisor = startNested(child, {
     address: addressOf(unit, 'supervisor'),
@@ -317,9 +313,10 @@ function runSupervisor(
     },
   });
   send({ type: 'incarnation.spawned', epoch, pid: null, atMs: clock.now() });
-  return (order) => {
+  return ({ type }) => {
+    if (type === 'dependency.lost' || type === 'dependency.back') return;
     supervisor.post({ type: 'shutdown' });
-    if (order === 'kill') supervisor.post({ type: 'force' });
+    if (type === 'kill') supervisor.post({ type: 'force' });
   };
 }
 

@@ -1,7 +1,7 @@
 // `check`: loads and validates a topology and prints its tree; nothing is started.
 import { Command } from 'commander';
 import { findTopology, loadTopology } from '../runtime/loader.ts';
-import type { ActorsSpec, SupervisorSpec, Topology } from '../spec/child.ts';
+import { type ActorsSpec, describeEdge, type SupervisorSpec, type Topology } from '../spec/child.ts';
 import { startOrder } from '../spec/start-order.ts';
 
 export function checkCommand(): Command {
@@ -24,7 +24,7 @@ function branches(spec: SupervisorSpec | ActorsSpec, indent: string): string[] {
   const children = Object.entries(spec.children);
   return children.flatMap(([id, child], index) => {
     const last = index === children.length - 1;
-    const gates = Object.entries(child.dependsOn).map(([parent, state]) => `${parent}:${state}`);
+    const gates = Object.entries(child.dependsOn).map(([parent, edge]) => `${parent}:${describeEdge(edge)}`);
     const what =
       child.kind === 'supervisor'
         ? `supervisor, ${child.strategy}`

@@ -27,7 +27,14 @@ export type IncarnationEvent =
   | { type: 'incarnation.emptied'; epoch: number; atMs: number };
 
 /** What is asked of an incarnation. */
-export type IncarnationOrder = { type: 'ask' } | { type: 'terminate' } | { type: 'kill' };
+export type IncarnationOrder = { type: 'ask' } | { type: 'terminate' } | { type: 'kill' } | DependencyNews;
+
+/** A unit that this one holds on to has left its state, or is back in it. */
+export interface DependencyNews {
+  readonly type: 'dependency.lost' | 'dependency.back';
+  readonly dependency: string;
+  readonly state: string;
+}
 
 export type UnitEvent =
   | { type: 'start' }
@@ -44,6 +51,8 @@ export type UnitEvent =
   | { type: 'verdict.done' }
   | { type: 'verdict.fail'; why: string }
   | { type: 'verdict.remove' }
+  | { type: 'dependency.lost'; dependency: string; state: string }
+  | { type: 'dependency.back'; dependency: string; state: string }
   | IncarnationEvent;
 
 /** Where a unit is, in one word. */
@@ -173,6 +182,7 @@ export const unitMachine = setup({
     ask: sendTo('incarnation', { type: 'ask' }),
     terminate: sendTo('incarnation', { type: 'terminate' }),
     kill: sendTo('incarnation', { type: 'kill' }),
+    passOn: sendTo('incarnation', ({ event }) => event as DependencyNews),
     noteSpawn: assign(({ event }) =>
       event.type === 'incarnation.spawned' ? { pid: event.pid, spawnedAtMs: event.atMs } : {},
     ),
@@ -284,6 +294,8 @@ export const unitMachine = setup({
             'incarnation.exited': { guard: 'ofThisEpoch', target: '.draining', actions: 'noteEnd' },
             'incarnation.emptied': { guard: 'ofThisEpoch', target: 'exited' },
             'incarnation.reported': { guard: 'changesState', actions: 'noteState' },
+            'dependency.lost': { actions: 'passOn' },
+            'dependency.back': { actions: 'passOn' },
             kill: { target: '.killing', actions: [want('stop'), kill('asked')] },
             stop: { actions: want('stop') },
             restart: { actions: want('restart') },

@@ -2,7 +2,7 @@
 import type { Exit } from '../machines/exit.ts';
 import type { SupervisorContext } from '../machines/supervisor.ts';
 import { type Address, addressOf } from '../names.ts';
-import { isOfActors, type SupervisorSpec } from '../spec/child.ts';
+import { describeEdge, isOfActors, type SupervisorSpec } from '../spec/child.ts';
 import type { FlightRecord } from '../transport/flight-recorder.ts';
 
 export interface UnitStatus {
@@ -65,7 +65,9 @@ function unitsOf(
       lastExit: view?.exit ? describeExit(view.exit) : null,
       note: view?.note ?? null,
       app: child.kind === 'node' ? child.app : null,
-      dependsOn: child.dependsOn,
+      dependsOn: Object.fromEntries(
+        Object.entries(child.dependsOn).map(([parent, edge]) => [parent, describeEdge(edge)]),
+      ),
     };
     if (child.kind !== 'supervisor' || isOfActors(child)) return [unit];
     const below = addressOf(path, id);

@@ -9,7 +9,12 @@ import type { OutputStream } from '../actors/output.ts';
 import { startSupervisor } from '../actors/supervisor.ts';
 import { IpcError } from '../errors.ts';
 import type { SupervisorOutput } from '../machines/exit.ts';
-import type { SupervisorContext, SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
+import type {
+  GateReport,
+  SupervisorContext,
+  SupervisorReport,
+  supervisorMachine,
+} from '../machines/supervisor.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { ChildSpec, SupervisorSpec, Topology } from '../spec/child.ts';
 import type { Supervision } from '../spec/supervision.ts';
@@ -215,6 +220,7 @@ export class Tree {
       log.info({ unit: path, state: report.state }, `${path} is ${report.state}`);
       return;
     }
+    if (report.type === 'gates.changed') return this.#logGates(path, report.gates);
     const { id, epoch, exit, verdict, delayMs, restartsLeft } = report;
     const unit = addressOf(path, id);
     const flight = this.#flights.get(unit) ?? [];
@@ -225,6 +231,15 @@ export class Tree {
       unwanted ? { ...facts, flight: describeFlight(flight) } : facts,
       `${nameOf(unit)}: ${describeExit(exit)}; ${verdict}${delayMs > 0 ? ` in ${delayMs} ms` : ''}`,
     );
+  }
+
+  #logGates(path: Address, gates: readonly GateReport[]): void {
+    for (const { id, gate, why } of gates) {
+      const unit = addressOf(path, id);
+      const level = gate === 'barred' ? 'warn' : 'debug';
+      const words = why === null ? '' : `: ${why}`;
+      this.#options.log[level]({ unit, gate, why }, `gate of ${nameOf(unit)} has ${gateWords[gate]}${words}`);
+    }
   }
 
   #onEnd(output: SupervisorOutput | undefined): void {
@@ -274,6 +289,8 @@ export class Tree {
     }
   }
 }
+
+const gateWords = { opened: 'opened', closed: 'closed', barred: 'no way to open' } as const;
 
 function lockWorkspace(workspace: Workspace): FileLock {
   const lock = FileLock.take(workspace.lockPath);

@@ -9,12 +9,46 @@ export type AutoShutdown = 'never' | 'any-significant' | 'all-significant';
 /** Milliseconds from the request to SIGKILL; `kill` asks nothing first, `infinity` waits as long as it takes. */
 export type Shutdown = number | 'kill' | 'infinity';
 
+/**
+ * What an edge to another unit means beyond the order of starts. `requires`: stopped and restarted with it on request; `bind`:
+ * up only while it is in its state; `hold`: told when it leaves its state and comes back; `wants`: started without it if it
+ * fails; `after`: only the order; `partOf`: no order, stopped and restarted with it; `conflicts`: never up together.
+ */
+export const edgeModes = ['after', 'wants', 'requires', 'bind', 'hold', 'partOf', 'conflicts'] as const;
+export type EdgeMode = (typeof edgeModes)[number];
+
+export interface Edge {
+  readonly state: string;
+  readonly mode: EdgeMode;
+}
+
+/** A state alone is one that is required. */
+export type Wanted = string | Edge;
+
+export function edgeOf(wanted: Wanted): Edge {
+  return typeof wanted === 'string' ? { state: wanted, mode: 'requires' } : wanted;
+}
+
+/** Whether the edge says who starts first, and who stops last. */
+export function orders(wanted: Wanted | undefined): boolean {
+  if (wanted === undefined) return false;
+  const { mode } = edgeOf(wanted);
+  return mode !== 'partOf' && mode !== 'conflicts';
+}
+
+/** An edge in a few words. */
+export function describeEdge(wanted: Wanted): string {
+  const { state, mode } = edgeOf(wanted);
+  if (mode === 'requires') return state;
+  return orders(wanted) ? `${state} (${mode})` : `(${mode})`;
+}
+
 /** What decides over starts, restarts and stops of a child, whatever its kind. */
 export interface ChildPolicy {
   readonly restart: 'permanent' | 'transient' | 'temporary';
   readonly shutdown: Shutdown;
   /** Other children of the same supervisor, and the state in which each must be before this one starts. */
-  readonly dependsOn: Readonly<Record<string, string>>;
+  readonly dependsOn: Readonly<Record<string, Wanted>>;
   /** A start that takes longer is given up and counts as a crash. */
   readonly startTimeoutMs: number;
   readonly backoff: {

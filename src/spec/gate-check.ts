@@ -1,17 +1,19 @@
 // The checks of gates: what each child waits for must be there, and must be able to come about.
 import { nearest } from '../names.ts';
-import { type ChildSpec, hostConditions, isOfActors, type SupervisorSpec } from './child.ts';
+import { type ChildSpec, edgeOf, hostConditions, isOfActors, orders, type SupervisorSpec } from './child.ts';
 import { circleIn } from './start-order.ts';
 
 export function checkGates(spec: SupervisorSpec, path: string, mistakes: string[]): void {
   const ids = Object.keys(spec.children);
   for (const [id, child] of Object.entries(spec.children)) {
-    for (const [parent, wanted] of Object.entries(child.dependsOn)) {
+    for (const [parent, edge] of Object.entries(child.dependsOn)) {
+      const { state: wanted } = edgeOf(edge);
       const at = `${path}.${id}.dependsOn.${parent}`;
       const other = Object.hasOwn(spec.children, parent) ? spec.children[parent] : undefined;
       if (parent === id) mistakes.push(`${at}: a child can't depend on itself`);
       else if (!other)
         mistakes.push(`${at}: no sibling has that name${hint(parent, ids)}; there are ${ids.join(', ')}`);
+      else if (!orders(edge)) continue;
       else if (wanted === 'completed' && other.restart === 'permanent')
         mistakes.push(
           `${at}: ${parent} never completes, since its restart type is permanent; make it transient or temporary`,

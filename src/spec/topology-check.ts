@@ -18,11 +18,13 @@ import {
   actorsIntensity,
   type ChildPolicy,
   type ChildSpec,
+  edgeModes,
   isOfActors,
   processDefaults,
   type SupervisorSpec,
   supervisorDefaults,
   type Topology,
+  type Wanted,
 } from './child.ts';
 import { checkGates } from './gate-check.ts';
 
@@ -34,6 +36,16 @@ const ms = z.number(msRule).min(0, msRule).max(msMax, msRule);
 const countRule = { error: 'it must be a whole number, 0 or more' };
 const count = z.number(countRule).int(countRule).min(0, countRule);
 const state = z.string().refine(isStatePath, { error: 'a state is one name, or several joined by dots' });
+
+/** A state, or an edge of which nothing but the mode has to be said. */
+const wanted = z
+  .union(
+    [state, z.strictObject({ state: state.default('ready'), mode: z.enum(edgeModes).default('requires') })],
+    {
+      error: `it must be a state, or { state, mode } with one of the modes ${edgeModes.join(', ')}`,
+    },
+  )
+  .transform((edge): Wanted => (typeof edge !== 'string' && edge.mode === 'requires' ? edge.state : edge));
 
 /** `always`, `on-failure` and `no` are what other process managers call the three types. */
 const restart = z
@@ -75,7 +87,7 @@ const policyWith = (defaults: typeof processDefaults | typeof supervisorDefaults
       error: `it must be milliseconds up to ${msMax}, "kill" or "infinity"`,
     })
     .default(defaults.shutdown),
-  dependsOn: z.record(name, state).default({}),
+  dependsOn: z.record(name, wanted).default({}),
   startTimeoutMs: ms.default(defaults.startTimeoutMs),
   backoff: backoff(defaults.backoff),
   stableMs: ms.default(defaults.stableMs),

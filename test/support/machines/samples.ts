@@ -52,6 +52,8 @@ export const unitEvents: UnitEvent[] = [
   { type: 'verdict.done' },
   { type: 'verdict.fail', why: 'too many restarts' },
   { type: 'verdict.remove' },
+  { type: 'dependency.lost', dependency: 'db', state: 'operative' },
+  { type: 'dependency.back', dependency: 'db', state: 'operative' },
   { type: 'incarnation.spawned', epoch: 1, pid: 7, atMs: 10 },
   { type: 'incarnation.ready', epoch: 1, atMs: 20 },
   { type: 'incarnation.reported', epoch: 1, state: 'operative' },

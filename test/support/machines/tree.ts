@@ -331,6 +331,7 @@ export class SimulatedTree {
   #obey(name: string, run: Run, order: IncarnationOrder['type']): void {
     run.orders.push(order);
     this.note(`${order} ${name}`);
+    if (order === 'dependency.lost' || order === 'dependency.back') return;
     const { obeys } = this.#scripts.get(name)!;
     if (run.over || severity[order] < severity[obeys]) return;
     if (run.programEnded) run.emptied();
