@@ -152,6 +152,14 @@ export function isOfActors(spec: ChildSpec): spec is ActorsChild {
   return spec.kind === 'supervisor' && 'template' in spec;
 }
 
+/** Whether there are actors in it, which run in the root's own process. */
+export function hasActors({ children }: SupervisorSpec): boolean {
+  return Object.values(children).some(
+    (child) =>
+      child.kind === 'actor' || (child.kind === 'supervisor' && (isOfActors(child) || hasActors(child))),
+  );
+}
+
 /** A whole tree, as a topology file describes it. */
 export interface Topology extends SupervisorSpec {
   readonly name: string;
