@@ -37,11 +37,11 @@ export class ActorCalls<S extends ActorPolicy> {
   start(parameters: readonly unknown[], answer: Answer<StartAnswer>): void {
     const { template } = this.#port;
     if (template) {
-      const child = this.#supervisor.add(++this.#lastNumber, template, parameters[0]);
+      const child = this.#supervisor.roster.add(++this.#lastNumber, template, parameters[0]);
       return this.#begin(child, true, answer);
     }
     const [id, input] = parameters;
-    const known = typeof id === 'string' ? this.#supervisor.children.get(id) : undefined;
+    const known = typeof id === 'string' ? this.#supervisor.roster.children.get(id) : undefined;
     if (known?.lives) return answer({ ...refuse('already-started'), ref: this.#port.refOf(known) });
     if (known) return answer(refuse('already-present'));
     let spec: S;
@@ -50,7 +50,7 @@ export class ActorCalls<S extends ActorPolicy> {
     } catch (error) {
       return answer(refuse({ failed: messageOf(error) }));
     }
-    this.#begin(this.#supervisor.add(id as string, spec, undefined), true, answer);
+    this.#begin(this.#supervisor.roster.add(id as string, spec, undefined), true, answer);
   }
 
   terminate(which: string | ChildRef, answer: Answer<CallAnswer>): void {
@@ -71,12 +71,12 @@ export class ActorCalls<S extends ActorPolicy> {
   delete(which: string | ChildRef, answer: Answer<CallAnswer>): void {
     const child = this.#findDown(which);
     if (!(typeof child === 'object' && 'spec' in child)) return answer(refuse(child));
-    this.#supervisor.remove(child);
+    this.#supervisor.roster.remove(child);
     answer({ ok: true });
   }
 
   which(): ChildEntry[] {
-    return [...this.#supervisor.children.values()].reverse().map((child) => this.#entryOf(child));
+    return [...this.#supervisor.roster.children.values()].reverse().map((child) => this.#entryOf(child));
   }
 
   whichOne(which: string | ChildRef): { ok: true; child: ChildEntry } | Refused {
@@ -86,7 +86,7 @@ export class ActorCalls<S extends ActorPolicy> {
   }
 
   count(): ChildCounts {
-    const { children, active, supervisors } = this.#supervisor;
+    const { children, active, supervisors } = this.#supervisor.roster;
     const specs = this.#port.template ? 1 : children.size;
     return { specs, active, supervisors, workers: children.size - supervisors };
   }
@@ -105,13 +105,13 @@ export class ActorCalls<S extends ActorPolicy> {
   #begin(child: ActorChild<S>, fresh: boolean, answer: Answer<StartAnswer>): void {
     this.#supervisor.beginFor(child, (start) => {
       if (start.how === 'failed') {
-        if (fresh && child.phase !== 'removed') this.#supervisor.remove(child);
+        if (fresh && child.phase !== 'removed') this.#supervisor.roster.remove(child);
         return answer(refuse({ failed: start.why }));
       }
       if (start.how === 'ignored') {
         // As in OTP: there is nothing to be known of a child that can't be started again.
         const forgotten = this.#port.template !== null || child.spec.restart === 'temporary';
-        if (forgotten) this.#supervisor.remove(child);
+        if (forgotten) this.#supervisor.roster.remove(child);
         return answer({ ok: true, ref: null });
       }
       answer({ ok: true, ref: this.#port.refOf(child), ...infoOf(start) });
@@ -119,7 +119,7 @@ export class ActorCalls<S extends ActorPolicy> {
   }
 
   #find(which: string | ChildRef): ActorChild<S> | CallError {
-    const { children } = this.#supervisor;
+    const { children } = this.#supervisor.roster;
     if (this.#port.template) {
       if (typeof which === 'string') return 'dynamic';
       const child = children.get(numberOf(which));

@@ -4,8 +4,9 @@
 //
 // While a group starts or stops, exits and calls wait for it, as in OTP. A stop does not: it drops what was planned.
 import type { ActorPolicy, AutoShutdown, Strategy } from '../spec/child.ts';
-import { ActorChild, type ActorPhase, type End, type Start } from './actor-child.ts';
+import type { ActorChild, End, Start } from './actor-child.ts';
 import { type ActorReport, type Context, exitOf } from './actor-report.ts';
+import { ActorRoster } from './actor-roster.ts';
 import type { Clock } from './clock.ts';
 import { type Exit, type SupervisorOutput, verdictOf } from './exit.ts';
 import { backoffMs, nextChance } from './restart.ts';
@@ -48,15 +49,8 @@ interface Plan<S extends ActorPolicy> {
 
 export class ActorSupervisor<S extends ActorPolicy> {
   readonly input: ActorSupervisorInput<S>;
-  readonly children = new Map<string | number, ActorChild<S>>();
+  readonly roster: ActorRoster<S>;
   state: ActorSupervisorState = 'booting';
-  /** Children of which something runs, and those of them that are significant. */
-  active = 0;
-  /** Children that are supervisors. */
-  supervisors = 0;
-  #significant = 0;
-  /** Children that are wanted up and are not. */
-  #unready = 0;
   readonly #port: ActorSupervisorPort<S>;
   readonly #restarts: RestartWindow;
   #plan: Plan<S> | undefined;
@@ -71,6 +65,7 @@ export class ActorSupervisor<S extends ActorPolicy> {
   constructor(input: ActorSupervisorInput<S>, port: ActorSupervisorPort<S>) {
     this.input = input;
     this.#port = port;
+    this.roster = new ActorRoster(port);
     this.#seed = input.seed;
     const { intensity, periodMs } = input;
     this.#restarts = new RestartWindow(intensity === 'infinity' ? null : { restarts: intensity, periodMs });
@@ -78,7 +73,9 @@ export class ActorSupervisor<S extends ActorPolicy> {
 
   /** Starts all children, each after the one before it has started. */
   boot(): void {
-    const start = Object.entries(this.input.children).map(([id, spec]) => this.add(id, spec, undefined));
+    const start = Object.entries(this.input.children).map(([id, spec]) =>
+      this.roster.add(id, spec, undefined),
+    );
     this.#plan = { stop: [], start, at: 0, notBeforeMs: 0 };
     this.#advance();
   }
@@ -91,7 +88,7 @@ export class ActorSupervisor<S extends ActorPolicy> {
   /** Kills what still stands. */
   force(): void {
     this.shutdown();
-    for (const child of this.children.values()) this.#kill(child, 'asked');
+    for (const child of this.roster.children.values()) this.roster.kill(child, 'asked');
   }
 
   /** Whether calls and exits have to wait for a group. */
@@ -107,41 +104,9 @@ export class ActorSupervisor<S extends ActorPolicy> {
 
   // ---- single children
 
-  add(key: string | number, spec: S, input: unknown): ActorChild<S> {
-    const child = new ActorChild(key, spec, input);
-    this.children.set(key, child);
-    if (spec.kind === 'supervisor') this.supervisors++;
-    return child;
-  }
-
-  /** No longer known. */
-  remove(child: ActorChild<S>): void {
-    this.children.delete(child.key);
-    if (child.spec.kind === 'supervisor') this.supervisors--;
-    this.#enter(child, 'removed');
-  }
-
-  /** Starts it once. Who started it hears how that went, and decides what a failure means. */
-  begin(child: ActorChild<S>): Start {
-    child.epoch++;
-    child.killed = null;
-    child.sinceMs = this.#port.clock.now();
-    const start = this.#port.start(child);
-    if (start.how === 'failed' || start.how === 'ignored') {
-      this.#enter(child, 'down');
-      return start;
-    }
-    child.run = start.run;
-    if (child.spec.restart === 'temporary') child.input = undefined;
-    this.#noteLife(child, 1);
-    this.#enter(child, start.how);
-    if (start.how === 'starting') this.#limitStart(child);
-    return start;
-  }
-
   /** Starts it because somebody asked for it, who hears how that went; a failure is not tried again. */
   beginFor(child: ActorChild<S>, answer: (start: Start) => void): void {
-    const start = this.begin(child);
+    const start = this.roster.begin(child);
     if (start.how === 'starting') child.starter = answer;
     else answer(start);
     if (start.how === 'up' || start.how === 'starting')
@@ -152,13 +117,13 @@ export class ActorSupervisor<S extends ActorPolicy> {
   /** Has it go down and stay down; `then`, once nothing of it runs. */
   takeDown(child: ActorChild<S>, then: () => void): void {
     if (!child.lives) {
-      this.#clearTimer(child);
+      this.roster.clearTimer(child);
       this.#settleDown(child);
       return then();
     }
     child.waiters ??= [];
     child.waiters.push(then);
-    this.#stop(child);
+    this.roster.stop(child);
   }
 
   // ---- what it is told of its children
@@ -166,8 +131,8 @@ export class ActorSupervisor<S extends ActorPolicy> {
   /** What was `starting` has started. */
   started(child: ActorChild<S>, epoch: number, info?: unknown): void {
     if (child.epoch !== epoch || child.phase !== 'starting') return;
-    this.#clearTimer(child);
-    this.#enter(child, 'up');
+    this.roster.clearTimer(child);
+    this.roster.enter(child, 'up');
     this.#answerStarter(child, { how: 'up', run: child.run!, info });
     if (this.#plan) this.#advance();
     else this.#tellState();
@@ -176,10 +141,9 @@ export class ActorSupervisor<S extends ActorPolicy> {
   /** What was `starting` is not to be started now. */
   ignored(child: ActorChild<S>, epoch: number): void {
     if (child.epoch !== epoch || child.phase !== 'starting') return;
-    this.#clearTimer(child);
-    child.run = null;
-    this.#noteLife(child, -1);
-    this.#enter(child, 'down');
+    this.roster.clearTimer(child);
+    this.roster.left(child);
+    this.roster.enter(child, 'down');
     const planned = this.#plan?.start[this.#plan.at] === child;
     if (planned) this.#plan!.at++;
     if (!child.starter) this.#forgetIgnored(child);
@@ -190,7 +154,7 @@ export class ActorSupervisor<S extends ActorPolicy> {
 
   /** As in OTP: there is nothing to be known of a child that can't be started again. */
   #forgetIgnored(child: ActorChild<S>): void {
-    if (this.input.strategy === 'dynamic' || child.spec.restart === 'temporary') this.remove(child);
+    if (this.input.strategy === 'dynamic' || child.spec.restart === 'temporary') this.roster.remove(child);
   }
 
   /** A run has ended, and nothing of it is left. */
@@ -198,9 +162,8 @@ export class ActorSupervisor<S extends ActorPolicy> {
     if (child.epoch !== epoch || !child.run) return;
     const { phase } = child;
     const exit = exitOf(child, end, this.#port.clock.now());
-    this.#clearTimer(child);
-    child.run = null;
-    this.#noteLife(child, -1);
+    this.roster.clearTimer(child);
+    this.roster.left(child);
     if (child.starter) {
       const asked = phase === 'starting' && this.state !== 'stopping';
       if (asked) this.#reportExit(child, exit, 'start-error', 'not started', 0);
@@ -211,12 +174,12 @@ export class ActorSupervisor<S extends ActorPolicy> {
     if (phase === 'stopping' || this.state === 'stopping' || this.#plan?.stop.includes(child))
       return this.#leftAsPlanned(child, exit);
     if (phase === 'starting' && this.#plan?.start[this.#plan.at] === child) {
-      this.#enter(child, 'down');
+      this.roster.enter(child, 'down');
       this.#failedInPlan(child, exit.reason, exit);
       return this.#advance();
     }
     // Until its turn comes nobody may take it for one that stays down.
-    this.#enter(child, 'restarting');
+    this.roster.enter(child, 'restarting');
     this.whenFree(() => {
       if (this.state === 'stopping' || child.phase !== 'restarting') return;
       this.#judge(child, exit, phase === 'starting' ? 'start-error' : 'child-terminated');
@@ -261,7 +224,7 @@ export class ActorSupervisor<S extends ActorPolicy> {
   #shutsDown(): boolean {
     const { autoShutdown } = this.input;
     if (autoShutdown === 'any-significant') return true;
-    return autoShutdown === 'all-significant' && this.#significant === 0;
+    return autoShutdown === 'all-significant' && this.roster.significant === 0;
   }
 
   /** Every try counts, whether it succeeds or not. */
@@ -282,7 +245,7 @@ export class ActorSupervisor<S extends ActorPolicy> {
     const delayMs = backoffMs(spec.backoff, child.attempt, chance);
     const group = this.#groupOf(child);
     this.#reportExit(child, exit, context, group ? 'restart with its group' : 'restart', delayMs);
-    this.#enter(child, 'restarting');
+    this.roster.enter(child, 'restarting');
     if (group) {
       this.#tellState();
       this.#regroup(group, delayMs);
@@ -299,7 +262,7 @@ export class ActorSupervisor<S extends ActorPolicy> {
   #tryAgain(child: ActorChild<S>): void {
     if (child.phase !== 'restarting' || this.state === 'stopping') return;
     child.timer = undefined;
-    const start = this.begin(child);
+    const start = this.roster.begin(child);
     if (start.how === 'failed') this.#retryLater(child, start.why);
     else if (start.how === 'ignored') this.#forgetIgnored(child);
     this.#reportStart(child, start, 'restart');
@@ -308,7 +271,7 @@ export class ActorSupervisor<S extends ActorPolicy> {
 
   /** A start that failed is tried again after a turn of the event loop, and counts then. */
   #retryLater(child: ActorChild<S>, why: string, exit = failure(why, this.#port.clock.now())): void {
-    this.#enter(child, 'restarting');
+    this.roster.enter(child, 'restarting');
     const again = () => {
       if (child.phase === 'restarting' && this.state !== 'stopping')
         this.#restart(child, exit, 'start-error');
@@ -322,13 +285,13 @@ export class ActorSupervisor<S extends ActorPolicy> {
   #groupOf(child: ActorChild<S>): ActorChild<S>[] | undefined {
     const { strategy } = this.input;
     if (strategy !== 'one-for-all' && strategy !== 'rest-for-one') return undefined;
-    const all = [...this.children.values()];
+    const all = [...this.roster.children.values()];
     return strategy === 'one-for-all' ? all : all.slice(all.indexOf(child));
   }
 
   #regroup(group: ActorChild<S>[], delayMs: number): void {
     this.state = 'regrouping';
-    for (const child of group) this.#clearTimer(child);
+    for (const child of group) this.roster.clearTimer(child);
     const notBeforeMs = this.#port.clock.now() + delayMs;
     this.#plan = { stop: group.filter(({ lives }) => lives), start: group, at: 0, notBeforeMs };
     this.#advance();
@@ -355,7 +318,7 @@ export class ActorSupervisor<S extends ActorPolicy> {
     const last = plan.stop.at(-1);
     if (last) {
       if (!last.lives) plan.stop.pop();
-      else if (last.phase !== 'stopping') this.#stop(last);
+      else if (last.phase !== 'stopping') this.roster.stop(last);
       else return false;
       return true;
     }
@@ -372,7 +335,7 @@ export class ActorSupervisor<S extends ActorPolicy> {
     if (child.phase === 'starting') return false;
     // A temporary child that went down with the others is removed by now.
     if (child.lives || child.phase === 'removed') return ++plan.at > 0;
-    const start = this.begin(child);
+    const start = this.roster.begin(child);
     this.#reportStart(child, start, this.state === 'booting' ? 'boot' : 'restart');
     if (start.how === 'failed') this.#failedInPlan(child, start.why);
     else if (start.how !== 'starting') plan.at++;
@@ -422,7 +385,7 @@ export class ActorSupervisor<S extends ActorPolicy> {
     this.#port.clock.clearTimeout(this.#planTimer);
     // A call that waited is answered: that it came too late.
     this.#runDeferred();
-    for (const child of this.children.values()) if (!child.lives) this.#clearTimer(child);
+    for (const child of this.roster.children.values()) if (!child.lives) this.roster.clearTimer(child);
     if (this.input.strategy === 'dynamic') this.#stopAllAtOnce();
     this.#stopMore();
   }
@@ -430,15 +393,15 @@ export class ActorSupervisor<S extends ActorPolicy> {
   /** As OTP does for dynamic children: all are asked, and one timer is for all of them. */
   #stopAllAtOnce(): void {
     let longestMs = 0;
-    for (const child of [...this.children.values()]) {
+    for (const child of [...this.roster.children.values()]) {
       if (!child.lives || child.phase === 'stopping') continue;
       if (typeof child.spec.shutdown === 'number') longestMs = Math.max(longestMs, child.spec.shutdown);
-      this.#stop(child, false);
+      this.roster.stop(child, false);
     }
-    if (this.active === 0 || longestMs === 0) return;
+    if (this.roster.active === 0 || longestMs === 0) return;
     this.#stopTimer = this.#port.clock.setTimeout(() => {
-      for (const child of [...this.children.values()])
-        if (child.spec.shutdown !== 'infinity') this.#kill(child, 'late');
+      for (const child of [...this.roster.children.values()])
+        if (child.spec.shutdown !== 'infinity') this.roster.kill(child, 'late');
     }, longestMs);
   }
 
@@ -448,35 +411,18 @@ export class ActorSupervisor<S extends ActorPolicy> {
     if (this.#advancing || this.state !== 'stopping') return;
     this.#advancing = true;
     if (this.input.strategy !== 'dynamic') {
-      this.#standing ??= [...this.children.values()];
+      this.#standing ??= [...this.roster.children.values()];
       for (let last = this.#standing.at(-1); last; last = this.#standing.at(-1)) {
         if (!last.lives) this.#standing.pop();
         else if (last.phase === 'stopping') break;
-        else this.#stop(last);
+        else this.roster.stop(last);
       }
     }
     this.#advancing = false;
-    if (this.active > 0) return;
+    if (this.roster.active > 0) return;
     this.#port.clock.clearTimeout(this.#stopTimer);
     this.state = 'done';
     this.#port.ended(this.#output!);
-  }
-
-  #stop(child: ActorChild<S>, timed = true): void {
-    if (!child.run || child.phase === 'stopping') return;
-    this.#clearTimer(child);
-    this.#enter(child, 'stopping');
-    const { shutdown } = child.spec;
-    if (shutdown === 'kill') this.#kill(child, 'asked');
-    else if (!child.run.ask()) child.run.kill();
-    else if (timed && child.run && shutdown !== 'infinity')
-      child.timer = this.#port.clock.setTimeout(() => this.#kill(child, 'late'), shutdown);
-  }
-
-  #kill(child: ActorChild<S>, how: 'asked' | 'late'): void {
-    if (!child.run) return;
-    child.killed ??= how;
-    child.run.kill();
   }
 
   // ---- bookkeeping
@@ -484,35 +430,15 @@ export class ActorSupervisor<S extends ActorPolicy> {
   /** Nothing of it runs, and nothing will by itself. */
   #settleDown(child: ActorChild<S>): void {
     const stays = this.input.strategy !== 'dynamic' && child.spec.restart !== 'temporary';
-    if (stays || this.state === 'stopping') this.#enter(child, 'down');
-    else this.remove(child);
-  }
-
-  #enter(child: ActorChild<S>, phase: ActorPhase): void {
-    this.#unready += Number(isUnready(phase)) - Number(isUnready(child.phase));
-    child.phase = phase;
-  }
-
-  #noteLife(child: ActorChild<S>, change: 1 | -1): void {
-    this.active += change;
-    if (child.spec.significant) this.#significant += change;
-  }
-
-  #limitStart(child: ActorChild<S>): void {
-    child.timer = this.#port.clock.setTimeout(() => this.#kill(child, 'late'), child.spec.startTimeoutMs);
-  }
-
-  #clearTimer(child: ActorChild<S>): void {
-    if (child.timer === undefined) return;
-    this.#port.clock.clearTimeout(child.timer);
-    child.timer = undefined;
+    if (stays || this.state === 'stopping') this.roster.enter(child, 'down');
+    else this.roster.remove(child);
   }
 
   // ---- reports
 
   #tellState(): void {
     if (this.state !== 'running') return;
-    const state = this.#unready === 0 ? 'operative' : 'degraded';
+    const state = this.roster.unready === 0 ? 'operative' : 'degraded';
     if (state === this.#told) return;
     this.#told = state;
     this.#port.report({ type: 'supervisor.changed', state });
@@ -544,10 +470,6 @@ export class ActorSupervisor<S extends ActorPolicy> {
       restartsLeft,
     });
   }
-}
-
-function isUnready(phase: ActorPhase): boolean {
-  return phase === 'starting' || phase === 'restarting';
 }
 
 /** Whether a child that was told to go went as it should: OTP's accepted reasons. */
