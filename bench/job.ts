@@ -14,6 +14,8 @@ export type Transport =
   | 'atomics'
   | 'doorbell'
   | 'pipe'
+  | 'actors'
+  | 'actors-alone'
   | 'cpp'
   | 'cpp-copy';
 
@@ -35,7 +37,7 @@ export interface Job extends Durations {
   readonly pauseUs: number;
   /** The session's option; undefined: its default. */
   readonly spinUs: number | undefined;
-  /** Sessions beside the one that is measured, all idle. */
+  /** Sessions beside the one that is measured, all idle; or actors. */
   readonly crowd: number;
   /** Of a broadcast: the sessions that read, all in the responder. Default 1. */
   readonly readers?: number;

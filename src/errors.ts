@@ -277,6 +277,19 @@ const codes = {
     true,
     (pipe: string, max: number) => `pipe ${pipe} has ${max} calls waiting already; await some of them first`,
   ),
+
+  // Supervisors.
+  ERR_CHILD_START: row(
+    'call',
+    true,
+    (supervisor: string, why: string) =>
+      `supervisor ${supervisor} has not started: ${why}; what it had started was stopped`,
+  ),
+  ERR_RESTART_LIMIT: row(
+    'server',
+    false,
+    (supervisor: string, why: string) => `supervisor ${supervisor} has given up: ${why}`,
+  ),
   ERR_STOPPING: row('server', false, (what: string) => `${what} is stopping`),
 } satisfies Record<string, CodeRow>;
 

@@ -21,7 +21,10 @@ export {
   type ServeOptions,
   type Serving,
   serve,
+  supervise,
 } from './runtime/program.ts';
+export type { Supervised } from './runtime/supervised.ts';
+export type { ActorChildInput, ActorsInput } from './spec/actor-check.ts';
 export type {
   Arena,
   ArenaStats,
@@ -61,6 +64,16 @@ export type {
   SubscriptionStats,
   WaitOptions,
 } from './spec/session.ts';
+export type {
+  CallAnswer,
+  CallError,
+  ChildCounts,
+  ChildEntry,
+  ChildRef,
+  ChildSpecView,
+  StartAnswer,
+  Supervision,
+} from './spec/supervision.ts';
 export {
   type AppInput,
   type AppSpec,

@@ -6,9 +6,10 @@ import type { SupervisorOutput } from '../machines/exit.ts';
 import type { IncarnationInput, IncarnationOrder } from '../machines/incarnation.ts';
 import type { SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
 import { type Address, addressOf } from '../names.ts';
-import type { ChildSpec, SupervisorSpec } from '../spec/child.ts';
+import { type ChildSpec, isOfActors, type SupervisorChild, type SupervisorSpec } from '../spec/child.ts';
+import { runActor, runActors } from './actor-incarnation.ts';
 import type { Hosted } from './hosting.ts';
-import { type Obey, runProcess, type Send } from './process-run.ts';
+import { type Obey, type Origin, runProcess, type Send } from './process-run.ts';
 import type { StandbyPool } from './standby.ts';
 import type { Tree } from './tree.ts';
 import type { Run } from './unit-process.ts';
@@ -26,6 +27,13 @@ export type StartNested = (
   },
 ) => Hosted<typeof supervisorMachine>;
 
+/** What an incarnation can be made from. */
+interface Means extends Origin {
+  readonly startNested: StartNested;
+  /** How the next process is to be started. */
+  readonly childNow: () => ChildSpec;
+}
+
 /** The incarnations of the units below one supervisor, by the last part of their path. */
 export function incarnationOf(
   tree: Tree,
@@ -41,15 +49,14 @@ export function incarnationOf(
     const run = { tree, unit, epoch: input.epoch, shutdownMs };
     // What we are told comes in the middle of our own turn at times; the unit hears it in its next one.
     const send: Send = (event) => tree.host.later(() => sendBack(event));
+    const means = {
+      startNested,
+      childNow: () => children[id]!,
+      adopt: input.adopt,
+      pool: pools.get(id),
+    };
     try {
-      const obey =
-        child.kind === 'supervisor'
-          ? runSupervisor(run, child, send, startNested)
-          : runProcess(run, () => children[id] as typeof child, send, {
-              adopt: input.adopt,
-              pool: pools.get(id),
-            });
-      receive(obey);
+      receive(begin(run, child, send, means));
     } catch (error) {
       // Not even its start was ours to make: no descriptors, no memory. That may pass.
       const why = `it could not be started: ${messageOf(error)}`;
@@ -59,9 +66,20 @@ export function incarnationOf(
   });
 }
 
+function begin(run: Run, child: ChildSpec, send: Send, means: Means): Obey {
+  if (child.kind === 'actor' || isOfActors(child)) {
+    const { host, watch, onSupervision } = run.tree;
+    const { unit, epoch } = run;
+    const place = { host, unit, epoch, send, onReport: watch.actorReport, onSupervision };
+    return child.kind === 'actor' ? runActor(place, child) : runActors(place, child);
+  }
+  if (child.kind === 'supervisor') return runSupervisor(run, child, send, means.startNested);
+  return runProcess(run, () => means.childNow() as typeof child, send, means);
+}
+
 function runSupervisor(
   { tree, unit, epoch }: Run,
-  child: Extract<ChildSpec, { kind: 'supervisor' }>,
+  child: SupervisorChild,
   send: Send,
   startNested: StartNested,
 ): Obey {
@@ -87,6 +105,7 @@ function runSupervisor(
   return ({ type }) => {
     // It has no process that a signal could go to, or that another could stand beside.
     if (type === 'signal' || type === 'unreplace') return;
+    if (type === 'dependency.lost' || type === 'dependency.back') return;
     if (type === 'replace') {
       const why = 'a supervisor is not replaced; reload its units';
       return send({ type: 'incarnation.unreplaced', epoch, why });

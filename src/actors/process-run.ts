@@ -18,7 +18,7 @@ export type Send = (event: IncarnationEvent) => void;
 /** Carries out what is asked of an incarnation. */
 export type Obey = (order: IncarnationOrder) => void;
 
-interface Origin {
+export interface Origin {
   /** The process to take over instead of starting one. */
   readonly adopt: Identity | null;
   readonly pool: StandbyPool | undefined;

@@ -1,8 +1,8 @@
 // Supervisor: the supervisor machine with real units. Starts an actor for the supervisor and one for each child, and carries
 // orders down and reports up between them.
 import type { SupervisorOutput } from '../machines/exit.ts';
-import { type SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
-import { type UnitPhase, unitMachine } from '../machines/unit.ts';
+import { type GateReport, type SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
+import { type UnitEvent, type UnitPhase, unitMachine } from '../machines/unit.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { SupervisorSpec } from '../spec/child.ts';
 import { Handles, type Hosted } from './hosting.ts';
@@ -33,6 +33,8 @@ const atRest: ReadonlySet<UnitPhase> = new Set<UnitPhase>([
 interface SupervisorHandle {
   readonly units: Map<string, Hosted<typeof unitMachine>>;
   readonly report: (report: SupervisorReport) => void;
+  /** Units whose gates are not open. */
+  readonly waiting: Set<string>;
 }
 const supervisors = new Handles<SupervisorHandle>('units');
 /** Undefined while the tree is put together: then every unit is idle, which the supervisor takes for granted. */
@@ -41,8 +43,10 @@ const superiors = new Handles<() => Hosted<typeof supervisorMachine> | undefined
 const supervisorLogic = supervisorMachine.provide({
   actions: {
     tell: ({ self }, orders) => {
-      const { units } = supervisors.of(self);
+      const { units, report, waiting } = supervisors.of(self);
       for (const { unit, event } of orders) units.get(unit)?.post(event);
+      const gates = orders.flatMap(({ unit, event }) => gateReport(waiting, unit, event));
+      if (gates.length > 0) report({ type: 'gates.changed', gates });
     },
     inform: ({ self }, report) => supervisors.of(self).report(report),
   },
@@ -97,6 +101,7 @@ export function startSupervisor(
       strategy: spec.strategy,
       intensity: spec.intensity,
       periodMs: spec.periodMs,
+      autoShutdown: spec.autoShutdown,
       children,
       endsWhenIdle: options.endsWhenIdle,
       seed: (Math.random() * 2 ** 32) | 0,
@@ -105,6 +110,7 @@ export function startSupervisor(
       supervisor = self;
       supervisors.bind(actor, {
         units,
+        waiting: new Set(),
         report(report) {
           tree.watch.report(path, report);
           options.onReport?.(report);
@@ -123,6 +129,22 @@ export function startSupervisor(
   return supervisor;
 }
 
+/** A gate that has always been open is no news. */
+function gateReport(waiting: Set<string>, id: string, event: UnitEvent): GateReport[] {
+  switch (event.type) {
+    case 'gate.opened':
+      return waiting.delete(id) ? [{ id, gate: 'opened', why: null }] : [];
+    case 'gate.closed':
+      waiting.add(id);
+      return [{ id, gate: 'closed', why: `waits for ${event.missing.join(', ')}` }];
+    case 'gate.barred':
+      waiting.add(id);
+      return [{ id, gate: 'barred', why: event.why }];
+    default:
+      return [];
+  }
+}
+
 /** Only what decides over starts and stops; commands and environments are none of a machine's business. */
 function policyOf({
   restart,
@@ -132,6 +154,7 @@ function policyOf({
   backoff,
   stableMs,
   giveUp,
+  significant,
 }: SupervisorSpec['children'][string]) {
-  return { restart, shutdown, dependsOn, startTimeoutMs, backoff, stableMs, giveUp };
+  return { restart, shutdown, dependsOn, startTimeoutMs, backoff, stableMs, giveUp, significant };
 }

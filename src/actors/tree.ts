@@ -1,11 +1,13 @@
 // Tree: what the incarnations of a tree have in common: who runs their actors, what they may ask of the root, and who hears
 // what happens to them.
+import type { ActorReport } from '../machines/actor-report.ts';
 import type { Identity } from '../machines/incarnation.ts';
 import type { SupervisorReport } from '../machines/supervisor.ts';
 import type { unitMachine } from '../machines/unit.ts';
 import type { UnitReport } from '../machines/unit-report.ts';
 import type { Address } from '../names.ts';
 import type { FlightRecord } from '../transport/flight-recorder.ts';
+import type { ActorSupervision } from './actor-supervision.ts';
 import type { Host, Hosted, LogLevel } from './hosting.ts';
 import type { OutputStream } from './output.ts';
 
@@ -25,6 +27,8 @@ export interface Tree {
   readonly services: ServicesFor;
   readonly watch: TreeObserver;
   readonly watching: Watching;
+  /** The supervisor of actors at a unit, while it runs. */
+  readonly onSupervision: (unit: Address, supervision: ActorSupervision | null) => void;
 }
 
 /** Whether anybody watches the children's feeds, and who wants to know when that changes. */
@@ -77,6 +81,8 @@ export interface TreeObserver {
   unreplaced(unit: Address, why: string): void;
   /** A supervisor's report; `path` is where its units stand. */
   report(path: Address, report: SupervisorReport): void;
+  /** A report of a supervisor of actors. */
+  actorReport(supervisor: Address, report: ActorReport): void;
   /** What a unit wrote. `dropped`: so many lines after these were not kept, because they came too fast. */
   lines(unit: Address, stream: OutputStream, lines: readonly string[], dropped: number): void;
   /** Something about a unit has changed; for those who wait for it. */

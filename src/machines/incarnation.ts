@@ -27,7 +27,15 @@ export type IncarnationOrder =
   /** Start another process beside this one; once that is ready, this one ends. */
   | { type: 'replace' }
   /** End the one that is not ready in time. */
-  | { type: 'unreplace' };
+  | { type: 'unreplace' }
+  | DependencyNews;
+
+/** A unit that this one holds on to has left its state, or is back in it. */
+export interface DependencyNews {
+  readonly type: 'dependency.lost' | 'dependency.back';
+  readonly dependency: string;
+  readonly state: string;
+}
 
 /** A process that runs already, as what it can never be mistaken for another. */
 export interface Identity {

@@ -4,7 +4,13 @@
 import { assign, sendTo, setup, stateIn } from 'xstate';
 import type { ChildPolicy } from '../spec/child.ts';
 import { effect, effectActor } from './effect.ts';
-import type { Identity, IncarnationEvent, IncarnationInput, IncarnationOrder } from './incarnation.ts';
+import type {
+  DependencyNews,
+  Identity,
+  IncarnationEvent,
+  IncarnationInput,
+  IncarnationOrder,
+} from './incarnation.ts';
 import {
   changed,
   exited,
@@ -16,7 +22,7 @@ import {
 } from './unit-context.ts';
 import type { UnitReport } from './unit-report.ts';
 
-export type { IncarnationEvent, IncarnationOrder } from './incarnation.ts';
+export type { DependencyNews, IncarnationEvent, IncarnationOrder } from './incarnation.ts';
 export type { UnitContext, UnitInput } from './unit-context.ts';
 export type { UnitPhase, UnitReport } from './unit-report.ts';
 
@@ -44,6 +50,8 @@ export type UnitEvent =
   | { type: 'verdict.done' }
   | { type: 'verdict.fail'; why: string }
   | { type: 'verdict.remove' }
+  | { type: 'dependency.lost'; dependency: string; state: string }
+  | { type: 'dependency.back'; dependency: string; state: string }
   | IncarnationEvent;
 
 /** A process that does not vanish within this time after SIGKILL is stuck in the kernel; the tree goes on without it. */
@@ -112,6 +120,7 @@ export const unitMachine = setup({
     ),
     /** The next incarnation is a process of our own again. */
     forgetAdoption: assign({ adopt: null }),
+    passOn: sendTo('incarnation', ({ event }) => event as DependencyNews),
     noteSpawn: assign(({ event }) =>
       event.type === 'incarnation.spawned' ? { pid: event.pid, spawnedAtMs: event.atMs } : {},
     ),
@@ -122,8 +131,8 @@ export const unitMachine = setup({
     ),
     noteEnd: assign(({ event }) => {
       if (event.type !== 'incarnation.exited') return {};
-      const { code, signal, supervisor } = event;
-      return { end: { code, signal, ...(supervisor && { supervisor }) } };
+      const { code, signal, supervisor, account } = event;
+      return { end: { code, signal, ...(supervisor && { supervisor }), ...(account && { account }) } };
     }),
     noteCrash: assign(({ event }) => ({
       refusal: { why: String((event as unknown as { error?: unknown }).error), permanent: false },
@@ -234,6 +243,8 @@ export const unitMachine = setup({
             'incarnation.exited': { guard: 'ofThisEpoch', target: '.draining', actions: 'noteEnd' },
             'incarnation.emptied': { guard: 'ofThisEpoch', target: 'exited' },
             'incarnation.reported': { guard: 'changesState', actions: 'noteState' },
+            'dependency.lost': { actions: 'passOn' },
+            'dependency.back': { actions: 'passOn' },
             kill: { target: '.killing', actions: [want('stop'), kill('asked')] },
             stop: { actions: want('stop') },
             restart: { actions: want('restart') },

@@ -126,6 +126,7 @@ export class Operator {
     const refused = (why: string) => IpcError.of('ERR_REFUSED', `reload ${name}`, why);
     if (phase !== 'up') throw refused(`it is ${phase}, and only what is up can be reloaded`);
     if (unit.kind === 'supervisor') throw refused('it is a supervisor; reload its units');
+    if (unit.kind === 'actor') throw refused('it is an actor in the root; restart it');
     return this.#carryOut(name, options, () => unit.post({ type: 'reload' }), cameUp(name, epoch), refused);
   }
 
@@ -152,7 +153,8 @@ export class Operator {
       );
       throw refused(`there is no such signal${near === undefined ? '' : ` (did you mean ${near}?)`}`);
     }
-    if (unit.kind === 'supervisor') throw refused('it is a supervisor and no process');
+    if (unit.kind !== 'node' && unit.kind !== 'exec')
+      throw refused(`it is of kind ${unit.kind} and no process`);
     if (!alive.has(unit.view.phase)) throw refused(`it is ${unit.view.phase} and has no process`);
     unit.post({ type: 'signal', number });
     return outcomeOf(name, unit.view);

@@ -9,6 +9,7 @@ import { type ErrorData, IpcError } from '../errors.ts';
 import type { MulticastReport, ReaderView, SlowPolicy } from '../machines/multicast.ts';
 import type { clientProcessMachine, Reconnect, serverProcessMachine } from '../machines/process.ts';
 import { type Address, addressOf, isStatePath } from '../names.ts';
+import { type ActorsInput, checkActors } from '../spec/actor-check.ts';
 import type { Pipe, Region, RegionOptions } from '../spec/region.ts';
 import type { Publishers } from '../spec/session.ts';
 import type { AppSpec } from '../spec/universe.ts';
@@ -25,6 +26,7 @@ import { createLog } from './log.ts';
 import { defaultRunDirectory } from './place.ts';
 import type { RootLink } from './root-link.ts';
 import { onStopSignals } from './signals.ts';
+import { Supervised } from './supervised.ts';
 
 export interface ServeOptions extends Partial<SessionLimits> {
   /** Log-ins that may be under way at once; default 64. */
@@ -237,6 +239,24 @@ export class Runtime {
     });
     this.#parts.add(part);
     return Object.assign(part, { readers: running.readers });
+  }
+
+  /**
+   * Starts a supervisor of actors in this process, and its children in their order; OTP's rules hold in it.
+   * @param name its address, which no other part of this process may have.
+   * @returns once all children have started.
+   * @throws {IpcError} ERR_TOPOLOGY_INVALID for what is wrong with the description, ERR_CHILD_START, ERR_STOPPING.
+   */
+  async supervise(name: string, supervisor: ActorsInput): Promise<Supervised> {
+    this.#refuseIfStopping(`supervisor ${name}`);
+    const address = this.#addressFor(name);
+    const part = new Supervised(this.host, address, checkActors(name, supervisor), () =>
+      this.#parts.delete(part),
+    );
+    this.#parts.add(part);
+    part.boot();
+    await part.booted;
+    return part;
   }
 
   #logReader(actor: Address, { type, reader, dropped }: MulticastReport): void {
@@ -466,6 +486,11 @@ function pathIn(value: StateValue | undefined): string | undefined {
   const [name, inner] = Object.entries(value)[0] ?? [];
   const rest = pathIn(inner);
   return rest === undefined ? name : `${name}.${rest}`;
+}
+
+/** As `Runtime.supervise`, by the runtime of this process. */
+export async function supervise(name: string, supervisor: ActorsInput): Promise<Supervised> {
+  return currentRuntime().supervise(name, supervisor);
 }
 
 /** A runtime of one's own, for programs that keep several apart. */

@@ -8,15 +8,22 @@ import { startSupervisor } from '../actors/supervisor.ts';
 import { type Tree as SupervisedTree, Watching } from '../actors/tree.ts';
 import { IpcError } from '../errors.ts';
 import type { SupervisorOutput } from '../machines/exit.ts';
-import type { SupervisorContext, SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
+import type {
+  GateReport,
+  SupervisorContext,
+  SupervisorReport,
+  supervisorMachine,
+} from '../machines/supervisor.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { ChildSpec, SupervisorSpec, Topology } from '../spec/child.ts';
 import { processRulesDefaults } from '../spec/probe.ts';
+import type { Supervision } from '../spec/supervision.ts';
 import { type FlightRecord, FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { requireKernel } from '../transport/native.ts';
 import { controlSocketPath, ensureRunDirectory, FileLock } from '../transport/run-directory.ts';
 import type { Workspace } from '../workspace/workspace.ts';
+import { reportActors } from './actor-log.ts';
 import { AppSockets } from './app-sockets.ts';
 import { ControlServer } from './control-server.ts';
 import type { FeedRecord } from './feed.ts';
@@ -79,6 +86,7 @@ export class Tree {
     unit: (name) => this.#unitOf(name),
   });
   readonly #watching = new Watching();
+  readonly #supervisions = new Map<Address, Supervision>();
   readonly #watchers = new Set<TreeWatcher>();
   readonly #startedAtMs = Date.now();
   readonly #awaitingEnd: ((end: TreeEnd) => void)[] = [];
@@ -162,6 +170,11 @@ export class Tree {
     };
   }
 
+  /** The supervisor of actors of that name in the tree; undefined while none runs there. */
+  supervision(name: string): Supervision | undefined {
+    return this.#supervisions.get(addressOf(this.#topology.name, name));
+  }
+
   /** Stops all in order. */
   stop(): void {
     this.#supervisor.post({ type: 'shutdown' });
@@ -192,6 +205,10 @@ export class Tree {
       nodeArgs: (file) => [...loaderArgs(file, bootstrapPath), bootstrapPath],
       env: { ACTOR_IPC_RUN_DIR: directory },
       watching: this.#watching,
+      onSupervision: (unit, supervision) => {
+        if (supervision) this.#supervisions.set(unit, supervision);
+        else this.#supervisions.delete(unit);
+      },
       services: {
         claim: (unit, universe, app) => this.#sockets.lend(unit, universe, app),
         keep: (region, generation) => this.#regions.keep(region, generation),
@@ -225,6 +242,7 @@ export class Tree {
         // Its supervisor hears of it first.
         changed: (unit, report) => this.host.later(() => this.operator.changed(nameOf(unit), report)),
         report: (path, report) => this.#onReport(path, report),
+        actorReport: reportActors(log, this.host.feed),
         lines: (unit, stream, lines, dropped) => {
           const child = childOf(this.#topology, unit);
           const rules = child && 'log' in child ? child.log : processRulesDefaults.log;
@@ -259,6 +277,7 @@ export class Tree {
         notifyService(process.env, 'STOPPING=1');
       return;
     }
+    if (report.type === 'gates.changed') return this.#logGates(path, report.gates);
     const { id, epoch, exit, verdict, delayMs, restartsLeft } = report;
     const unit = addressOf(path, id);
     const flight = this.#flights.get(unit) ?? [];
@@ -273,6 +292,15 @@ export class Tree {
       unwanted ? { ...facts, flight: describeFlight(flight), lines } : facts,
       message,
     );
+  }
+
+  #logGates(path: Address, gates: readonly GateReport[]): void {
+    for (const { id, gate, why } of gates) {
+      const unit = addressOf(path, id);
+      const level = gate === 'barred' ? 'warn' : 'debug';
+      const words = why === null ? '' : `: ${why}`;
+      this.#options.log[level]({ unit, gate, why }, `gate of ${nameOf(unit)} has ${gateWords[gate]}${words}`);
+    }
   }
 
   #onEnd(output: SupervisorOutput | undefined): void {
@@ -309,6 +337,8 @@ export class Tree {
     return view && hosted && { view, kind: child?.kind ?? 'unknown', post: (event) => hosted.post(event) };
   }
 }
+
+const gateWords = { opened: 'opened', closed: 'closed', barred: 'no way to open' } as const;
 
 function lockWorkspace(workspace: Workspace): FileLock {
   const lock = FileLock.take(workspace.lockPath);

@@ -55,6 +55,7 @@ function provided(): AnyStateMachine[] {
       strategy: 'one-for-one',
       intensity: 'infinity',
       periodMs: 5_000,
+      autoShutdown: 'never',
       children: {
         a: { kind: 'exec', ...command, ...policy, ...processRulesDefaults, ready: readyOf('exec') },
       },

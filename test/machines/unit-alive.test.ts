@@ -257,8 +257,23 @@ const table: Table<UnitEvent, UnitInput> = {
   },
 };
 
+const news: UnitEvent[] = [
+  { type: 'dependency.lost', dependency: 'db', state: 'operative' },
+  { type: 'dependency.back', dependency: 'db', state: 'operative' },
+];
+
+/** Whatever it is doing, what runs hears of those that it holds on to. */
+function passingOn(states: Table<UnitEvent, UnitInput>['states']): Table<UnitEvent, UnitInput>['states'] {
+  return Object.fromEntries(
+    Object.entries(states).map(([name, state]) => {
+      const rows = news.map((on) => ({ on, to: name, does: [['send incarnation', on] as const] }));
+      return [name, { ...state, rows: [...state.rows, ...rows] }];
+    }),
+  );
+}
+
 describe('unitMachine, alive', () => {
-  describeStates(unitMachine, table);
+  describeStates(unitMachine, { ...table, states: passingOn(table.states) });
   describeCompleteness(unitMachine, table, {
     region: 'life',
     covers: (path) => path.startsWith('alive.'),

@@ -12,7 +12,7 @@ const topology = (options: object, kind: 'exec' | 'node') => ({
 });
 const checked = (options: object, kind: 'exec' | 'node' = 'exec') => {
   const { a } = checkTopology(topology(options, kind), file).children;
-  if (!a || a.kind === 'supervisor') throw new Error('it is no process');
+  if (a?.kind !== 'exec' && a?.kind !== 'node') throw new Error('it is no process');
   return a;
 };
 function mistake(options: object, kind: 'exec' | 'node' = 'exec'): string {

@@ -33,6 +33,7 @@ describe('checkTopology()', () => {
       giveUp: processDefaults.giveUp,
       ...processRulesDefaults,
       ready: readyOf('exec'),
+      significant: false,
       args: [],
       env: {},
       cwd: folder,
@@ -46,6 +47,7 @@ describe('checkTopology()', () => {
         strategy: 'one-for-one',
         intensity: 'infinity',
         periodMs: 5_000,
+        autoShutdown: 'never',
         children: {
           web: { kind: 'node', file, app: 'web', ...processes, ready: readyOf('node') },
           log: { kind: 'exec', file: 'logger', ...processes },
@@ -105,7 +107,7 @@ describe('checkTopology()', () => {
     const fileOf = (given: string, kind: 'node' | 'exec') => {
       const made = kind === 'node' ? node(given) : exec(given);
       const { a } = checked({ name: 'tree', children: { a: made } }).children;
-      return a!.kind === 'supervisor' ? undefined : a!.file;
+      return 'file' in a! ? a.file : undefined;
     };
 
     it('of a node child are found from the topology file', () => {
@@ -174,7 +176,7 @@ describe('checkTopology()', () => {
       [
         'an unknown key of the tree',
         { ...child({}), stategy: 'one-for-all' },
-        'stategy: unknown key (did you mean strategy?); allowed: name, strategy, intensity, periodMs, children',
+        'stategy: unknown key (did you mean strategy?); allowed: name, strategy, intensity, periodMs, autoShutdown, children',
       ],
       [
         'an unknown strategy',
@@ -196,7 +198,7 @@ describe('checkTopology()', () => {
         'a child that is made by nothing',
         { name: 'tree', children: { a: { kind: 'nod', file: 'x' } } },
         'children.a',
-        'is no child; make it with node(), exec() or supervisor()',
+        'is no child; make it with node(), exec(), actor() or supervisor()',
       ],
       [
         'a child that is nothing',
@@ -251,11 +253,7 @@ describe('checkTopology()', () => {
         },
         'children.inner.children.a.restart: "yes" is not allowed',
       ],
-      [
-        'a nested supervisor without children',
-        { name: 'tree', children: { inner: supervisor({ children: {} }) } },
-        'children.inner.children: at least one child is needed',
-      ],
+      ['a tree without children', { name: 'tree', children: {} }, 'children: at least one child is needed'],
     ];
     for (const [title, exported, ...parts] of rows)
       it(`is told with its place, what was found and what is allowed: ${title}`, () => {

@@ -33,6 +33,7 @@ export const policy: ChildPolicy = {
   backoff: { minMs: 100, maxMs: 1_000, factor: 2, jitter: 0 },
   stableMs: 10_000,
   giveUp: { restarts: 10, periodMs: 300_000 },
+  significant: false,
 };
 
 export const unitInput: UnitInput = { id: 'a', path: 'tree/a', policy, canAsk: true, adopt: null };
@@ -57,6 +58,8 @@ export const unitEvents: UnitEvent[] = [
   { type: 'verdict.done' },
   { type: 'verdict.fail', why: 'too many restarts' },
   { type: 'verdict.remove' },
+  { type: 'dependency.lost', dependency: 'db', state: 'operative' },
+  { type: 'dependency.back', dependency: 'db', state: 'operative' },
   { type: 'incarnation.spawned', epoch: 1, pid: 7, atMs: 10 },
   { type: 'incarnation.ready', epoch: 1, atMs: 20 },
   { type: 'incarnation.reported', epoch: 1, state: 'operative' },

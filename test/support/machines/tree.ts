@@ -40,7 +40,7 @@ const severity = { ask: 0, terminate: 1, kill: 2, nothing: 3 } as const;
 export type Child = Partial<ChildPolicy> & (Partial<Script> | SupervisorOptions);
 
 type Settings = Partial<
-  Pick<SupervisorInput, 'strategy' | 'intensity' | 'periodMs' | 'endsWhenIdle' | 'seed'>
+  Pick<SupervisorInput, 'strategy' | 'intensity' | 'periodMs' | 'autoShutdown' | 'endsWhenIdle' | 'seed'>
 >;
 
 export interface SupervisorOptions extends Settings {
@@ -325,6 +325,7 @@ export class SimulatedTree {
       this.note(`${name} begins`);
       receive(({ type }) => {
         if (type === 'ask' || type === 'terminate' || type === 'kill') this.#obey(name, run, type);
+        else run.orders.push(type);
       });
       const script = this.#scripts.get(name)!;
       if (script.reaches === 'nothing') return;
