@@ -136,11 +136,11 @@ export class UnitProcess implements SupervisedProcess {
 
   #spawned(pid: number): void {
     this.pid = pid;
-    if (!this.#standby) {
-      this.#observer.spawned(pid);
-      this.#observation.begin();
-    }
+    // First, so that there is a record of it before anybody takes it for up.
     this.#tellSpawned();
+    if (this.#standby) return;
+    this.#observer.spawned(pid);
+    this.#observation.begin();
   }
 
   #tellSpawned(): void {
