@@ -40,6 +40,9 @@ const roundTrips = { ...busy, measures: ['round-trip'] } as const;
 /** Sessions that are open and silent beside the one that is measured. */
 const crowd = 999;
 
+/** Actors of one process below one supervisor. */
+const actorsMany = 100_000;
+
 type Load = Omit<Job, keyof Durations | 'transport'>;
 
 const cpp = (load: Load): Row => ({ name: 'limit: C++', job: { transport: 'cpp', ...load } });
@@ -149,6 +152,18 @@ export const groups: readonly Group[] = [
         name: `beside ${crowd} idle`,
         job: { transport: 'crowd', ...roundTrips, payload: 16, crowd },
       },
+    ],
+  },
+  {
+    name: 'actors',
+    title: `${actorsMany.toLocaleString('en')} actors: creation and memory of each; from the crash of one until it runs again`,
+    rows: [
+      {
+        name: 'XState alone',
+        job: { transport: 'actors-alone', ...roundTrips, payload: 16, crowd: actorsMany },
+      },
+      { name: subject, job: { transport: 'actors', ...roundTrips, payload: 16, crowd: actorsMany } },
+      { name: `${subject}, ten`, job: { transport: 'actors', ...roundTrips, payload: 16, crowd: 10 } },
     ],
   },
   {

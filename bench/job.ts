@@ -19,6 +19,8 @@ export type Transport =
   | 'pipe'
   | 'encoder'
   | 'xstate'
+  | 'actors'
+  | 'actors-alone'
   | 'cpp'
   | 'cpp-copy';
 
@@ -40,7 +42,7 @@ export interface Job extends Durations {
   readonly pauseUs: number;
   /** The session's option; undefined: its default. */
   readonly spinUs: number | undefined;
-  /** Sessions beside the one that is measured, all idle. */
+  /** Sessions beside the one that is measured, all idle; or actors. */
   readonly crowd: number;
   /** Of a broadcast: the sessions that read, all in the responder. Default 1. */
   readonly readers?: number;

@@ -26,6 +26,8 @@ const programs: Record<Exclude<Transport, 'cpp' | 'cpp-copy'>, string> = {
   pipe: 'pipe-peer.ts',
   encoder: 'alone-peer.ts',
   xstate: 'alone-peer.ts',
+  actors: 'actors-peer.ts',
+  'actors-alone': 'actors-peer.ts',
 };
 
 /** What a process that has done its work may take to end in order. */
@@ -115,7 +117,9 @@ function commandOf(work: Work): string[] {
   const { transport } = work.job;
   if (transport === 'cpp' || transport === 'cpp-copy') return limitCommand(work);
   const program = fileURLToPath(new URL(programs[transport], import.meta.url));
-  return [process.execPath, ...process.execArgv, program, JSON.stringify(work)];
+  // Only who counts actors asks what they take.
+  const flags = transport.startsWith('actors') ? ['--expose-gc'] : [];
+  return [process.execPath, ...flags, ...process.execArgv, program, JSON.stringify(work)];
 }
 
 let limitProgram: string | undefined;

@@ -66,6 +66,20 @@ const codes = {
       `nothing runs in the workspace ${workspace}; start it with "actor-ipc run", or name its topology or --workspace`,
   ),
 
+  ERR_UNIT_UNKNOWN: row(
+    'call',
+    false,
+    (unit: string, near: string | undefined, known: string) =>
+      `there is no unit ${unit}${near === undefined ? '' : ` (did you mean ${near}?)`}; there are ${known}`,
+  ),
+  ERR_UNIT_FAILED: row('call', true, (unit: string, why: string) => `${unit}: ${why}`),
+  ERR_UNIT_UNKILLABLE: row(
+    'call',
+    false,
+    (unit: string) => `${unit} is stuck in the kernel and could not be killed`,
+  ),
+  ERR_REFUSED: row('call', false, (what: string, why: string) => `${what} was refused: ${why}`),
+
   // Opening a session.
   ERR_APP_ALREADY_SERVED: row(
     'server',
@@ -345,6 +359,19 @@ const codes = {
     'call',
     false,
     (text: string, why: string) => `the condition "${text}" can't be used: ${why}`,
+  ),
+
+  // Supervisors.
+  ERR_CHILD_START: row(
+    'call',
+    true,
+    (supervisor: string, why: string) =>
+      `supervisor ${supervisor} has not started: ${why}; what it had started was stopped`,
+  ),
+  ERR_RESTART_LIMIT: row(
+    'server',
+    false,
+    (supervisor: string, why: string) => `supervisor ${supervisor} has given up: ${why}`,
   ),
   ERR_STOPPING: row('server', false, (what: string) => `${what} is stopping`),
 

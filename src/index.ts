@@ -6,6 +6,7 @@ export type { MulticastReport, ReaderView, SlowPolicy } from './machines/multica
 export type { Reconnect } from './machines/process.ts';
 export {
   type ArenaOptions,
+  activated,
   type ConnectOptions,
   connect,
   createArena,
@@ -25,8 +26,11 @@ export {
   type ServeOptions,
   type Serving,
   serve,
+  supervise,
   writeArena,
 } from './runtime/program.ts';
+export type { Supervised } from './runtime/supervised.ts';
+export type { ActorChildInput, ActorsInput } from './spec/actor-check.ts';
 export type {
   Arena,
   ArenaStats,
@@ -82,6 +86,16 @@ export type {
   SubscriptionStats,
   WaitOptions,
 } from './spec/session.ts';
+export type {
+  CallAnswer,
+  CallError,
+  ChildCounts,
+  ChildEntry,
+  ChildRef,
+  ChildSpecView,
+  StartAnswer,
+  Supervision,
+} from './spec/supervision.ts';
 export {
   type AppInput,
   type AppSpec,

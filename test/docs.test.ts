@@ -253,6 +253,32 @@ describe('the examples of docs/kinds.md', function () {
     });
 });
 
+describe('the example of docs/supervision.md', function () {
+  this.timeout(30_000);
+  const place = scratch();
+  after(() => place.remove());
+
+  it('runs as it stands there', async () => {
+    const project = join(place.folder, 'project');
+    mkdirSync(join(project, 'node_modules'), { recursive: true });
+    symlinkSync(root, join(project, 'node_modules', 'actor-ipc'));
+    symlinkSync(join(root, 'node_modules', 'xstate'), join(project, 'node_modules', 'xstate'));
+    writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
+    const [, text] = /^```ts\n\/\/ supervise\.ts\n(.*?)^```/ms.exec(read('docs/supervision.md'))!;
+    writeFileSync(join(project, 'supervise.ts'), text!);
+    const args = ['--import', import.meta.resolve('tsx/esm'), join(project, 'supervise.ts')];
+    using program = startProgram(process.execPath, args, { env: { ACTOR_IPC_RUN_DIR: place.folder } });
+    const { code, stdout, stderr } = await program.end;
+    assert.equal(code, 0, stderr);
+    for (const line of [
+      'till { count: 101 } start 2',
+      'already-started',
+      '{ ok: true } { specs: 2, active: 1, supervisors: 1, workers: 1 }',
+    ])
+      assert.include(stdout.split('\n'), line);
+  });
+});
+
 describe('the links of the documentation', () => {
   for (const name of [
     'README.md',

@@ -17,6 +17,7 @@
 #include "addon/segment_object.h"
 #include "addon/socket_object.h"
 #include "addon/uv_loop.h"
+#include "os/datagram.h"
 #include "os/event.h"
 #include "os/fault.h"
 #include "os/memory.h"
@@ -143,6 +144,16 @@ void CloseWindow(const Napi::CallbackInfo& info) {
   napi_detach_arraybuffer(info.Env(), info[0]);
 }
 
+/// sendText(path, text): false if nobody takes it.
+Napi::Value Send(const Napi::CallbackInfo& info) {
+  const Status status = SendText(Text(info, 0).c_str(), Text(info, 1).c_str());
+  return Napi::Boolean::New(info.Env(), status.ok());
+}
+
+Napi::Value Reap(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), ReapChild(Int32(info, 0)));
+}
+
 void NameFaults(const Napi::CallbackInfo&) { InstallLastWord(); }
 
 Napi::Object Register(Napi::Env env, Napi::Object exports) {
@@ -156,6 +167,8 @@ Napi::Object Register(Napi::Env env, Napi::Object exports) {
   exports.Set("lockFile", Napi::Function::New<Lock>(env, "lockFile"));
   exports.Set("startTicks", Napi::Function::New<TicksOf>(env, "startTicks"));
   exports.Set("bootId", Napi::Function::New<Boot>(env, "bootId"));
+  exports.Set("sendText", Napi::Function::New<Send>(env, "sendText"));
+  exports.Set("reapChild", Napi::Function::New<Reap>(env, "reapChild"));
   exports.Set("closeWindow", Napi::Function::New<CloseWindow>(env, "closeWindow"));
   exports.Set("installLastWord", Napi::Function::New<NameFaults>(env, "installLastWord"));
   BellObject::Register(env, exports);

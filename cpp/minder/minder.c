@@ -1,12 +1,13 @@
 // Minder: stays beside one supervised program and answers for all that descends from it.
 //
-//   actor-ipc-minder CONTROL_FD UNIT -- PROGRAM ARGUMENTS...
+//   actor-ipc-minder CONTROL_FD UNIT [--survive] -- PROGRAM ARGUMENTS...
 //
 // It starts PROGRAM as the leader of a process group of its own, reports over CONTROL_FD (a packet socket to the
 // supervisor) what becomes of it, and carries out signals. It is the subreaper of everything below it, so a descendant
 // that called setsid or forked twice is still its child in the end; "nothing left" is the kernel's answer ECHILD and not
 // a guess. When the other end of CONTROL_FD closes, because the supervisor ended in whatever way, the minder kills its
-// descendants until none is left, and ends.
+// descendants until none is left, and ends. With --survive nobody is killed then: the program goes on, the minder reaps
+// for it, and another supervisor may adopt the program.
 //
 // Plain C and no shared state: it must work when everything else does not, and costs one small process per unit.
 #define _GNU_SOURCE
@@ -53,6 +54,7 @@ static int control = -1;
 static pid_t leader = -1;
 static bool leader_running = false;
 static bool killing = false;
+static bool survives = false;
 
 static void tell(uint32_t what, int32_t pid, int32_t value, uint32_t core) {
   const struct report report = {what, pid, value, core};
@@ -72,8 +74,10 @@ static void start(char** program) {
   if (leader == 0) {
     // In the new process: a group of its own, and death with us, even if we died before this line.
     setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != minder) _exit(127);
+    if (!survives) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (getppid() != minder) _exit(127);
+    }
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -197,12 +201,14 @@ static void obey(void) {
   // The supervisor is gone, or sent what no supervisor of ours sends.
   close(control);
   control = -1;
-  killing = true;
+  if (!survives) killing = true;
 }
 
 int main(int argc, char** argv) {
-  if (argc < 5 || strcmp(argv[3], "--") != 0) {
-    fprintf(stderr, "usage: actor-ipc-minder CONTROL_FD UNIT -- PROGRAM ARGUMENTS...\n");
+  survives = argc > 3 && strcmp(argv[3], "--survive") == 0;
+  const int separator = survives ? 4 : 3;
+  if (argc < separator + 2 || strcmp(argv[separator], "--") != 0) {
+    fprintf(stderr, "usage: actor-ipc-minder CONTROL_FD UNIT [--survive] -- PROGRAM ARGUMENTS...\n");
     return 2;
   }
   control = atoi(argv[1]);
@@ -223,7 +229,7 @@ int main(int argc, char** argv) {
     tell(REPORT_FAILED, 0, errno, 0);
     return 1;
   }
-  start(argv + 4);
+  start(argv + separator + 1);
   // The signal descriptor is opened again afterwards, so that the sweep need not know it.
   close(signals);
   let_go_of_files();

@@ -1,6 +1,8 @@
 #include "os/datagram.h"
 
 #include <errno.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -51,6 +53,33 @@ Status RingBell(int own, const char* path, uint8_t why) {
   if (sent >= 0) return Status::Ok();
   // Unread rings enough are there already.
   if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) return Status::Ok();
+  if (errno == ENOENT || errno == ECONNREFUSED) return Status::Of(Code::kGone, "sendto");
+  return Status::System(errno, "sendto");
+}
+
+Status SendText(const char* path, const char* text) {
+  sockaddr_un address;
+  Fd folder;
+  size_t length = sizeof address;
+  if (path[0] == '@') {
+    const size_t name = strlen(path);
+    if (name > sizeof address.sun_path) return Status::Of(Code::kTooLarge, "name");
+    memset(&address, 0, sizeof address);
+    address.sun_family = AF_UNIX;
+    memcpy(address.sun_path + 1, path + 1, name - 1);
+    length = offsetof(sockaddr_un, sun_path) + name;
+  } else if (Status status = FillUnixAddress(path, &address, &folder); !status.ok()) {
+    return status;
+  }
+  const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket.valid()) return Status::System(errno, "socket");
+  ssize_t sent;
+  do {
+    sent = ::sendto(socket.get(), text, strlen(text), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address),
+                    static_cast<socklen_t>(length));
+  } while (sent < 0 && errno == EINTR);
+  if (sent >= 0) return Status::Ok();
+  if (errno == EAGAIN || errno == EWOULDBLOCK) return Status::Of(Code::kAgain, "sendto");
   if (errno == ENOENT || errno == ECONNREFUSED) return Status::Of(Code::kGone, "sendto");
   return Status::System(errno, "sendto");
 }

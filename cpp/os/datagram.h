@@ -24,6 +24,10 @@ Status OpenRinger(Fd* ringer);
 /// Rings the bell at `path` from our own or a ringer. Errors: kGone (nobody has that bell), kTooLarge, kSystem.
 Status RingBell(int own, const char* path, uint8_t why);
 
+/// Sends one text to whoever listens at `path`; a leading '@' means a name without a file. Errors: kGone (nobody does),
+/// kAgain (its queue is full), kTooLarge, kSystem.
+Status SendText(const char* path, const char* text);
+
 struct Rings {
   uint32_t count = 0;
   /// The bytes of all rings, or-ed.

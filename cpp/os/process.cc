@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <utility>
@@ -73,6 +74,8 @@ Status SignalProcess(int process, int signal) {
   if (::syscall(SYS_pidfd_send_signal, process, signal, nullptr, 0) == 0) return Status::Ok();
   return errno == ESRCH ? Status::Of(Code::kGone, "pidfd_send_signal") : Status::System(errno, "pidfd_send_signal");
 }
+
+bool ReapChild(pid_t pid) { return pid > 0 && ::waitpid(pid, nullptr, WNOHANG) == pid; }
 
 bool ProcessEnded(int process) {
   pollfd ready{process, POLLIN, 0};

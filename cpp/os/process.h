@@ -27,6 +27,10 @@ Status OpenProcess(pid_t pid, uint64_t ticks, Fd* process);
 /// Signals through a pidfd, so never a stranger. Errors: kGone, kSystem (EPERM means alive, but not ours).
 Status SignalProcess(int process, int signal);
 
+/// Takes the status of a child that has ended and that nobody else waits for. Answers false if it has not ended, or is no
+/// child of ours.
+bool ReapChild(pid_t pid);
+
 /// Whether a pidfd's process has ended.
 bool ProcessEnded(int process);
 

@@ -15,6 +15,10 @@ export interface ChildObserver {
   state(path: string): void;
   /** It can't do its work; `permanent` if it never could. */
   refused(why: string): void;
+  /** It has answered `ping`. */
+  pong(): void;
+  /** It stands by: everything is loaded, and it waits for its activation. */
+  warm(): void;
   log(level: LogLevel, facts: object, message: string): void;
   /** Records of its feed, while it is watched; input like everything that comes from it. */
   records(records: readonly unknown[]): void;
@@ -77,6 +81,16 @@ export class ChildControl {
     this.#socket.send({ t: 'stop', timeoutMs });
   }
 
+  /** Asks for a sign of life. */
+  ping(): void {
+    this.#socket.send({ t: 'ping' });
+  }
+
+  /** Lets a child that stands by begin with its work. */
+  activate(epoch: number): void {
+    this.#socket.send({ t: 'activate', epoch });
+  }
+
   /** Has the child send its records, or no longer. */
   watch(watched: boolean): void {
     this.#watched = watched;
@@ -121,6 +135,10 @@ export class ChildControl {
         if (!isStatePath(path)) throw new Error(`${path} is no state`);
         return this.#observer.state(path);
       }
+      case 'pong':
+        return this.#observer.pong();
+      case 'warm':
+        return this.#observer.warm();
       case 'refused':
         return this.#observer.refused(textOf(frame, 'why', 16_384));
       case 'log':

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Readable } from 'node:stream';
 import { minderPath, type NativeProcess, type NativeSocket, native } from '../transport/native.ts';
+import { isGroupOfSession } from './process-group.ts';
 
 /** The packets of cpp/minder/minder.c: four and two 32-bit words in native byte order. */
 const report = { spawned: 1, failed: 2, exited: 3, emptied: 4 } as const;
@@ -18,6 +19,10 @@ export interface Launch {
   readonly cwd: string;
   /** A descriptor that the program gets as number 4; it stays the caller's. */
   readonly controlFd?: number;
+  /** The number of a descriptor whose end we read: what the program writes there says that it is ready. */
+  readonly notifyFd?: number | undefined;
+  /** Files that the output goes to. It is ours to read if there are none; with them, the program outlives us. */
+  readonly outputFds?: readonly [out: number, err: number] | undefined;
 }
 
 export interface MinderObserver {
@@ -31,10 +36,14 @@ export interface MinderObserver {
 
 /** The number under which a program finds its control socket. */
 export const controlFdInChild = 4;
+/** Where the minder has its own; programs may be given any number below it. */
+const minderFd = 10;
 
 export class Minder {
-  readonly stdout: Readable;
-  readonly stderr: Readable;
+  /** What the program writes; null if that goes to files. */
+  readonly stdout: Readable | null;
+  readonly stderr: Readable | null;
+  readonly notify: Readable | null;
   readonly #process: ChildProcess;
   readonly #socket: NativeSocket;
   readonly #observer: MinderObserver;
@@ -42,20 +51,29 @@ export class Minder {
   #leaderEnded = false;
   #over = false;
 
-  constructor({ unit, file, args, env, cwd, controlFd }: Launch, observer: MinderObserver) {
+  constructor(launch: Launch, observer: MinderObserver) {
+    const { unit, file, args, env, cwd, controlFd, notifyFd, outputFds } = launch;
     this.#observer = observer;
     const [ours, theirs] = native().socketPair();
     this.#socket = new (native().Socket)(ours);
     // A session of its own, so that the Ctrl-C of a terminal reaches the supervisor alone, which stops all in order.
-    this.#process = spawn(minderPath(), ['3', unit, '--', file, ...args], {
+    const stdio: (number | 'ignore' | 'pipe')[] = Array.from({ length: minderFd }, () => 'ignore');
+    stdio[1] = outputFds?.[0] ?? 'pipe';
+    stdio[2] = outputFds?.[1] ?? 'pipe';
+    if (controlFd !== undefined) stdio[controlFdInChild] = controlFd;
+    if (notifyFd !== undefined) stdio[notifyFd] = 'pipe';
+    stdio[minderFd] = theirs;
+    const stays = outputFds ? ['--survive'] : [];
+    this.#process = spawn(minderPath(), [String(minderFd), unit, ...stays, '--', file, ...args], {
       cwd,
       env,
       detached: true,
-      stdio: ['ignore', 'pipe', 'pipe', theirs, ...(controlFd === undefined ? [] : [controlFd])],
+      stdio,
     });
     native().closeFd(theirs);
-    this.stdout = this.#process.stdout!;
-    this.stderr = this.#process.stderr!;
+    this.stdout = this.#process.stdout;
+    this.stderr = this.#process.stderr;
+    this.notify = notifyFd === undefined ? null : (this.#process.stdio[notifyFd] as Readable);
     // The folder or the minder itself is missing: there is no process then, and the socket ends by itself.
     this.#process.on('error', (error: NodeJS.ErrnoException) =>
       this.#fail(-(error.errno ?? -constants.errno.EIO)),
@@ -65,6 +83,19 @@ export class Minder {
       () => this.#onLost(),
       () => {},
     );
+  }
+
+  /** Whether the program runs, as the kernel says now. */
+  get runs(): boolean {
+    return !this.#over && !this.#leaderEnded && this.#leader?.handle?.ended === false;
+  }
+
+  /** Lets this process end while the program goes on. */
+  release(): void {
+    this.#process.unref();
+    this.#over = true;
+    this.#socket.close();
+    this.#leader?.handle?.close();
   }
 
   /** Sends a signal to the program's process group. */
@@ -120,14 +151,14 @@ export class Minder {
       this.#fail(constants.errno.ECHILD);
       return;
     }
-    if (leader.handle && !leader.handle.ended) {
+    // The minder began the session, so a group of it is no stranger's, even if its leader is gone.
+    if (leader.handle?.ended === false || isGroupOfSession(leader.pid, this.#process.pid ?? 0))
       try {
         process.kill(-leader.pid, 'SIGKILL');
       } catch {
         // The group is empty already.
       }
-      leader.handle.signal(constants.signals.SIGKILL);
-    }
+    if (leader.handle?.ended === false) leader.handle.signal(constants.signals.SIGKILL);
     if (!this.#leaderEnded) this.#exited(leader.pid, -constants.signals.SIGKILL);
     this.#finish();
   }

@@ -1,12 +1,14 @@
 // Supervisor: the supervisor machine with real units. Starts an actor for the supervisor and one for each child, and carries
 // orders down and reports up between them.
 import type { SupervisorOutput } from '../machines/exit.ts';
-import { type SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
-import { unitMachine } from '../machines/unit.ts';
+import { type GateReport, type SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
+import { type UnitEvent, type UnitPhase, unitMachine } from '../machines/unit.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { SupervisorSpec } from '../spec/child.ts';
 import { Handles, type Hosted } from './hosting.ts';
-import { incarnationOf, type StartNested, type Tree } from './incarnation.ts';
+import { incarnationOf, type StartNested } from './incarnation.ts';
+import { drainAll, standbyPools } from './standby.ts';
+import type { Tree } from './tree.ts';
 
 export interface SupervisorOptions {
   readonly address: Address;
@@ -19,9 +21,20 @@ export interface SupervisorOptions {
   readonly onEnd: (output: SupervisorOutput | undefined) => void;
 }
 
+/** Nobody stands by for a unit that is not to come up again. */
+const atRest: ReadonlySet<UnitPhase> = new Set<UnitPhase>([
+  'idle',
+  'completed',
+  'failed',
+  'skipped',
+  'removed',
+]);
+
 interface SupervisorHandle {
   readonly units: Map<string, Hosted<typeof unitMachine>>;
   readonly report: (report: SupervisorReport) => void;
+  /** Units whose gates are not open. */
+  readonly waiting: Set<string>;
 }
 const supervisors = new Handles<SupervisorHandle>('units');
 /** Undefined while the tree is put together: then every unit is idle, which the supervisor takes for granted. */
@@ -30,8 +43,10 @@ const superiors = new Handles<() => Hosted<typeof supervisorMachine> | undefined
 const supervisorLogic = supervisorMachine.provide({
   actions: {
     tell: ({ self }, orders) => {
-      const { units } = supervisors.of(self);
+      const { units, report, waiting } = supervisors.of(self);
       for (const { unit, event } of orders) units.get(unit)?.post(event);
+      const gates = orders.flatMap(({ unit, event }) => gateReport(waiting, unit, event));
+      if (gates.length > 0) report({ type: 'gates.changed', gates });
     },
     inform: ({ self }, report) => supervisors.of(self).report(report),
   },
@@ -49,21 +64,35 @@ export function startSupervisor(
   let supervisor: Hosted<typeof supervisorMachine> | undefined;
   const startNested: StartNested = (nested, below) =>
     startSupervisor(tree, nested, { ...below, endsWhenIdle: false });
+  const pools = standbyPools(tree, path, spec.children, (id, warm) =>
+    units.get(id)?.post({ type: 'standby.changed', warm }),
+  );
   const unitLogic = unitMachine.provide({
-    actors: { incarnation: incarnationOf(tree, spec.children, startNested) },
-    actions: { report: ({ self }, report) => superiors.of(self)()?.post(report) },
+    actors: { incarnation: incarnationOf(tree, spec.children, startNested, pools) },
+    actions: {
+      report: ({ self }, report) => {
+        if (report.type === 'unit.changed' && atRest.has(report.phase)) pools.get(report.id)?.drain();
+        superiors.of(self)()?.post(report);
+        tree.watch.changed(addressOf(path, report.id), report);
+      },
+    },
   });
   const children = Object.entries(spec.children).map(([id, policy]) => ({ id, policy: policyOf(policy) }));
   for (const { id, policy } of children) {
     const unit = addressOf(path, id);
-    units.set(
-      id,
-      host.start(unitLogic, {
-        address: unit,
-        input: { id, path: unit, policy, canAsk: spec.children[id]!.kind !== 'exec' },
-        bind: (actor) => superiors.bind(actor, () => supervisor),
-      }),
-    );
+    const hosted = host.start(unitLogic, {
+      address: unit,
+      input: {
+        id,
+        path: unit,
+        policy,
+        canAsk: spec.children[id]!.kind !== 'exec',
+        adopt: tree.leftFor(unit),
+      },
+      bind: (actor) => superiors.bind(actor, () => supervisor),
+    });
+    units.set(id, hosted);
+    tree.units.set(unit, hosted);
   }
   supervisor = host.start(supervisorLogic, {
     address,
@@ -72,6 +101,7 @@ export function startSupervisor(
       strategy: spec.strategy,
       intensity: spec.intensity,
       periodMs: spec.periodMs,
+      autoShutdown: spec.autoShutdown,
       children,
       endsWhenIdle: options.endsWhenIdle,
       seed: (Math.random() * 2 ** 32) | 0,
@@ -80,6 +110,7 @@ export function startSupervisor(
       supervisor = self;
       supervisors.bind(actor, {
         units,
+        waiting: new Set(),
         report(report) {
           tree.watch.report(path, report);
           options.onReport?.(report);
@@ -87,12 +118,31 @@ export function startSupervisor(
       });
     },
     onEnd(end) {
-      for (const unit of units.values()) unit.stop();
+      for (const unit of units.values()) {
+        unit.stop();
+        tree.units.delete(unit.address);
+      }
       // After the units have stopped, so that nothing of the tree runs any more when its end is told.
-      host.later(() => options.onEnd(end.how === 'done' ? end.output : undefined));
+      host.later(() => drainAll(pools, () => options.onEnd(end.how === 'done' ? end.output : undefined)));
     },
   });
   return supervisor;
+}
+
+/** A gate that has always been open is no news. */
+function gateReport(waiting: Set<string>, id: string, event: UnitEvent): GateReport[] {
+  switch (event.type) {
+    case 'gate.opened':
+      return waiting.delete(id) ? [{ id, gate: 'opened', why: null }] : [];
+    case 'gate.closed':
+      waiting.add(id);
+      return [{ id, gate: 'closed', why: `waits for ${event.missing.join(', ')}` }];
+    case 'gate.barred':
+      waiting.add(id);
+      return [{ id, gate: 'barred', why: event.why }];
+    default:
+      return [];
+  }
 }
 
 /** Only what decides over starts and stops; commands and environments are none of a machine's business. */
@@ -104,6 +154,7 @@ function policyOf({
   backoff,
   stableMs,
   giveUp,
+  significant,
 }: SupervisorSpec['children'][string]) {
-  return { restart, shutdown, dependsOn, startTimeoutMs, backoff, stableMs, giveUp };
+  return { restart, shutdown, dependsOn, startTimeoutMs, backoff, stableMs, giveUp, significant };
 }

@@ -1,7 +1,7 @@
 // `check`: loads and validates a topology and prints its tree; nothing is started.
 import { Command } from 'commander';
 import { findTopology, loadTopology } from '../runtime/loader.ts';
-import type { SupervisorSpec, Topology } from '../spec/child.ts';
+import { type ActorsSpec, describeEdge, type SupervisorSpec, type Topology } from '../spec/child.ts';
 import { startOrder } from '../spec/start-order.ts';
 
 export function checkCommand(): Command {
@@ -23,13 +23,17 @@ function describe(topology: Topology): string {
   return `${lines.join('\n')}\n\nstarts in this order: ${startOrder(topology).join(', ')}\n${topology.file} is valid\n`;
 }
 
-function branches(spec: SupervisorSpec, indent: string): string[] {
+function branches(spec: SupervisorSpec | ActorsSpec, indent: string): string[] {
   const children = Object.entries(spec.children);
   return children.flatMap(([id, child], index) => {
     const last = index === children.length - 1;
-    const gates = Object.entries(child.dependsOn).map(([parent, state]) => `${parent}:${state}`);
+    const gates = Object.entries(child.dependsOn).map(([parent, edge]) => `${parent}:${describeEdge(edge)}`);
     const what =
-      child.kind === 'supervisor' ? `supervisor, ${child.strategy}` : `${child.kind} ${child.file}`;
+      child.kind === 'supervisor'
+        ? `supervisor, ${child.strategy}`
+        : 'file' in child
+          ? `${child.kind} ${child.file}`
+          : child.kind;
     const after = gates.length === 0 ? '' : `, after ${gates.join(' and ')}`;
     const line = `${indent}${last ? '└─' : '├─'} ${id} (${what}, ${child.restart}${after})`;
     return child.kind === 'supervisor'

@@ -1,4 +1,5 @@
 // Exit codes of the command line. A signal's second request ends with 128 + its number.
+import { IpcError } from '../errors.ts';
 import type { TreeEnd } from '../runtime/tree.ts';
 
 export const exitCode = {
@@ -9,6 +10,8 @@ export const exitCode = {
   usage: 2,
   programMissing: 3,
   noTree: 4,
+  timedOut: 5,
+  refused: 6,
   intensity: 70,
   unkillable: 75,
 } as const;
@@ -21,4 +24,23 @@ export function exitCodeOf({ why, exit, failed, unkillable }: TreeEnd): number {
   if (why === 'boot') return missing.has(exit?.code ?? 0) ? exitCode.programMissing : exitCode.usage;
   if (why === 'intensity') return exitCode.intensity;
   return failed.length > 0 ? exitCode.failed : exitCode.asked;
+}
+
+/** What a command ends with that has failed by that error. */
+export function exitCodeOfError(error: unknown): number {
+  if (!(error instanceof IpcError)) return exitCode.usage;
+  switch (error.code) {
+    case 'ERR_NO_TREE':
+      return exitCode.noTree;
+    case 'ERR_TIMEOUT':
+      return exitCode.timedOut;
+    case 'ERR_REFUSED':
+      return exitCode.refused;
+    case 'ERR_UNIT_FAILED':
+      return exitCode.failed;
+    case 'ERR_UNIT_UNKILLABLE':
+      return exitCode.unkillable;
+    default:
+      return exitCode.usage;
+  }
 }

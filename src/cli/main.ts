@@ -7,11 +7,13 @@ import { buildCommand } from './build.ts';
 import { checkCommand } from './check.ts';
 import { completeCommand, completionCommand } from './completion.ts';
 import { doctorCommand } from './doctor.ts';
-import { exitCode } from './exit-code.ts';
+import { exitCode, exitCodeOfError } from './exit-code.ts';
 import { graphCommand } from './graph.ts';
 import { initCommand } from './init.ts';
+import { logsCommand } from './logs.ts';
 import { runCommand } from './run.ts';
 import { statusCommand } from './status.ts';
+import { unitCommands } from './units.ts';
 
 const { version, description } = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -33,8 +35,11 @@ const program = new Command('actor-ipc')
   .addCommand(checkCommand())
   .addCommand(graphCommand())
   .addCommand(statusCommand())
-  .addCommand(buildCommand())
+  .addCommand(logsCommand());
+for (const command of unitCommands()) program.addCommand(command);
+program
   .addCommand(initCommand())
+  .addCommand(buildCommand())
   .addCommand(doctorCommand())
   .addCommand(completionCommand());
 program.addCommand(completeCommand(program), { hidden: true });
@@ -51,7 +56,6 @@ try {
     process.stderr.write(
       `actor-ipc: ${error instanceof IpcError ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
     );
-    process.exitCode =
-      error instanceof IpcError && error.code === 'ERR_NO_TREE' ? exitCode.noTree : exitCode.usage;
+    process.exitCode = exitCodeOfError(error);
   }
 }

@@ -1,5 +1,6 @@
 // `run`: starts a tree and stays with it to its end.
 import { Command, Option } from 'commander';
+import { reapOrphans } from '../runtime/init.ts';
 import { findTopology, loadTopology } from '../runtime/loader.ts';
 import { createLog, type LogLevel } from '../runtime/log.ts';
 import { openWorkspace, workspaceFolder } from '../runtime/place.ts';
@@ -64,7 +65,9 @@ async function run(
       tree.force();
     },
   );
+  const leave = reapOrphans();
   const output = await tree.ended;
+  leave();
   forget();
   log[exitCodeOf(output) === exitCode.asked ? 'info' : 'error'](
     { output },

@@ -30,7 +30,7 @@ export interface Exit {
 
 /** How a supervisor ended. */
 export interface SupervisorOutput {
-  readonly why: 'planned' | 'idle' | 'intensity' | 'boot';
+  readonly why: 'planned' | 'idle' | 'intensity' | 'boot' | 'significant';
   readonly reason: string;
   /** The exit that ended it, if one did. */
   readonly exit: Exit | null;
@@ -58,6 +58,8 @@ export interface RunEnd {
   readonly signal: string | null;
   /** Of a supervisor: its own account. */
   readonly supervisor?: SupervisorOutput;
+  /** Of an actor: what its end was, in place of codes and signals. */
+  readonly account?: { readonly class: ExitClass; readonly reason: string };
 }
 
 export type RestartType = 'permanent' | 'transient' | 'temporary';
@@ -98,9 +100,11 @@ function classOf({ refusal, everReady, missed, killed, requested, end }: RunFact
   if (refusal?.permanent && !everReady) return 'permanent-failure';
   if (refusal || missed !== null) return 'abnormal';
   if (killed) return 'killed';
+  if (end?.account?.class === 'abnormal') return 'abnormal';
   if (requested !== 'none') return 'shutdown';
+  if (end?.account) return end.account.class;
   // As in OTP: a supervisor that gives up ends as `shutdown`, whatever made it give up.
-  if (end?.supervisor?.why === 'intensity') return 'shutdown';
+  if (end?.supervisor?.why === 'intensity' || end?.supervisor?.why === 'significant') return 'shutdown';
   return end?.code === 0 ? 'normal' : 'abnormal';
 }
 
@@ -113,6 +117,7 @@ function reasonOf({ refusal, missed, killed, requested, end }: RunFacts): string
 }
 
 function wordsFor(end: RunEnd | null): string {
+  if (end?.account) return end.account.reason;
   if (end?.supervisor) return end.supervisor.reason;
   if (end?.signal) return `ended by ${end.signal}`;
   return end && end.code !== null ? `ended with code ${end.code}` : 'ended';

@@ -1,6 +1,8 @@
 // Gate: whether the units that one depends on are where it needs them. A level, computed from the present incarnations
 // only: what an earlier one had reached opens nothing.
 import { stateMatches } from '../names.ts';
+import { type EdgeMode, edgeOf } from '../spec/child.ts';
+import { isDown } from './group.ts';
 import type { UnitPhase } from './unit.ts';
 import type { Gate, UnitView } from './unit-view.ts';
 
@@ -9,16 +11,42 @@ const hopeless: ReadonlySet<UnitPhase> = new Set<UnitPhase>(['failed', 'skipped'
 
 export function gateOf({ policy }: UnitView, units: Readonly<Record<string, UnitView>>): Gate {
   const missing: string[] = [];
-  for (const [id, wanted] of Object.entries(policy.dependsOn)) {
+  for (const [id, edge] of Object.entries(policy.dependsOn)) {
+    const { state: wanted, mode } = edgeOf(edge);
     const parent = units[id];
-    if (parent && holds(parent, wanted)) continue;
+    if (mode === 'partOf' || isOpen(mode, parent, wanted)) continue;
     const never =
       !parent || hopeless.has(parent.phase) || (parent.phase === 'completed' && wanted !== 'completed');
     if (never)
       return { type: 'gate.barred', why: `${id} is ${parent?.phase ?? 'unknown'} and will not be ${wanted}` };
-    missing.push(`${id}:${wanted}`);
+    missing.push(mode === 'conflicts' ? `${id}:down` : `${id}:${wanted}`);
   }
   return missing.length === 0 ? { type: 'gate.opened' } : { type: 'gate.closed', missing };
+}
+
+function isOpen(mode: EdgeMode, parent: UnitView | undefined, wanted: string): boolean {
+  if (mode === 'conflicts') return isDown(parent);
+  if (parent && holds(parent, wanted)) return true;
+  if (mode === 'after') return !parent || parent.phase === 'idle' || hasFailed(parent);
+  return mode === 'wants' && (!parent || hasFailed(parent));
+}
+
+/** It has ended before it came to where it was wanted. */
+function hasFailed({ phase, exit }: UnitView): boolean {
+  return phase !== 'idle' && (hopeless.has(phase) || phase === 'completed' || exit !== null);
+}
+
+/** The units that one depends on in that mode, and that are not where it needs them. */
+export function lostBy(
+  { policy }: UnitView,
+  units: Readonly<Record<string, UnitView>>,
+  wantedMode: EdgeMode,
+): { id: string; state: string }[] {
+  return Object.entries(policy.dependsOn).flatMap(([id, edge]) => {
+    const { state, mode } = edgeOf(edge);
+    const parent = units[id];
+    return mode === wantedMode && !(parent && holds(parent, state)) ? [{ id, state }] : [];
+  });
 }
 
 function holds(view: UnitView, wanted: string): boolean {

@@ -1,5 +1,5 @@
 // Group: which units go down together when one must restart, and in which order units may go down.
-import type { Strategy } from '../spec/child.ts';
+import { orders, type Strategy } from '../spec/child.ts';
 import type { UnitPhase } from './unit.ts';
 import type { UnitView } from './unit-view.ts';
 
@@ -34,6 +34,10 @@ const settled: ReadonlySet<UnitPhase> = new Set<UnitPhase>(['completed', 'failed
 export function readyToStop(units: Units, leaving: readonly string[]): string[] {
   const standing = leaving.filter((id) => !isDown(units[id]));
   return standing.filter(
-    (id) => !standing.some((other) => Object.hasOwn(units[other]!.policy.dependsOn, id)),
+    (id) =>
+      !standing.some((other) => {
+        const { dependsOn } = units[other]!.policy;
+        return Object.hasOwn(dependsOn, id) && orders(dependsOn[id]);
+      }),
   );
 }

@@ -1,7 +1,7 @@
 // Judgement: what a supervisor does about the exit of a unit. Pure functions, so that each rule is a row of a test.
-import type { Strategy } from '../spec/child.ts';
+import type { AutoShutdown, Strategy } from '../spec/child.ts';
 import { type Exit, type SupervisorOutput, verdictOf } from './exit.ts';
-import { affectedBy } from './group.ts';
+import { affectedBy, isDown } from './group.ts';
 import { backoffMs, nextChance, recordRestart } from './restart.ts';
 import type { UnitEvent } from './unit.ts';
 import type { UnitView } from './unit-view.ts';
@@ -23,6 +23,7 @@ export interface Judged {
   readonly strategy: Strategy;
   readonly intensity: number | 'infinity';
   readonly periodMs: number;
+  readonly autoShutdown?: AutoShutdown;
   readonly units: Readonly<Record<string, UnitView>>;
   /** When the last restarts were. */
   readonly restarts: readonly number[];
@@ -47,9 +48,13 @@ export function judge(before: Judged, id: string, exit: Exit): Judgement {
     case 'down':
       return settle({ type: 'verdict.down' }, 'stay down, as asked');
     case 'done':
-      return settle({ type: 'verdict.done' }, 'completed');
+      return endOfSignificant(before, view, exit) ?? settle({ type: 'verdict.done' }, 'completed');
     case 'remove':
-      return settle({ type: 'verdict.remove' }, 'not restarted');
+      // Somebody asked for it: that ends nobody else.
+      return (
+        (exit.requested === 'none' && endOfSignificant(before, view, exit)) ||
+        settle({ type: 'verdict.remove' }, 'not restarted')
+      );
     case 'fail':
       return settle({ type: 'verdict.fail', why: exit.reason }, 'given up');
     case 'restart-uncounted':
@@ -57,6 +62,15 @@ export function judge(before: Judged, id: string, exit: Exit): Judgement {
     case 'restart':
       return judgeRestart(before, view, exit);
   }
+}
+
+/** A significant child has ended for good: as its supervisor's `autoShutdown` says, so does that. */
+function endOfSignificant(before: Judged, { id, policy }: UnitView, exit: Exit): Judgement | undefined {
+  const { autoShutdown = 'never', units } = before;
+  if (!policy.significant || autoShutdown === 'never') return undefined;
+  const others = Object.values(units).filter((each) => each.id !== id && each.policy.significant);
+  if (autoShutdown === 'all-significant' && others.some((each) => !isDown(each))) return undefined;
+  return endBy(before, id, exit, 'significant', `${id}, which is significant: ${exit.reason}`);
 }
 
 function judgeRestart(before: Judged, view: UnitView, exit: Exit): Judgement {
@@ -97,7 +111,13 @@ function judgeRestart(before: Judged, view: UnitView, exit: Exit): Judgement {
   };
 }
 
-function endBy(before: Judged, id: string, exit: Exit, why: 'boot' | 'intensity', reason: string): Judgement {
+function endBy(
+  before: Judged,
+  id: string,
+  exit: Exit,
+  why: SupervisorOutput['why'],
+  reason: string,
+): Judgement {
   const output = outputOf(before.units, why, reason, exit);
   return { decision: { do: 'end', id, exit, verdict: 'end the supervisor', delayMs: 0, output } };
 }

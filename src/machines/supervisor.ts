@@ -6,15 +6,24 @@
 // to judge.
 import { assign, setup } from 'xstate';
 import type { ChildPolicy } from '../spec/child.ts';
+import {
+  changedGates,
+  type Orders,
+  ordersOfLoss,
+  ordersOfRequest,
+  ordersOfStart,
+  startOfAll,
+} from './dependency.ts';
 import { effect } from './effect.ts';
 import type { Exit, SupervisorOutput } from './exit.ts';
-import { gateOf, sameGate } from './gate.ts';
+import { gateOf } from './gate.ts';
 import { isDown, readyToStop } from './group.ts';
 import { type Decision, type Judged, judge, outputOf } from './judgement.ts';
 import type { UnitEvent, UnitPhase, UnitReport } from './unit.ts';
 import { newView, type UnitView } from './unit-view.ts';
 
-export interface SupervisorInput extends Pick<Judged, 'strategy' | 'intensity' | 'periodMs'> {
+export interface SupervisorInput
+  extends Pick<Judged, 'strategy' | 'intensity' | 'periodMs' | 'autoShutdown'> {
   readonly path: string;
   /** In the order in which they are declared. */
   readonly children: readonly { readonly id: string; readonly policy: ChildPolicy }[];
@@ -25,6 +34,8 @@ export interface SupervisorInput extends Pick<Judged, 'strategy' | 'intensity' |
 }
 
 export interface SupervisorContext extends Omit<SupervisorInput, 'children'>, Judged {
+  /** Its units as they were before the last report. */
+  readonly before: Judged['units'] | null;
   /** Who is to go down, and who of them has been told. */
   readonly leaving: readonly string[];
   readonly told: readonly string[];
@@ -40,9 +51,6 @@ export type SupervisorEvent =
   /** The second request: kill what still stands. */
   | { type: 'force' };
 
-/** What is sent to the units in one go. */
-export type Orders = readonly { readonly unit: string; readonly event: UnitEvent }[];
-
 /** What people and machines outside want to know, told once. */
 export type SupervisorReport =
   | {
@@ -55,7 +63,16 @@ export type SupervisorReport =
       /** How many restarts the supervisor's intensity still allows; null: no limit. */
       readonly restartsLeft: number | null;
     }
+  /** Gates that have opened, closed, or can't open any more. */
+  | { readonly type: 'gates.changed'; readonly gates: readonly GateReport[] }
   | { readonly type: 'supervisor.changed'; readonly state: SupervisorState };
+
+export interface GateReport {
+  readonly id: string;
+  readonly gate: 'opened' | 'closed' | 'barred';
+  /** What it waits for, or why it is barred. */
+  readonly why: string | null;
+}
 
 export type SupervisorState = 'booting' | 'operative' | 'degraded' | 'restarting' | 'stopping';
 
@@ -86,15 +103,36 @@ const informOfExit = (common?: string) => ({
 
 /** A unit is somewhere else now; that can open or close gates. */
 const tellGates = [tell(gateOrders), 'noteGates' as const];
-const learnChange = ['learn' as const, ...tellGates];
+const learnReport = [
+  'learn' as const,
+  tell(({ before, units }) => (before ? ordersOfLoss(before, units) : [])),
+];
+const learnChange = [
+  {
+    type: 'tell' as const,
+    params: ({ context, event }: Facts & { event: unknown }): Orders => {
+      const { id, phase } = event as Extract<UnitReport, { type: 'unit.changed' }>;
+      return ordersOfStart(context.units, id, phase);
+    },
+  },
+  ...learnReport,
+  ...tellGates,
+];
 
 /** A unit has ended: the decision is made, told, and carried out where it concerns that unit alone. */
 const judgeExit = [
-  'learn' as const,
+  ...learnReport,
   'judge' as const,
   informOfExit(),
   tell(settlement),
   { type: 'plan' as const, params: ({ context }: Facts) => settlement(context) },
+  {
+    type: 'tell' as const,
+    params: ({ context, event }: Facts & { event: unknown }): Orders => {
+      const { id, exit } = event as ExitReport;
+      return ordersOfRequest(context.units, id, exit);
+    },
+  },
   ...tellGates,
 ];
 
@@ -110,9 +148,8 @@ const carryOut = [
 
 const stopNext = tell((context) => nextToStop(context).map((unit) => ({ unit, event: { type: 'stop' } })));
 
-/** Phases in which a unit does nothing and nothing is planned for it. */
+/** Phases in which a unit does nothing and nothing is planned for it. One that somebody has stopped may be started again. */
 const resting: ReadonlySet<UnitPhase> = new Set<UnitPhase>([
-  'idle',
   'completed',
   'failed',
   'skipped',
@@ -135,7 +172,9 @@ export const supervisorMachine = setup({
     /** Reports to whoever watches: logs, records, the parent. */
     inform: effect('supervisor', 'inform') as (_: unknown, report: SupervisorReport) => void,
 
-    learn: assign(({ context, event }) => ('id' in event ? learn(context, event) : {})),
+    learn: assign(({ context, event }) =>
+      'id' in event ? { ...learn(context, event), before: context.units } : {},
+    ),
     judge: assign(({ context, event }) =>
       event.type === 'unit.exited' ? judge(context, event.id, event.exit) : {},
     ),
@@ -172,6 +211,7 @@ export const supervisorMachine = setup({
   context: ({ input: { children, ...input } }) => ({
     ...input,
     units: Object.fromEntries(children.map(({ id, policy }) => [id, newView(id, policy)])),
+    before: null,
     restarts: [],
     booted: false,
     leaving: [],
@@ -188,9 +228,10 @@ export const supervisorMachine = setup({
       description: 'Tells every child to start; their gates decide when they do.',
       entry: [
         becomes('booting'),
+        // Before the gates: who is about to start is not one that nobody wants.
+        { type: 'plan', params: ({ context }: Facts) => startOfAll(context.units) },
         ...tellGates,
-        tell(startOfAll),
-        { type: 'plan', params: ({ context }: Facts) => startOfAll(context) },
+        tell(({ units }) => startOfAll(units)),
       ],
       always: 'booting',
     },
@@ -364,10 +405,6 @@ function groupOf({ decision }: SupervisorContext): readonly string[] {
   return decision?.do === 'regroup' ? decision.ids : [];
 }
 
-function startOfAll({ units }: SupervisorContext): Orders {
-  return Object.keys(units).map((unit) => ({ unit, event: { type: 'start' } }));
-}
-
 function groupStart({ units, leaving, causes }: SupervisorContext): Orders {
   return leaving.map((unit) => {
     const { phase, policy } = units[unit]!;
@@ -389,10 +426,5 @@ function finalOutput({ context: { output, units } }: Facts): SupervisorOutput {
 
 /** What the units whose gates have changed are told. */
 function gateOrders({ units }: SupervisorContext): Orders {
-  const orders: { unit: string; event: UnitEvent }[] = [];
-  for (const view of Object.values(units)) {
-    const gate = gateOf(view, units);
-    if (!sameGate(gate, view.gate)) orders.push({ unit: view.id, event: gate });
-  }
-  return orders;
+  return changedGates(units).map(({ id, gate }) => ({ unit: id, event: gate }));
 }

@@ -4,30 +4,27 @@
 import { assign, sendTo, setup, stateIn } from 'xstate';
 import type { ChildPolicy } from '../spec/child.ts';
 import { effect, effectActor } from './effect.ts';
-import { type Exit, exitOf, type RunEnd, type RunFacts } from './exit.ts';
+import type {
+  DependencyNews,
+  Identity,
+  IncarnationEvent,
+  IncarnationInput,
+  IncarnationOrder,
+} from './incarnation.ts';
+import {
+  changed,
+  exited,
+  shutdownMs,
+  stable,
+  type UnitContext,
+  type UnitInput,
+  unbegun,
+} from './unit-context.ts';
+import type { UnitReport } from './unit-report.ts';
 
-export interface UnitInput {
-  readonly id: string;
-  /** Where it stands in the tree, as the address of its actor. */
-  readonly path: string;
-  readonly policy: ChildPolicy;
-  /** Whether a polite request can be made before SIGTERM. */
-  readonly canAsk: boolean;
-}
-
-/** What the incarnation of an epoch reports. */
-export type IncarnationEvent =
-  | { type: 'incarnation.spawned'; epoch: number; pid: number | null; atMs: number }
-  | { type: 'incarnation.ready'; epoch: number; atMs: number }
-  | { type: 'incarnation.reported'; epoch: number; state: string }
-  /** It could not be started, or says that it can't do its work; `permanent` if trying again is of no use. */
-  | { type: 'incarnation.refused'; epoch: number; why: string; permanent: boolean }
-  | ({ type: 'incarnation.exited'; epoch: number; atMs: number } & RunEnd)
-  /** Nothing that it started is left. */
-  | { type: 'incarnation.emptied'; epoch: number; atMs: number };
-
-/** What is asked of an incarnation. */
-export type IncarnationOrder = { type: 'ask' } | { type: 'terminate' } | { type: 'kill' };
+export type { DependencyNews, IncarnationEvent, IncarnationOrder } from './incarnation.ts';
+export type { UnitContext, UnitInput } from './unit-context.ts';
+export type { UnitPhase, UnitReport } from './unit-report.ts';
 
 export type UnitEvent =
   | { type: 'start' }
@@ -36,6 +33,15 @@ export type UnitEvent =
   | { type: 'kill' }
   | { type: 'reset' }
   | { type: 'remove' }
+  /** A new process becomes ready first, then the present one ends. */
+  | { type: 'reload' }
+  | { type: 'signal'; number: number }
+  /** Takes over a process that runs already. */
+  | ({ type: 'adopt' } & Identity)
+  /** Other rules, from now on; what runs goes on. */
+  | { type: 'policy.changed'; policy: ChildPolicy }
+  /** How many incarnations stand by, ready to take over. */
+  | { type: 'standby.changed'; warm: number }
   | { type: 'gate.opened' }
   | { type: 'gate.closed'; missing: string[] }
   | { type: 'gate.barred'; why: string }
@@ -44,81 +50,12 @@ export type UnitEvent =
   | { type: 'verdict.done' }
   | { type: 'verdict.fail'; why: string }
   | { type: 'verdict.remove' }
+  | { type: 'dependency.lost'; dependency: string; state: string }
+  | { type: 'dependency.back'; dependency: string; state: string }
   | IncarnationEvent;
-
-/** Where a unit is, in one word. */
-export type UnitPhase =
-  | 'idle'
-  | 'blocked'
-  | 'spawning'
-  | 'starting'
-  | 'up'
-  | 'stopping'
-  | 'draining'
-  | 'unkillable'
-  | 'exited'
-  | 'backoff'
-  | 'completed'
-  | 'failed'
-  | 'skipped'
-  | 'removed';
-
-/** What a unit tells its supervisor. */
-export type UnitReport =
-  | {
-      type: 'unit.changed';
-      id: string;
-      phase: UnitPhase;
-      epoch: number;
-      pid: number | null;
-      state: string | null;
-      note: string | null;
-    }
-  | { type: 'unit.stable'; id: string; epoch: number }
-  /** Its phase is `exited` now, until the supervisor has decided. */
-  | { type: 'unit.exited'; id: string; epoch: number; exit: Exit };
-
-export interface UnitContext extends UnitInput, RunFacts {
-  /** Raised at each start; what an earlier incarnation still reports is dropped by it. */
-  readonly epoch: number;
-  readonly pid: number | null;
-  /** The named application state, as reported in this epoch. */
-  readonly state: string | null;
-  readonly delayMs: number;
-  /** What its gate waits for, or why it is barred. */
-  readonly gateNote: string | null;
-  /** Why it was given up. */
-  readonly failure: string | null;
-}
 
 /** A process that does not vanish within this time after SIGKILL is stuck in the kernel; the tree goes on without it. */
 const reapTimeoutMs = 5_000;
-
-type Facts = { context: UnitContext; event: { type: string; atMs?: number } };
-
-/** Tells the supervisor where the unit is now. */
-const changed = (phase: Exclude<UnitPhase, 'exited'>) => ({
-  type: 'report' as const,
-  params: ({ context }: Facts): UnitReport => {
-    const { id, epoch, pid, state } = context;
-    return { type: 'unit.changed', id, phase, epoch, pid, state, note: noteOf(phase, context) };
-  },
-});
-
-const stable = {
-  type: 'report' as const,
-  params: ({ context: { id, epoch } }: Facts): UnitReport => ({ type: 'unit.stable', id, epoch }),
-};
-
-const exited = {
-  type: 'report' as const,
-  params: ({ context, event }: Facts): UnitReport => ({
-    type: 'unit.exited',
-    id: context.id,
-    epoch: context.epoch,
-    exit: exitOf(context, event.atMs ?? context.spawnedAtMs ?? 0),
-  }),
-};
 
 const want = (requested: 'stop' | 'restart') => ({ type: 'want' as const, params: { requested } });
 const miss = (missed: string) => ({ type: 'miss' as const, params: { missed } });
@@ -130,24 +67,15 @@ const endsOnRequest = {
   restart: { target: 'stopping', actions: want('restart') },
 } as const;
 
-/** What a run begins with. */
-const unbegun = {
-  pid: null,
-  spawnedAtMs: null,
-  state: null,
-  requested: 'none',
-  missed: null,
-  killed: null,
-  refusal: null,
-  end: null,
-} as const;
-
 /** The gate is looked at before every start, also after a crash. */
 const upAgain = [
   { guard: 'gateOpen' as const, target: 'alive' },
   { guard: 'gateBarred' as const, target: 'skipped' },
   { target: 'blocked' },
 ];
+
+/** What runs already needs no gate to start. */
+const adoption = { target: 'alive', actions: 'noteAdoption' } as const;
 
 export const unitMachine = setup({
   types: {
@@ -157,7 +85,7 @@ export const unitMachine = setup({
     children: {} as { incarnation: 'incarnation' },
   },
   actors: {
-    incarnation: effectActor<IncarnationOrder, { path: string; epoch: number }>('unit', 'incarnation'),
+    incarnation: effectActor<IncarnationOrder, IncarnationInput>('unit', 'incarnation'),
   },
   actions: {
     /** Sends a UnitReport to the supervisor. */
@@ -173,6 +101,26 @@ export const unitMachine = setup({
     ask: sendTo('incarnation', { type: 'ask' }),
     terminate: sendTo('incarnation', { type: 'terminate' }),
     kill: sendTo('incarnation', { type: 'kill' }),
+    replace: sendTo('incarnation', { type: 'replace' }),
+    unreplace: sendTo('incarnation', { type: 'unreplace' }),
+    signal: sendTo('incarnation', ({ event }) => ({
+      type: 'signal',
+      number: event.type === 'signal' ? event.number : 0,
+    })),
+    noteReplacement: assign(({ event }) =>
+      event.type === 'incarnation.replaced'
+        ? { epoch: event.next, pid: event.pid, spawnedAtMs: event.atMs, state: null }
+        : {},
+    ),
+    noteHealth: assign(({ event }) => (event.type === 'incarnation.unhealthy' ? { missed: event.why } : {})),
+    notePolicy: assign(({ event }) => (event.type === 'policy.changed' ? { policy: event.policy } : {})),
+    noteStandby: assign(({ event }) => (event.type === 'standby.changed' ? { warm: event.warm } : {})),
+    noteAdoption: assign(({ event }) =>
+      event.type === 'adopt' ? { adopt: { pid: event.pid, startTicks: event.startTicks } } : {},
+    ),
+    /** The next incarnation is a process of our own again. */
+    forgetAdoption: assign({ adopt: null }),
+    passOn: sendTo('incarnation', ({ event }) => event as DependencyNews),
     noteSpawn: assign(({ event }) =>
       event.type === 'incarnation.spawned' ? { pid: event.pid, spawnedAtMs: event.atMs } : {},
     ),
@@ -183,8 +131,8 @@ export const unitMachine = setup({
     ),
     noteEnd: assign(({ event }) => {
       if (event.type !== 'incarnation.exited') return {};
-      const { code, signal, supervisor } = event;
-      return { end: { code, signal, ...(supervisor && { supervisor }) } };
+      const { code, signal, supervisor, account } = event;
+      return { end: { code, signal, ...(supervisor && { supervisor }), ...(account && { account }) } };
     }),
     noteCrash: assign(({ event }) => ({
       refusal: { why: String((event as unknown as { error?: unknown }).error), permanent: false },
@@ -206,9 +154,13 @@ export const unitMachine = setup({
     stopWanted: ({ context, event }) =>
       event.type === 'incarnation.spawned' && event.epoch === context.epoch && context.requested !== 'none',
     goesDown: ({ context }) => context.requested === 'stop',
+    /** What runs already needs no gate to start. */
+    adopts: ({ context }) => context.adopt !== null,
     asksFirst: ({ context }) => context.canAsk,
     killsAtOnce: ({ context }) => context.policy.shutdown === 'kill',
-    hasDelay: ({ event }) => event.type === 'verdict.restart' && event.delayMs > 0,
+    /** Whoever stands by has not crashed: there is nothing to wait for. */
+    hasDelay: ({ context, event }) =>
+      event.type === 'verdict.restart' && event.delayMs > 0 && context.warm === 0,
   },
   delays: {
     startTimeout: ({ context }) => context.policy.startTimeoutMs,
@@ -227,10 +179,15 @@ export const unitMachine = setup({
     epoch: 0,
     everReady: false,
     delayMs: 0,
+    warm: 0,
     gateNote: null,
     failure: null,
   }),
   type: 'parallel',
+  on: {
+    'policy.changed': { actions: 'notePolicy' },
+    'standby.changed': { actions: 'noteStandby' },
+  },
   states: {
     gate: {
       description: 'Whether those that this unit depends on are in the states that it needs.',
@@ -253,7 +210,8 @@ export const unitMachine = setup({
           description: 'Known, not wanted up.',
           entry: changed('idle'),
           on: {
-            start: upAgain,
+            start: [{ guard: 'adopts', target: 'alive' }, ...upAgain],
+            adopt: adoption,
             remove: 'removed',
           },
         },
@@ -272,10 +230,11 @@ export const unitMachine = setup({
         alive: {
           description: 'An incarnation exists, or something of it.',
           entry: 'begin',
+          exit: 'forgetAdoption',
           invoke: {
             id: 'incarnation',
             src: 'incarnation',
-            input: ({ context }) => ({ path: context.path, epoch: context.epoch }),
+            input: ({ context: { path, epoch, adopt } }) => ({ path, epoch, adopt }),
             onError: { target: 'exited', actions: 'noteCrash' },
           },
           initial: 'spawning',
@@ -284,11 +243,14 @@ export const unitMachine = setup({
             'incarnation.exited': { guard: 'ofThisEpoch', target: '.draining', actions: 'noteEnd' },
             'incarnation.emptied': { guard: 'ofThisEpoch', target: 'exited' },
             'incarnation.reported': { guard: 'changesState', actions: 'noteState' },
+            'dependency.lost': { actions: 'passOn' },
+            'dependency.back': { actions: 'passOn' },
             kill: { target: '.killing', actions: [want('stop'), kill('asked')] },
             stop: { actions: want('stop') },
             restart: { actions: want('restart') },
             // Already on its way down: it comes up again afterwards.
             start: { guard: 'goesDown', actions: want('restart') },
+            signal: { actions: 'signal' },
           },
           states: {
             spawning: {
@@ -321,6 +283,20 @@ export const unitMachine = setup({
               after: { stableAfter: { actions: stable } },
               on: {
                 'incarnation.reported': { guard: 'changesState', actions: ['noteState', changed('up')] },
+                'incarnation.unhealthy': { guard: 'ofThisEpoch', target: 'stopping', actions: 'noteHealth' },
+                reload: 'reloading',
+                ...endsOnRequest,
+              },
+            },
+            reloading: {
+              description: 'Ready for its work, while the process that is to replace it comes up.',
+              entry: ['replace', changed('up')],
+              after: { startTimeout: { target: 'up', actions: 'unreplace' } },
+              on: {
+                'incarnation.reported': { guard: 'changesState', actions: ['noteState', changed('up')] },
+                'incarnation.unhealthy': { guard: 'ofThisEpoch', target: 'stopping', actions: 'noteHealth' },
+                'incarnation.replaced': { guard: 'ofThisEpoch', target: 'up', actions: 'noteReplacement' },
+                'incarnation.unreplaced': { guard: 'ofThisEpoch', target: 'up' },
                 ...endsOnRequest,
               },
             },
@@ -394,7 +370,7 @@ export const unitMachine = setup({
         completed: {
           description: 'Ended well and is not to be restarted.',
           entry: changed('completed'),
-          on: { start: upAgain, remove: 'removed' },
+          on: { start: upAgain, adopt: adoption, remove: 'removed' },
         },
         failed: {
           description: 'Given up; stays down until somebody resets it.',
@@ -402,6 +378,7 @@ export const unitMachine = setup({
           on: {
             reset: 'idle',
             start: upAgain,
+            adopt: adoption,
             remove: 'removed',
           },
         },
@@ -413,6 +390,7 @@ export const unitMachine = setup({
             'gate.closed': 'blocked',
             stop: 'idle',
             reset: 'idle',
+            adopt: adoption,
             remove: 'removed',
           },
         },
@@ -421,16 +399,3 @@ export const unitMachine = setup({
     },
   },
 });
-
-function shutdownMs({ policy }: UnitContext): number {
-  if (policy.shutdown === 'kill') return 0;
-  // setTimeout takes at most 2^31 - 1; 24 days.
-  if (policy.shutdown === 'infinity') return 2 ** 31 - 1;
-  return policy.shutdown;
-}
-
-/** Why it is not running, where it has no say in that. */
-function noteOf(phase: UnitPhase, { gateNote, failure }: UnitContext): string | null {
-  if (phase === 'blocked' || phase === 'skipped') return gateNote;
-  return phase === 'failed' ? failure : null;
-}

@@ -47,9 +47,9 @@ export class AppSockets {
     return claim.listener.fd;
   }
 
-  /** The process of that unit has ended: another one may serve its apps. */
-  unitEnded(unit: Address): void {
-    for (const [key, server] of this.#servers) if (server.unit === unit) this.#servers.delete(key);
+  /** That process has ended: another unit may serve its apps. */
+  processEnded(pid: number): void {
+    for (const [key, server] of this.#servers) if (server.pid === pid) this.#servers.delete(key);
   }
 
   release(): void {

@@ -18,7 +18,9 @@ if (file === undefined || !Number.isInteger(controlFd)) {
 process.argv.splice(1, 1);
 
 const recorder = new FlightRecorder();
-const root = new RootLink(controlFd, recorder);
+const standby = process.env.ACTOR_IPC_STANDBY === '1';
+delete process.env.ACTOR_IPC_STANDBY;
+const root = new RootLink(controlFd, recorder, standby);
 try {
   const runtime = new Runtime({ root, recorder });
   adoptRuntime(runtime);
@@ -33,6 +35,8 @@ try {
 import(pathToFileURL(file).href).then(
   () => {
     root.reportReady();
+    // One without anything to wait for has done all that it does; it is as warm as it will ever be.
+    root.reportWarm();
     // A plain program that says nothing about itself does its work as soon as it runs.
     setImmediate(() => {
       if (!root.hasState && !participates()) root.reportState('operative');

@@ -3,7 +3,16 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { IpcError, messageOf } from '../errors.ts';
-import type { ChildSpec, SupervisorSpec, Topology } from '../spec/child.ts';
+import {
+  type ChildSpec,
+  type ExecChild,
+  hasActors,
+  isOfActors,
+  type NodeChild,
+  type SupervisorSpec,
+  type Topology,
+} from '../spec/child.ts';
+import type { Probe } from '../spec/probe.ts';
 
 export interface BundleResult {
   /** The topology to run. */
@@ -14,12 +23,18 @@ export interface BundleResult {
 
 /**
  * Writes the bundles into `folder`; what an earlier build has left there is removed first.
- * @throws {IpcError} ERR_SYSTEM with what the bundler says.
+ * @throws {IpcError} ERR_SYSTEM with what the bundler says, ERR_TOPOLOGY_INVALID for what can't be written as data.
  */
 export async function bundleTopology(topology: Topology, folder: string): Promise<BundleResult> {
   const out = resolve(folder);
   if (dirname(topology.file).startsWith(out))
     throw IpcError.of('ERR_SYSTEM', `bundling into ${out}`, 'the topology itself stands there');
+  if (hasActors(topology))
+    throw IpcError.of(
+      'ERR_TOPOLOGY_INVALID',
+      topology.file,
+      'it has actors, which run in the root itself and are no data; run it as it is',
+    );
   const entries = nodesOf(topology, '');
   emptyFolder(out);
   const { build } = await import('esbuild');
@@ -75,36 +90,64 @@ function nameOf(unit: string): string {
 }
 
 /** The files of all Node processes, by unit. */
-function nodesOf(spec: SupervisorSpec, path: string): Record<string, string> {
+function nodesOf({ children }: SupervisorSpec, path: string): Record<string, string> {
   return Object.assign(
     {},
-    ...Object.entries(spec.children).map(([id, child]) => {
+    ...Object.entries(children).map(([id, child]) => {
       const unit = path === '' ? id : `${path}/${id}`;
-      if (child.kind === 'supervisor') return nodesOf(child, unit);
-      return child.kind === 'node' ? { [unit]: child.file } : {};
+      if (child.kind === 'node') return { [unit]: child.file };
+      return child.kind === 'supervisor' && !isOfActors(child) ? nodesOf(child, unit) : {};
     }),
   );
 }
 
-/** The children with the bundles as their files, and all paths as seen from the new topology. */
+/** The children as they are written in a topology of data, with the bundles as their files and all paths as seen from there. */
 function bundled(
   children: Readonly<Record<string, ChildSpec>>,
   out: string,
   path: string,
 ): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(children).map(([id, child]) => {
+      const unit = path === '' ? id : `${path}/${id}`;
+      if (child.kind === 'node' || child.kind === 'exec') return [id, bundledProcess(child, out, unit)];
+      return [id, { ...child, children: bundled((child as SupervisorSpec).children, out, unit) }];
+    }),
+  );
+}
+
+function bundledProcess(child: NodeChild | ExecChild, out: string, unit: string): object {
+  const { standby, survive, ready, liveness, states, ...rest } = child;
   const from = (file: string) => {
     const seen = relative(out, file);
     return seen.startsWith('.') ? seen : `./${seen}`;
   };
-  return Object.fromEntries(
-    Object.entries(children).map(([id, child]) => {
-      const unit = path === '' ? id : `${path}/${id}`;
-      if (child.kind === 'supervisor')
-        return [id, { ...child, children: bundled(child.children, out, unit) }];
-      const cwd = from(child.cwd);
-      if (child.kind === 'node') return [id, { ...child, file: `./${nameOf(unit)}.mjs`, cwd }];
-      // A name without a slash is looked up in PATH.
-      return [id, { ...child, file: child.file.includes('/') ? from(child.file) : child.file, cwd }];
-    }),
-  );
+  const probes = {
+    ready: probeInput(ready),
+    liveness: probeInput(liveness),
+    states: Object.fromEntries(Object.entries(states).map(([state, probe]) => [state, probeInput(probe)])),
+  };
+  const written = { ...rest, ...probes, cwd: from(child.cwd) };
+  if (child.kind === 'node') return { ...written, standby, file: `./${nameOf(unit)}.mjs` };
+  // A name without a slash is looked up in PATH.
+  return { ...written, survive, file: child.file.includes('/') ? from(child.file) : child.file };
+}
+
+/** A probe as a person would have written it. */
+function probeInput({ by, ...timing }: Probe): unknown {
+  switch (by.kind) {
+    case 'reported':
+    case 'spawned':
+      return by.kind;
+    case 'log':
+      return { log: by.source, flags: by.flags, ...timing };
+    case 'notify-fd':
+      return { notifyFd: by.fd, ...timing };
+    case 'tcp':
+      return { tcp: `${by.host.includes(':') ? `[${by.host}]` : by.host}:${by.port}`, ...timing };
+    case 'http':
+      return { http: by.url, ...timing };
+    case 'exec':
+      return { exec: [by.file, ...by.args], ...timing };
+  }
 }

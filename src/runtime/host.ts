@@ -8,7 +8,6 @@ import {
   createActor,
   type EventFromLogic,
   type InspectionEvent,
-  type OutputFrom,
 } from 'xstate';
 import {
   type ActorEnd,
@@ -32,13 +31,61 @@ interface HostSettings {
   readonly recorder?: FlightRecorder;
 }
 
-interface Entry {
+interface Chart {
+  readonly hash: string;
+  readonly machine: AnyStateMachine;
+}
+
+/** An actor that runs; what its owner holds, too. There can be very many. */
+class Entry implements Hosted {
   readonly address: Address;
   readonly actor: Actor<AnyActorLogic>;
-  readonly chart: { readonly hash: string; readonly machine: AnyStateMachine } | undefined;
-  /** Numbers in the flight recorder. */
+  readonly chart: Chart | undefined;
+  /** Numbers in the flight recorder: its name, and where it was last. */
   readonly flightName: number;
-  unwatch: (() => void) | undefined;
+  lastState = 0;
+  lastValue: unknown = undefined;
+  unwatch: (() => void) | undefined = undefined;
+  readonly onEnd: ((end: ActorEnd<unknown>) => void) | undefined;
+  readonly #owner: Owner;
+
+  constructor(
+    owner: Owner,
+    { address, actor, chart, flightName }: Pick<Entry, 'address' | 'actor' | 'chart' | 'flightName'>,
+    onEnd: Entry['onEnd'],
+  ) {
+    this.#owner = owner;
+    this.address = address;
+    this.actor = actor;
+    this.chart = chart;
+    this.flightName = flightName;
+    this.onEnd = onEnd;
+  }
+
+  post(event: EventFromLogic<AnyActorLogic>): void {
+    this.#owner.later(() => this.actor.send(event));
+  }
+
+  stop(): void {
+    this.#owner.later(() => this.actor.stop());
+  }
+
+  /** As the observer of its actor: that failed. */
+  error(error: unknown): void {
+    this.#owner.ended(this, { how: 'crashed', error });
+  }
+
+  /** As the observer of its actor: that came to its end, or was stopped. */
+  complete(): void {
+    const { status, output } = this.actor.getSnapshot();
+    this.#owner.ended(this, status === 'done' ? { how: 'done', output } : { how: 'stopped' });
+  }
+}
+
+/** What an entry asks of the host. */
+interface Owner {
+  later(task: () => void): void;
+  ended(entry: Entry, end: ActorEnd<unknown>): void;
 }
 
 interface Timer {
@@ -53,7 +100,8 @@ export class Host implements HostPort {
   readonly feed: Feed;
   readonly #recorder: FlightRecorder | undefined;
   readonly #entries = new Map<Address, Entry>();
-  readonly #charts = new WeakMap<object, string>();
+  readonly #charts = new WeakMap<object, Chart>();
+  readonly #recordedLogics = new WeakMap<object, AnyActorLogic>();
   /** Hashes of the charts that all present watchers know. */
   readonly #toldCharts = new Set<string>();
   /** The clock of all actors: what a timer sends takes its turn like everything else. */
@@ -71,7 +119,13 @@ export class Host implements HostPort {
       this.clock.clearTimeout(running);
     },
   };
+  readonly #owner: Owner = {
+    later: (task) => this.later(task),
+    ended: (entry, end) => this.#ended(entry, end),
+  };
   #tasks: (() => void)[] = [];
+  /** How many of them have had their turn. */
+  #taken = 0;
   #running = false;
 
   constructor({ log, clock = systemClock, random = Math.random, recorder }: HostSettings) {
@@ -100,48 +154,34 @@ export class Host implements HostPort {
     return snapshot && { ...stateOf(snapshot), context: snapshot.context };
   }
 
+  /** Sends an event to the actor at an address; nothing happens if there is none. */
+  send(address: Address, event: { type: string }): void {
+    this.later(() => this.#entries.get(address)?.actor.send(event as EventFromLogic<AnyActorLogic>));
+  }
+
   start<L extends AnyActorLogic>(logic: L, { address, input, bind, onEnd }: HostOptions<L>): Hosted<L> {
     if (this.#entries.has(address)) throw new Error(`there is an actor at ${address} already`);
-    const recorded: AnyActorLogic = this.#recorded(logic, address);
+    const recorded: AnyActorLogic = this.#recorder ? this.#recorded(logic) : logic;
     const actor = createActor(recorded, { id: address, input, clock: this.#timers });
-    const entry: Entry = {
-      address,
-      actor,
-      chart: this.#chartOf(logic),
-      flightName: this.#recorder?.name(address) ?? 0,
-      unwatch: undefined,
-    };
+    const flightName = this.#recorder?.name(address) ?? 0;
+    const chart = this.#chartOf(logic);
+    const entry = new Entry(this.#owner, { address, actor, chart, flightName }, onEnd as Entry['onEnd']);
     this.#entries.set(address, entry);
-    const hosted: Hosted<L> = {
-      address,
-      post: (event) => this.later(() => actor.send(event as EventFromLogic<AnyActorLogic>)),
-      stop: () => this.later(() => actor.stop()),
-    };
     settleActor(actor, { host: this, address });
     try {
-      bind?.(actor, hosted);
+      bind?.(actor, entry as Hosted<L>);
     } catch (error) {
       this.#entries.delete(address);
       throw error;
     }
     // Before start: an actor whose first step throws has no other way to tell, and would end the process.
-    actor.subscribe({
-      error: (error) => this.#ended(entry, { how: 'crashed', error }, onEnd),
-      complete: () => {
-        const { status, output } = actor.getSnapshot();
-        this.#ended(
-          entry,
-          status === 'done' ? { how: 'done', output: output as OutputFrom<L> } : { how: 'stopped' },
-          onEnd,
-        );
-      },
-    });
+    actor.subscribe(entry);
     if (this.feed.watched) {
       this.#watch(entry);
       this.feed.tell(this.#actorRecord(entry));
     }
     this.#queueing(() => actor.start());
-    return hosted;
+    return entry as Hosted<L>;
   }
 
   /**
@@ -153,12 +193,22 @@ export class Host implements HostPort {
     if (this.#running) return;
     this.#running = true;
     try {
-      for (let next = this.#tasks.shift(); next; next = this.#tasks.shift()) next();
+      for (let next = this.#nextTask(); next; next = this.#nextTask()) next();
     } finally {
       this.#running = false;
       // A task that threw (a mistake of ours: actors don't) must not hold back those behind it.
       if (this.#tasks.length > 0) queueMicrotask(() => this.later(() => {}));
     }
+  }
+
+  /** Taken by counting: moving up all that wait behind each one costs the square of their number. */
+  #nextTask(): (() => void) | undefined {
+    const task = this.#tasks[this.#taken++];
+    if (this.#taken >= this.#tasks.length) {
+      this.#tasks = [];
+      this.#taken = 0;
+    }
+    return task;
   }
 
   /** What a new actor posts in its first step is heard after its owner has it in hand. */
@@ -173,7 +223,8 @@ export class Host implements HostPort {
     }
   }
 
-  #ended<T>(entry: Entry, end: ActorEnd<T>, onEnd: ((end: ActorEnd<T>) => void) | undefined): void {
+  #ended(entry: Entry, end: ActorEnd<unknown>): void {
+    const { onEnd } = entry;
     if (this.#entries.get(entry.address) !== entry) return;
     this.#entries.delete(entry.address);
     if (end.how === 'crashed') {
@@ -200,29 +251,31 @@ export class Host implements HostPort {
     if (onEnd) this.later(() => onEnd(end));
   }
 
-  /** The same logic, with each transition noted in the flight recorder. */
-  #recorded<L extends AnyActorLogic>(logic: L, address: Address): L {
-    const recorder = this.#recorder;
-    if (!recorder) return logic;
-    const actor = recorder.name(address);
-    let lastValue: unknown;
-    let lastName = 0;
-    return {
+  /** The same logic, with each transition noted in the flight recorder; made once for all actors of a logic. */
+  #recorded<L extends AnyActorLogic>(logic: L): L {
+    const known = this.#recordedLogics.get(logic);
+    if (known) return known as L;
+    const recorder = this.#recorder!;
+    const recorded: L = {
       ...logic,
-      transition: (snapshot: unknown, event: { type: string }, scope: unknown) => {
+      transition: (snapshot: unknown, event: { type: string }, scope: { self: { id: string } }) => {
         const next = logic.transition(snapshot as never, event as never, scope as never) as {
           value?: unknown;
           status: string;
         };
+        const entry = this.#entries.get(scope.self.id as Address);
+        if (!entry) return next;
         const value = next.value ?? next.status;
-        if (value !== lastValue) {
-          lastValue = value;
-          lastName = recorder.name(typeof value === 'string' ? value : JSON.stringify(value));
+        if (value !== entry.lastValue) {
+          entry.lastValue = value;
+          entry.lastState = recorder.name(typeof value === 'string' ? value : JSON.stringify(value));
         }
-        recorder.record(actor, recorder.name(event.type), lastName);
+        recorder.record(entry.flightName, recorder.name(event.type), entry.lastState);
         return next;
       },
     };
+    this.#recordedLogics.set(logic, recorded);
+    return recorded;
   }
 
   #tell(record: FeedRecord): void {
@@ -306,18 +359,19 @@ export class Host implements HostPort {
     }
   }
 
-  #chartOf(logic: AnyActorLogic): Entry['chart'] {
+  #chartOf(logic: AnyActorLogic): Chart | undefined {
     if (!('config' in logic) || typeof logic.config !== 'object' || !('root' in logic)) return undefined;
     const machine = logic as unknown as AnyStateMachine;
-    let hash = this.#charts.get(machine.config);
-    if (hash === undefined) {
-      hash = createHash('sha1')
+    let chart = this.#charts.get(machine.config);
+    if (chart === undefined) {
+      const hash = createHash('sha1')
         .update(JSON.stringify(plainChart(machine)))
         .digest('hex')
         .slice(0, 16);
-      this.#charts.set(machine.config, hash);
+      chart = { hash, machine };
+      this.#charts.set(machine.config, chart);
     }
-    return { hash, machine };
+    return chart;
   }
 }
 

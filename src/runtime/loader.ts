@@ -82,8 +82,11 @@ async function readData(file: string): Promise<unknown> {
   return parse(readFileSync(file, 'utf8'), { maxAliasCount: 20, prettyErrors: true });
 }
 
-/** What the reader sends back. */
-export type ReaderAnswer = { topology: Topology } | { error: { code: string; message: string } };
+/** What the reader sends back. `live`: it has machines in it, which can't be sent. */
+export type ReaderAnswer =
+  | { topology: Topology }
+  | { live: true }
+  | { error: { code: string; message: string } };
 
 /** The reader stands beside this file, in the same language. */
 const readerPath = fileURLToPath(new URL(`./topology-reader${import.meta.url.slice(-3)}`, import.meta.url));
@@ -101,6 +104,7 @@ function readElsewhere(file: string): Promise<Topology> {
     });
     reader.once('message', (answer: ReaderAnswer) => {
       if ('topology' in answer) resolve(answer.topology);
+      else if ('live' in answer) resolve(readTranslated(file));
       else reject(IpcError.received(answer.error));
     });
     const fail = (why: string) =>
@@ -108,6 +112,17 @@ function readElsewhere(file: string): Promise<Topology> {
     reader.once('error', (error) => fail(error.message));
     reader.once('exit', (code, signal) => fail(`its reader ended with ${signal ?? `code ${code}`}`));
   });
+}
+
+/** Actors run here, so their file is loaded here; what translates it stays until this process ends. */
+async function readTranslated(file: string): Promise<Topology> {
+  const { register } = await import('tsx/esm/api');
+  const unregister = register();
+  try {
+    return await readTopology(file);
+  } finally {
+    await unregister();
+  }
 }
 
 interface Module {

@@ -1,6 +1,13 @@
 // Program: this process as a participant. Serving, connecting and reporting go through the one runtime of the process,
 // which a supervisor's child gets from its bootstrap and any other program makes for itself at first use.
-import type { AnyActorLogic, InputFrom, OutputFrom } from 'xstate';
+import type {
+  AnyActorLogic,
+  AnyActorRef,
+  AnyMachineSnapshot,
+  InputFrom,
+  OutputFrom,
+  StateValue,
+} from 'xstate';
 import type { Hosted, Log } from '../actors/hosting.ts';
 import { type Handle, handleOfRoot } from '../actors/kinds/handle.ts';
 import { Outcome } from '../actors/kinds/source.ts';
@@ -12,6 +19,7 @@ import { type ErrorData, IpcError, messageOf } from '../errors.ts';
 import type { MulticastReport, ReaderView, SlowPolicy } from '../machines/multicast.ts';
 import type { clientProcessMachine, Reconnect, serverProcessMachine } from '../machines/process.ts';
 import { type Address, addressOf, isStatePath } from '../names.ts';
+import { type ActorsInput, checkActors } from '../spec/actor-check.ts';
 import type { ArenaReader, ArenaWriter } from '../spec/published-arena.ts';
 import type { Pipe, Region, RegionOptions } from '../spec/region.ts';
 import type { Publishers } from '../spec/session.ts';
@@ -35,6 +43,7 @@ import { createLog } from './log.ts';
 import { defaultRunDirectory } from './place.ts';
 import type { RootLink } from './root-link.ts';
 import { onStopSignals } from './signals.ts';
+import { Supervised } from './supervised.ts';
 
 /** One machine for each client app that the server allows. */
 export type MachinesByClient<A extends AppSpec> = {
@@ -335,10 +344,38 @@ export class Runtime {
     return part;
   }
 
+  /**
+   * Starts a supervisor of actors in this process, and its children in their order; OTP's rules hold in it.
+   * @param name its address, which no other part of this process may have.
+   * @returns once all children have started.
+   * @throws {IpcError} ERR_TOPOLOGY_INVALID for what is wrong with the description, ERR_CHILD_START, ERR_STOPPING.
+   */
+  async supervise(name: string, supervisor: ActorsInput): Promise<Supervised> {
+    this.#refuseIfStopping(`supervisor ${name}`);
+    const address = this.#addressFor(name);
+    const part = new Supervised(this.host, address, checkActors(name, supervisor), () =>
+      this.#parts.delete(part),
+    );
+    this.#parts.add(part);
+    part.boot();
+    await part.booted;
+    return part;
+  }
+
   #logReader(actor: Address, { type, reader, dropped }: MulticastReport): void {
     const slow = type === 'reader.slow';
     const message = slow ? `reader ${reader} is too slow` : `reader ${reader} takes packets again`;
     this.host.log[slow ? 'warn' : 'info']({ actor, reader, dropped }, message);
+  }
+
+  /** Resolves once this process is the one that does the work: at once, unless its supervisor has it stand by. */
+  activated(): Promise<void> {
+    return this.#root?.activated() ?? Promise.resolve();
+  }
+
+  /** Whether this process stands by. */
+  get standby(): boolean {
+    return this.#root?.standby ?? false;
   }
 
   /** Reports the named state of this process to its supervisor; without one, nobody asks. */
@@ -537,7 +574,9 @@ export async function serve<A extends AppSpec>(
   machine: AnyActorLogic | MachinesByClient<A>,
   options?: ServeOptions<A>,
 ): Promise<Serving<A>> {
-  return currentRuntime().serve(app, machine, options);
+  const runtime = currentRuntime();
+  if (runtime.standby) await runtime.activated();
+  return runtime.serve(app, machine, options);
 }
 
 /** As `Runtime.connect`, by the runtime of this process. */
@@ -547,7 +586,9 @@ export async function connect<C extends AppSpec, S extends AppSpec>(
   machine: AnyActorLogic,
   options?: ConnectOptions,
 ): Promise<Participation> {
-  return currentRuntime().connect<C, S>(client, server, machine, options);
+  const runtime = currentRuntime();
+  if (runtime.standby) await runtime.activated();
+  return runtime.connect<C, S>(client, server, machine, options);
 }
 
 /** As `Runtime.createArena`, by the runtime of this process. */
@@ -579,9 +620,44 @@ export function multicast<T>(
   return currentRuntime().multicast(input, readers, options);
 }
 
-/** As `Runtime.reportState`, by the runtime of this process. */
-export function reportState(state: string): void {
-  currentRuntime().reportState(state);
+/**
+ * Reports the named state of this process to its supervisor.
+ * @param state a name, or several joined by dots; or an actor whose state is reported from now on: its first tag, else the
+ *   path of its state value.
+ */
+export function reportState(state: string | AnyActorRef): void {
+  if (typeof state === 'string') return currentRuntime().reportState(state);
+  const runtime = currentRuntime();
+  const report = () => {
+    const path = statePathOf(state.getSnapshot() as AnyMachineSnapshot);
+    if (path !== undefined) runtime.reportState(path);
+  };
+  report();
+  state.subscribe({ next: report, error() {} });
+}
+
+/** As `Runtime.activated`, by the runtime of this process. */
+export function activated(): Promise<void> {
+  return currentRuntime().activated();
+}
+
+/** The named state that a machine is in; undefined if it has no name that could be reported. */
+function statePathOf({ tags, value }: Partial<AnyMachineSnapshot>): string | undefined {
+  const path = tags && tags.size > 0 ? [...tags][0]! : pathIn(value);
+  return path !== undefined && isStatePath(path) ? path : undefined;
+}
+
+/** Of parallel states the first one counts. */
+function pathIn(value: StateValue | undefined): string | undefined {
+  if (value === undefined || typeof value === 'string') return value;
+  const [name, inner] = Object.entries(value)[0] ?? [];
+  const rest = pathIn(inner);
+  return rest === undefined ? name : `${name}.${rest}`;
+}
+
+/** As `Runtime.supervise`, by the runtime of this process. */
+export async function supervise(name: string, supervisor: ActorsInput): Promise<Supervised> {
+  return currentRuntime().supervise(name, supervisor);
 }
 
 /** A runtime of one's own, for programs that keep several apart. */

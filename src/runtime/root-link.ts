@@ -27,6 +27,11 @@ export class RootLink {
   #nextId = 1;
   #state = '';
   #ready = false;
+  /** Stands by: says nothing about itself until it is activated. */
+  #standby: boolean;
+  #warm = false;
+  readonly #activated: Promise<void>;
+  #activate: () => void = () => {};
   #onStop: (() => void) | undefined;
   #feed: Feed | undefined;
   #source: FeedSource | undefined;
@@ -34,8 +39,14 @@ export class RootLink {
   /** Those who wait for what only the root can tell. */
   #waits = 0;
 
-  /** @param fd of the control socket, taken over. */
-  constructor(fd: number, recorder: FlightRecorder) {
+  /** @param fd of the control socket, taken over. @param standby whether this process waits for its activation. */
+  constructor(fd: number, recorder: FlightRecorder, standby = false) {
+    this.#standby = standby;
+    this.#activated = standby
+      ? new Promise((resolve) => {
+          this.#activate = resolve;
+        })
+      : Promise.resolve();
     this.#socket = PacketSocket.adopt(fd);
     this.log = {
       debug: this.#logger('debug'),
@@ -48,8 +59,8 @@ export class RootLink {
       // The supervisor is gone. The minder kills this process; ending by ourselves is for when it can't.
       ended: () => process.exit(1),
     });
-    // A program that has nothing left to do may end, whatever its supervisor could still say.
-    this.#socket.hold(false);
+    // A program that has nothing left to do may end, whatever its supervisor could still say; one that stands by waits for it.
+    this.#socket.hold(standby);
     const { bytes, fd: recorderFd } = recorder.offer;
     this.#socket.send(
       { t: 'hello', recorderBytes: bytes, timeOriginMs: Math.round(performance.timeOrigin) },
@@ -70,13 +81,31 @@ export class RootLink {
   reportReady(): void {
     if (this.#ready) return;
     this.#ready = true;
-    this.#socket.send({ t: 'ready' });
+    if (!this.#standby) this.#socket.send({ t: 'ready' });
+  }
+
+  /** Whether this process stands by. */
+  get standby(): boolean {
+    return this.#standby;
+  }
+
+  /** Everything is loaded, and nothing more happens before the activation. */
+  reportWarm(): void {
+    if (this.#warm || !this.#standby) return;
+    this.#warm = true;
+    this.#socket.send({ t: 'warm' });
+  }
+
+  /** Resolves once this process is the one that does the work; at once for one that does not stand by. */
+  activated(): Promise<void> {
+    this.reportWarm();
+    return this.#activated;
   }
 
   reportState(state: string): void {
     if (this.#state === state) return;
     this.#state = state;
-    this.#socket.send({ t: 'state', state });
+    if (!this.#standby) this.#socket.send({ t: 'state', state });
   }
 
   /** Whether a named state has been reported. */
@@ -151,7 +180,26 @@ export class RootLink {
     });
   }
 
+  #onActivate(epoch: number): void {
+    if (!this.#standby) return;
+    this.#standby = false;
+    process.env.ACTOR_IPC_EPOCH = String(epoch);
+    this.#socket.hold(this.#questions.size > 0);
+    // What it would have said of itself in the meantime.
+    if (this.#state !== '') this.#socket.send({ t: 'state', state: this.#state });
+    if (this.#ready) this.#socket.send({ t: 'ready' });
+    this.#activate();
+  }
+
   #onFrame(frame: Frame, fds: number[]): void {
+    if (frame.t === 'ping') {
+      closeAll(fds);
+      return this.#socket.send({ t: 'pong' });
+    }
+    if (frame.t === 'activate') {
+      closeAll(fds);
+      return this.#onActivate(wholeOf(frame, 'epoch'));
+    }
     if (frame.t === 'watch') return this.#watch(offerIn(frame, fds));
     if (frame.t === 'unwatch') {
       closeAll(fds);

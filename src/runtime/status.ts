@@ -2,13 +2,13 @@
 import type { Exit } from '../machines/exit.ts';
 import type { SupervisorContext } from '../machines/supervisor.ts';
 import { type Address, addressOf } from '../names.ts';
-import type { SupervisorSpec } from '../spec/child.ts';
+import { describeEdge, isOfActors, type SupervisorSpec } from '../spec/child.ts';
 import type { FlightRecord } from '../transport/flight-recorder.ts';
 
 export interface UnitStatus {
   /** Path below the root. */
   readonly name: string;
-  readonly kind: 'node' | 'exec' | 'supervisor';
+  readonly kind: 'node' | 'exec' | 'supervisor' | 'actor';
   /** Where its life is: `up`, `backoff`, `failed`... */
   readonly phase: string;
   /** The named application state, while one is reported. */
@@ -65,9 +65,11 @@ function unitsOf(
       lastExit: view?.exit ? describeExit(view.exit) : null,
       note: view?.note ?? null,
       app: child.kind === 'node' ? child.app : null,
-      dependsOn: child.dependsOn,
+      dependsOn: Object.fromEntries(
+        Object.entries(child.dependsOn).map(([parent, edge]) => [parent, describeEdge(edge)]),
+      ),
     };
-    if (child.kind !== 'supervisor') return [unit];
+    if (child.kind !== 'supervisor' || isOfActors(child)) return [unit];
     const below = addressOf(path, id);
     return [unit, ...unitsOf(child, below, addressOf(below, 'supervisor'), `${name}/`, contextOf)];
   });

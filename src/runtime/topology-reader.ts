@@ -1,5 +1,6 @@
 // Topology reader: the entry of the process that reads a TypeScript topology and ends.
 import { IpcError, messageOf } from '../errors.ts';
+import { hasActors } from '../spec/child.ts';
 import { type ReaderAnswer, readTopology } from './loader.ts';
 
 const file = process.argv[2]!;
@@ -10,7 +11,7 @@ function answer(reply: ReaderAnswer): void {
 }
 
 readTopology(file).then(
-  (topology) => answer({ topology }),
+  (topology) => answer(hasActors(topology) ? { live: true } : { topology }),
   (error: unknown) =>
     answer({
       error:

@@ -1,31 +1,43 @@
 // Tree: a whole running topology, from its workspace and run directory to the last process. One root supervisor, the app
 // sockets that it holds, the logs, and the control socket that the command line asks.
 import { rmSync } from 'node:fs';
-import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Hosted, Log } from '../actors/hosting.ts';
-import { type Tree as SupervisedTree, Watching } from '../actors/incarnation.ts';
 import type { OutputStream } from '../actors/output.ts';
 import { startSupervisor } from '../actors/supervisor.ts';
+import { type Tree as SupervisedTree, Watching } from '../actors/tree.ts';
 import { IpcError } from '../errors.ts';
 import type { SupervisorOutput } from '../machines/exit.ts';
-import type { SupervisorContext, SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
+import type {
+  GateReport,
+  SupervisorContext,
+  SupervisorReport,
+  supervisorMachine,
+} from '../machines/supervisor.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { ChildSpec, SupervisorSpec, Topology } from '../spec/child.ts';
+import { processRulesDefaults } from '../spec/probe.ts';
+import type { Supervision } from '../spec/supervision.ts';
 import { type FlightRecord, FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
-import { native, requireKernel } from '../transport/native.ts';
+import { requireKernel } from '../transport/native.ts';
 import { controlSocketPath, ensureRunDirectory, FileLock } from '../transport/run-directory.ts';
 import type { Workspace } from '../workspace/workspace.ts';
+import { reportActors } from './actor-log.ts';
 import { AppSockets } from './app-sockets.ts';
 import { ControlServer } from './control-server.ts';
 import { DeclaredArenas } from './declared-arenas.ts';
 import type { FeedRecord } from './feed.ts';
 import { Host } from './host.ts';
+import { notifyService } from './init.ts';
 import { KeptRegions } from './kept-regions.ts';
 import { loaderArgs } from './loader.ts';
+import { Operator, type UnitHandle } from './operator.ts';
 import { defaultRunDirectory, treeRunDirectory } from './place.ts';
+import { ProcessRecords } from './process-records.ts';
 import { describeExit, describeFlight, type TreeStatus, treeStatus } from './status.ts';
+import { controlHandlers } from './tree-control.ts';
+import { UnitLogs } from './unit-logs.ts';
 
 export type TreeEnd = SupervisorOutput;
 
@@ -38,6 +50,14 @@ export interface TreeOptions {
   /** Gets each line that a unit writes. */
   readonly onLine: (unit: string, stream: OutputStream, line: string) => void;
 }
+
+const crashed: TreeEnd = {
+  why: 'boot',
+  reason: 'the supervisor itself crashed',
+  exit: null,
+  failed: [],
+  unkillable: [],
+};
 
 /** The bootstrap stands beside this file, in the same language. */
 const bootstrapPath = fileURLToPath(new URL(`./bootstrap${import.meta.url.slice(-3)}`, import.meta.url));
@@ -60,9 +80,18 @@ export class Tree {
   /** Processes that run as each app. */
   readonly #processes = new Map<string, Set<number>>();
   readonly #pids = new Map<Address, number>();
+  readonly #records: ProcessRecords;
+  readonly #units: SupervisedTree['units'] = new Map();
+  readonly logs: UnitLogs;
+  readonly operator = new Operator({
+    names: () => this.status().units.map(({ name }) => name),
+    unit: (name) => this.#unitOf(name),
+  });
   readonly #watching = new Watching();
+  readonly #supervisions = new Map<Address, Supervision>();
   readonly #watchers = new Set<TreeWatcher>();
   readonly #startedAtMs = Date.now();
+  readonly #awaitingEnd: ((end: TreeEnd) => void)[] = [];
   #end!: (output: SupervisorOutput) => void;
 
   /**
@@ -77,7 +106,9 @@ export class Tree {
     this.#options = options;
     this.#workspace = options.workspace;
     this.#lock = lockWorkspace(this.#workspace);
-    this.#sweep();
+    this.logs = new UnitLogs(this.#workspace, options.onLine);
+    this.#records = new ProcessRecords(this.#workspace, options.log);
+    this.#records.sweep((unit) => childOf(topology, unit as Address)?.kind === 'exec');
     const directory = treeRunDirectory(options.workspace.folder);
     this.#directory = directory;
     ensureRunDirectory(defaultRunDirectory(process.env));
@@ -91,16 +122,23 @@ export class Tree {
     this.#arenas = new DeclaredArenas(topology.arenas ?? {});
     this.#sockets = new AppSockets(
       directory,
-      (unit) => appOf(topology, unit),
+      (unit) => {
+        const child = childOf(topology, unit);
+        return child?.kind === 'node' ? child.app : undefined;
+      },
       (unit) => this.#pids.get(unit) ?? 0,
     );
-    this.#control = new ControlServer(controlSocketPath(directory), { status: () => this.status() });
+    this.#control = new ControlServer(controlSocketPath(directory), controlHandlers(this));
     this.#supervisor = startSupervisor(this.#supervised(directory), topology, {
       address: addressOf('supervisor'),
       path: addressOf(topology.name),
       endsWhenIdle: true,
       onEnd: (output) => this.#onEnd(output),
     });
+  }
+
+  get name(): string {
+    return this.#topology.name;
   }
 
   status(): TreeStatus {
@@ -135,9 +173,23 @@ export class Tree {
     };
   }
 
+  /** The supervisor of actors of that name in the tree; undefined while none runs there. */
+  supervision(name: string): Supervision | undefined {
+    return this.#supervisions.get(addressOf(this.#topology.name, name));
+  }
+
   /** Stops all in order. */
   stop(): void {
     this.#supervisor.post({ type: 'shutdown' });
+  }
+
+  /** Stops all in order. @returns how it ended, when it has. */
+  down(): Promise<TreeEnd> {
+    return new Promise((resolve) => {
+      // First, since a tree in which nothing stands ends at once.
+      this.#awaitingEnd.push(resolve);
+      this.stop();
+    });
   }
 
   /** Kills what still stands. */
@@ -147,12 +199,19 @@ export class Tree {
   }
 
   #supervised(directory: string): SupervisedTree {
-    const { log, onLine } = this.#options;
+    const { log } = this.#options;
     return {
       host: this.host,
+      units: this.#units,
+      leftFor: (unit) => this.#records.leftFor(unit),
+      outputFile: (unit, stream) => this.#workspace.unitLogPath(unit, stream),
       nodeArgs: (file) => [...loaderArgs(file, bootstrapPath), bootstrapPath],
       env: { ACTOR_IPC_RUN_DIR: directory },
       watching: this.#watching,
+      onSupervision: (unit, supervision) => {
+        if (supervision) this.#supervisions.set(unit, supervision);
+        else this.#supervisions.delete(unit);
+      },
       services: {
         claim: (unit, universe, app) => this.#sockets.lend(unit, universe, app),
         keep: (region, generation) => this.#regions.keep(region, generation),
@@ -160,25 +219,38 @@ export class Tree {
         arena: (asked, frame, fds) => this.#arenas.handle(asked, frame, fds),
       },
       watch: {
-        spawned: (unit, { pid, epoch, app }) => {
-          this.#writeRecord(unit, pid, epoch);
-          this.#pids.set(unit, pid);
+        spawned: (unit, facts) => {
+          const { pid, epoch, app, standby, adopted } = facts;
+          this.#records.write(unit, facts);
           if (app !== null) this.#noteProcess(app, pid);
+          if (standby) {
+            log.debug({ unit, pid }, `${nameOf(unit)} has process ${pid} standing by`);
+            return;
+          }
+          this.#pids.set(unit, pid);
           log.info(
             { unit, pid, epoch },
-            `${nameOf(unit)} started as process ${pid}${epoch > 1 ? ` (start ${epoch})` : ''}`,
+            `${nameOf(unit)} ${adopted ? 'took over' : 'started as'} process ${pid}${epoch > 1 ? ` (start ${epoch})` : ''}`,
           );
         },
-        ended: (unit, { pid, flight }) => {
-          this.#workspace.removeRecord(unit);
-          this.#sockets.unitEnded(unit);
+        ended: (unit, { pid, standby, flight }) => {
+          this.#records.remove(unit, pid);
+          this.#sockets.processEnded(pid);
           for (const pids of this.#processes.values()) pids.delete(pid);
-          this.#flights.set(unit, flight);
+          if (!standby) this.#flights.set(unit, flight);
         },
+        unreplaced: (unit, why) => {
+          log.error({ unit, why }, `${nameOf(unit)} was not reloaded: ${why}`);
+          this.operator.unreplaced(nameOf(unit), why);
+        },
+        // Its supervisor hears of it first.
+        changed: (unit, report) => this.host.later(() => this.operator.changed(nameOf(unit), report)),
         report: (path, report) => this.#onReport(path, report),
-        line: (unit, stream, line) => {
-          this.#workspace.appendLine(unit, stream, line);
-          onLine(nameOf(unit), stream, line);
+        actorReport: reportActors(log, this.host.feed),
+        lines: (unit, stream, lines, dropped) => {
+          const child = childOf(this.#topology, unit);
+          const rules = child && 'log' in child ? child.log : processRulesDefaults.log;
+          this.logs.write(unit, nameOf(unit), stream, lines, dropped, rules);
         },
         records: (unit, epoch, records) => {
           for (const record of records)
@@ -204,21 +276,41 @@ export class Tree {
     const { log } = this.#options;
     if (report.type === 'supervisor.changed') {
       log.info({ unit: path, state: report.state }, `${path} is ${report.state}`);
+      if (path === this.#topology.name && report.state === 'operative') notifyService(process.env, 'READY=1');
+      if (path === this.#topology.name && report.state === 'stopping')
+        notifyService(process.env, 'STOPPING=1');
       return;
     }
+    if (report.type === 'gates.changed') return this.#logGates(path, report.gates);
     const { id, epoch, exit, verdict, delayMs, restartsLeft } = report;
     const unit = addressOf(path, id);
     const flight = this.#flights.get(unit) ?? [];
     this.#flights.delete(unit);
     const unwanted = exit.requested === 'none' && exit.class !== 'normal';
     const facts = { unit, epoch, exit, verdict, delayMs, restartsLeft };
+    const message = `${nameOf(unit)}: ${describeExit(exit)}; ${verdict}${delayMs > 0 ? ` in ${delayMs} ms` : ''}`;
+    const crash = unwanted ? `${new Date().toISOString()} ${message}` : undefined;
+    const lines = this.logs.last(unit, crash);
+    this.logs.forget(unit);
     log[unwanted ? 'warn' : 'info'](
-      unwanted ? { ...facts, flight: describeFlight(flight) } : facts,
-      `${nameOf(unit)}: ${describeExit(exit)}; ${verdict}${delayMs > 0 ? ` in ${delayMs} ms` : ''}`,
+      unwanted ? { ...facts, flight: describeFlight(flight), lines } : facts,
+      message,
     );
   }
 
+  #logGates(path: Address, gates: readonly GateReport[]): void {
+    for (const { id, gate, why } of gates) {
+      const unit = addressOf(path, id);
+      const level = gate === 'barred' ? 'warn' : 'debug';
+      const words = why === null ? '' : `: ${why}`;
+      this.#options.log[level]({ unit, gate, why }, `gate of ${nameOf(unit)} has ${gateWords[gate]}${words}`);
+    }
+  }
+
   #onEnd(output: SupervisorOutput | undefined): void {
+    const end = output ?? crashed;
+    // Whoever asked for the end hears how it came.
+    for (const tell of this.#awaitingEnd.splice(0)) tell(end);
     this.#control.close();
     this.#sockets.release();
     this.#regions.release();
@@ -227,15 +319,7 @@ export class Tree {
     rmSync(this.#directory, { recursive: true, force: true });
     this.#lock.release();
     this.#recorder.close();
-    this.#end(
-      output ?? {
-        why: 'boot',
-        reason: 'the supervisor itself crashed',
-        exit: null,
-        failed: [],
-        unkillable: [],
-      },
-    );
+    this.#end(end);
   }
 
   #noteProcess(app: string, pid: number): void {
@@ -244,28 +328,22 @@ export class Tree {
     this.#processes.set(app, pids);
   }
 
-  #writeRecord(unit: Address, pid: number, epoch: number): void {
-    try {
-      const startTicks = native().startTicks(pid);
-      this.#workspace.writeRecord({ unit, pid, startTicks, bootId: native().bootId(), epoch });
-    } catch {
-      // It has ended already, or the disk is full: then there is nothing, or nothing better, to remember.
-    }
-  }
-
-  /** What an earlier run has left because it and its minders were killed at the same time. */
-  #sweep(): void {
-    const bootId = native().bootId();
-    for (const record of this.#workspace.leftRecords()) {
-      if (record.bootId === bootId && killLeftover(record))
-        this.#options.log.warn(
-          { ...record },
-          `killed process ${record.pid}, left by an earlier run as ${record.unit}`,
-        );
-      this.#workspace.removeRecord(record.unit);
-    }
+  /** The view and the actor of a unit, by its path below the root. */
+  #unitOf(name: string): UnitHandle | undefined {
+    const path = addressOf(this.#topology.name, name);
+    const at = path.lastIndexOf('/');
+    const above = path.slice(0, at);
+    const supervisor =
+      above === this.#topology.name ? addressOf('supervisor') : addressOf(above, 'supervisor');
+    const context = this.host.snapshotOf(supervisor)?.context as SupervisorContext | undefined;
+    const view = context?.units[path.slice(at + 1)];
+    const hosted = this.#units.get(path);
+    const child = childOf(this.#topology, path);
+    return view && hosted && { view, kind: child?.kind ?? 'unknown', post: (event) => hosted.post(event) };
   }
 }
+
+const gateWords = { opened: 'opened', closed: 'closed', barred: 'no way to open' } as const;
 
 function lockWorkspace(workspace: Workspace): FileLock {
   const lock = FileLock.take(workspace.lockPath);
@@ -273,33 +351,17 @@ function lockWorkspace(workspace: Workspace): FileLock {
   return lock;
 }
 
-/** Only if it is that very process: number, start ticks and boot are the recorded ones. */
-function killLeftover({ pid, startTicks }: { pid: number; startTicks: number }): boolean {
-  try {
-    const left = new (native().Process)(pid, startTicks);
-    try {
-      process.kill(-pid, 'SIGKILL');
-    } catch {
-      // It leads no group any more.
-    }
-    const killed = left.signal(constants.signals.SIGKILL);
-    left.close();
-    return killed;
-  } catch {
-    return false;
-  }
-}
-
-function appOf(topology: SupervisorSpec, unit: Address): string | undefined {
+/** What the topology says about a unit. */
+function childOf(topology: SupervisorSpec, unit: Address): ChildSpec | undefined {
   const [, ...path] = unit.split('/');
-  let children: Readonly<Record<string, ChildSpec>> = topology.children;
-  for (const [depth, id] of path.entries()) {
-    const child = children[id];
-    if (depth === path.length - 1) return child?.kind === 'node' ? child.app : undefined;
-    if (child?.kind !== 'supervisor') return undefined;
-    children = child.children;
+  let child: ChildSpec | undefined;
+  let { children } = topology;
+  for (const id of path) {
+    child = Object.hasOwn(children, id) ? children[id] : undefined;
+    if (!child) return undefined;
+    children = child.kind === 'supervisor' ? child.children : {};
   }
-  return undefined;
+  return child;
 }
 
 /** A unit's path below the root. */

@@ -1,5 +1,5 @@
 // Dependence graph: who waits for whom in a topology, as data and in the languages in which graphs are drawn.
-import type { SupervisorSpec, Topology } from './child.ts';
+import { type ChildSpec, type EdgeMode, edgeOf, type Topology } from './child.ts';
 
 export interface GraphNode {
   /** Letters, digits and `_`. */
@@ -18,6 +18,7 @@ export interface GraphEdge {
   readonly to: string;
   /** The state that the child waits for. */
   readonly state: string;
+  readonly mode: EdgeMode;
 }
 
 export interface DependenceGraph {
@@ -34,20 +35,20 @@ export function dependenceGraph(topology: Topology): DependenceGraph {
   const nodes: Omit<GraphNode, 'label'>[] = [];
   const edges: GraphEdge[] = [];
   const ids = new Set<string>();
-  const walk = (spec: SupervisorSpec, supervisor: string | null, path: string) => {
+  const walk = (children: Readonly<Record<string, ChildSpec>>, supervisor: string | null, path: string) => {
     const own = new Map<string, string>();
-    for (const [name, child] of Object.entries(spec.children)) {
+    for (const [name, child] of Object.entries(children)) {
       const unit = path === '' ? name : `${path}/${name}`;
       const id = freeId(unit, ids);
       own.set(name, id);
       nodes.push({ id, unit, kind: child.kind, supervisor });
-      if (child.kind === 'supervisor') walk(child, id, unit);
+      if (child.kind === 'supervisor') walk(child.children, id, unit);
     }
-    for (const [name, child] of Object.entries(spec.children))
-      for (const [parent, state] of Object.entries(child.dependsOn))
-        edges.push({ from: own.get(parent)!, to: own.get(name)!, state });
+    for (const [name, child] of Object.entries(children))
+      for (const [parent, wanted] of Object.entries(child.dependsOn))
+        edges.push({ from: own.get(parent)!, to: own.get(name)!, ...edgeOf(wanted) });
   };
-  walk(topology, null, '');
+  walk(topology.children, null, '');
   return {
     name: topology.name,
     nodes: nodes.map((node) => ({ ...node, label: labelOf(node, edges) })),
@@ -70,10 +71,12 @@ function labelOf({ id, unit }: { id: string; unit: string }, edges: readonly Gra
   return states.size === 1 ? `${unit}:${[...states][0]}` : unit;
 }
 
-/** The state that stands at an edge because its parent's label does not say it. */
-function stateAt({ from, state }: GraphEdge, { nodes }: DependenceGraph): string | undefined {
+/** What stands at an edge: the state, if the parent's label does not say it, and the mode, if it is another than `requires`. */
+function wordsAt({ from, state, mode }: GraphEdge, { nodes }: DependenceGraph): string | undefined {
   const parent = nodes.find(({ id }) => id === from)!;
-  return plain.has(state) || parent.label === `${parent.unit}:${state}` ? undefined : state;
+  const said = plain.has(state) || parent.label === `${parent.unit}:${state}`;
+  const words = [...(said ? [] : [state]), ...(mode === 'requires' ? [] : [mode])];
+  return words.length > 0 ? words.join(', ') : undefined;
 }
 
 /** In the language of Graphviz; dashed edges, from parent to child. */
@@ -94,8 +97,8 @@ export function toDot(graph: DependenceGraph): string {
           : [`${indent}${node.id} [label=${quote(node.label)}];`],
       );
   const edges = graph.edges.map((edge) => {
-    const state = stateAt(edge, graph);
-    return `  ${edge.from} -> ${edge.to}${state === undefined ? '' : ` [label=${quote(state)}]`};`;
+    const words = wordsAt(edge, graph);
+    return `  ${edge.from} -> ${edge.to}${words === undefined ? '' : ` [label=${quote(words)}]`};`;
   });
   return `digraph ${quote(graph.name)} {\n  edge [style="dashed"];\n${[...inside(null, '  '), ...edges].join('\n')}\n}\n`;
 }
@@ -117,8 +120,8 @@ export function toMermaid(graph: DependenceGraph): string {
           : [`${indent}${node.id}[${quote(node.label)}]`],
       );
   const edges = graph.edges.map((edge) => {
-    const state = stateAt(edge, graph);
-    return `  ${edge.from} -.->${state === undefined ? '' : `|${quote(state)}|`} ${edge.to}`;
+    const words = wordsAt(edge, graph);
+    return `  ${edge.from} -.->${words === undefined ? '' : `|${quote(words)}|`} ${edge.to}`;
   });
   return `flowchart TD\n${[...inside(null, '  '), ...edges].join('\n')}\n`;
 }

@@ -1,6 +1,6 @@
 // Start order: what the gates between siblings mean for the order in which they can start.
 import { DepGraph, DepGraphCycleError } from 'dependency-graph';
-import type { SupervisorSpec } from './child.ts';
+import { orders, type SupervisorSpec } from './child.ts';
 
 /** Children by the order in which they can start: those that nothing holds back first. REQUIRES: no circle. */
 export function startOrder(spec: SupervisorSpec): string[] {
@@ -22,7 +22,7 @@ function graphOf(spec: SupervisorSpec): DepGraph<undefined> {
   const graph = new DepGraph<undefined>();
   for (const id of Object.keys(spec.children)) graph.addNode(id);
   for (const [id, { dependsOn }] of Object.entries(spec.children))
-    for (const parent of Object.keys(dependsOn))
-      if (parent !== id && graph.hasNode(parent)) graph.addDependency(id, parent);
+    for (const [parent, edge] of Object.entries(dependsOn))
+      if (parent !== id && orders(edge) && graph.hasNode(parent)) graph.addDependency(id, parent);
   return graph;
 }

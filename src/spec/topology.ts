@@ -1,6 +1,10 @@
 // What a person writes to describe a tree of processes. The entry `actor-ipc/topology`; a file's default export is checked
 // by src/spec/topology-check.ts when it is loaded.
+import type { ActorsInput } from './actor-check.ts';
+import type { ActorSource } from './child.ts';
 import type {
+  ActorInput,
+  ActorOptions,
   ArenaInput,
   ChildInput,
   ExecOptions,
@@ -9,7 +13,8 @@ import type {
   TopologyInput,
 } from './topology-check.ts';
 
-export type { ArenaInput, ExecOptions, NodeOptions, TopologyInput } from './topology-check.ts';
+export type { ActorLogic, ActorSource, ActorStart } from './child.ts';
+export type { ActorOptions, ArenaInput, ExecOptions, NodeOptions, TopologyInput } from './topology-check.ts';
 
 /** Describes a tree of processes; export it as the default of a topology file. */
 export function defineTopology(topology: TopologyInput): TopologyInput {
@@ -26,7 +31,21 @@ export function exec(file: string, options: ExecOptions = {}): ChildInput {
   return { kind: 'exec', file, ...options };
 }
 
+/**
+ * An actor in the process of its supervisor: the logic of XState, or a function that gives one at each start.
+ * @param input what the logic, or that function, is given.
+ */
+export function actor(
+  source: ActorSource,
+  input?: unknown,
+  options: ActorOptions = {},
+): ActorInput & ChildInput {
+  return { kind: 'actor', source, input, ...options };
+}
+
 /** A supervisor within a supervisor. */
+export function supervisor(options: ActorsInput): ActorsInput & { kind: 'supervisor' };
+export function supervisor(options: Omit<SupervisorInput, 'kind'>): ChildInput;
 export function supervisor(options: Omit<SupervisorInput, 'kind'>): ChildInput {
   return { kind: 'supervisor', ...options };
 }

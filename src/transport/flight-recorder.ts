@@ -42,6 +42,7 @@ export class FlightRecorder {
   readonly #textEncoder = new TextEncoder();
   #sequence = 0;
   #namesEnd = 0;
+  #full = false;
   #closed = false;
 
   constructor() {
@@ -64,10 +65,12 @@ export class FlightRecorder {
   name(text: string): number {
     const known = this.#ids.get(text);
     if (known !== undefined) return known;
-    if (this.#closed) return unnamed;
+    if (this.#closed || this.#full) return unnamed;
     const bytes = this.#textEncoder.encode(text.slice(0, 200));
     const end = (this.#namesEnd + 4 + bytes.length + 3) & ~3;
-    if (end > namesBytes) return unnamed;
+    // A process of very many actors must not try anew for each.
+    this.#full = end > namesBytes;
+    if (this.#full) return unnamed;
     this.#names.set(bytes, this.#namesEnd + 4);
     this.#names[this.#namesEnd] = bytes.length & 0xff;
     this.#names[this.#namesEnd + 1] = bytes.length >> 8;

@@ -256,6 +256,10 @@ interface Native {
   lockFile(path: string): { fd: number } | { fd?: undefined; holder: number };
   startTicks(pid: number): number;
   bootId(): string;
+  /** Sends a datagram to the socket at `path`, `@name` for one without a file; false if nobody takes it. */
+  sendText(path: string, text: string): boolean;
+  /** Takes the status of a child that has ended and that Node does not know of; false if it has not ended. */
+  reapChild(pid: number): boolean;
   readonly Segment: {
     new (kind: number, capacities: number[], firstPosition: number): NativeSegment;
     new (kind: number, fd: number, bytes: number, bytesMax: number): NativeSegment;

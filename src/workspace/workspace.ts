@@ -1,14 +1,6 @@
 // Workspace: the folder that keeps what outlives a run: logs of the units, and the records by which a later run finds what
 // an earlier one may have left.
-import {
-  appendFileSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { IpcError, messageOf } from '../errors.ts';
 import { makeFolder } from './folder.ts';
@@ -21,14 +13,12 @@ export interface ProcessRecord {
   readonly startTicks: number;
   readonly bootId: string;
   readonly epoch: number;
+  /** It was meant to outlive its supervisor, and the next one takes it over. */
+  readonly survive: boolean;
 }
-
-/** A log larger than this is moved aside, once: the log of a crash is never overwritten by the first lines after it. */
-const logBytesMax = 10 * 1024 * 1024;
 
 export class Workspace {
   readonly folder: string;
-  readonly #logBytes = new Map<string, number>();
 
   /** Opens the folder, made if need be. @throws {IpcError} ERR_SYSTEM. */
   constructor(folder: string) {
@@ -50,19 +40,17 @@ export class Workspace {
     return join(this.folder, 'out', 'actor-ipc.log');
   }
 
-  /** Appends a line that a unit has written. A full disk costs the line, never the run. */
-  appendLine(unit: string, stream: 'out' | 'err', line: string): void {
-    const path = join(this.folder, stream, `${fileName(unit)}.${stream}`);
-    const text = `${line}\n`;
+  /** Where what a unit writes is kept. */
+  unitLogPath(unit: string, stream: 'out' | 'err'): string {
+    return join(this.folder, stream, `${fileName(unit)}.${stream}`);
+  }
+
+  /** Keeps the last words of a process that ended badly, whatever is written after them. */
+  writeCrash(unit: string, text: string): void {
     try {
-      const bytes = (this.#logBytes.get(path) ?? bytesOf(path)) + Buffer.byteLength(text);
-      if (bytes > logBytesMax) {
-        renameSync(path, `${path}.1`);
-        this.#logBytes.set(path, Buffer.byteLength(text));
-      } else this.#logBytes.set(path, bytes);
-      appendFileSync(path, text, { mode: 0o600 });
+      writeFileSync(join(this.folder, 'err', `${fileName(unit)}.crash`), text, { mode: 0o600 });
     } catch {
-      this.#logBytes.delete(path);
+      // A full disk costs the words, never the run.
     }
   }
 
@@ -72,8 +60,10 @@ export class Workspace {
     renameSync(`${path}.new`, path);
   }
 
-  removeRecord(unit: string): void {
-    rmSync(this.#recordPath(unit), { force: true });
+  /** @param pid only the record of that process; its successor may have written its own. */
+  removeRecord(unit: string, pid?: number): void {
+    const path = this.#recordPath(unit);
+    if (pid === undefined || recordIn(path)?.pid === pid) rmSync(path, { force: true });
   }
 
   /** What an earlier run has not removed; a record that can't be read is removed, since it says nothing. */
@@ -81,13 +71,9 @@ export class Workspace {
     const records: ProcessRecord[] = [];
     for (const name of readdirSync(join(this.folder, 'pid'))) {
       const path = join(this.folder, 'pid', name);
-      try {
-        const record = JSON.parse(readFileSync(path, 'utf8')) as ProcessRecord;
-        if (Number.isInteger(record.pid) && Number.isInteger(record.startTicks)) records.push(record);
-        else rmSync(path, { force: true });
-      } catch {
-        rmSync(path, { force: true, recursive: true });
-      }
+      const record = recordIn(path);
+      if (record) records.push(record);
+      else rmSync(path, { force: true, recursive: true });
     }
     return records;
   }
@@ -102,6 +88,11 @@ function fileName(unit: string): string {
   return unit.replaceAll('/', '.');
 }
 
-function bytesOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+function recordIn(path: string): ProcessRecord | undefined {
+  try {
+    const record = JSON.parse(readFileSync(path, 'utf8')) as ProcessRecord;
+    return Number.isInteger(record.pid) && Number.isInteger(record.startTicks) ? record : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -58,6 +58,23 @@ describe('a new project', function () {
     await runs(join(built, 'topology.json'));
   });
 
+  it('keeps probes and all else that a topology says when it is bundled', async () => {
+    const file = join(folder, 'probed.yaml');
+    writeFileSync(
+      file,
+      'name: probed\nchildren:\n  greeter:\n    kind: node\n    file: ./greeter.ts\n    standby: 1\n    liveness: { tcp: "[::1]:9", periodMs: 5000 }\n    states: { warm: { log: "^WARM", flags: i } }\n  clock: { kind: exec, file: sleep, args: ["1"], ready: { exec: [sleep, "0"] }, survive: true }\n',
+    );
+    const out = join(place.folder, 'probed');
+    assert.equal((await command(['build', file, '--out', out], place.env)).code, 0);
+    const spec = async (topology: string) =>
+      JSON.parse((await command(['check', topology, '--json'], place.env)).output) as {
+        children: Record<string, { file?: string; cwd?: string }>;
+      };
+    const [before, after] = [await spec(file), await spec(join(out, 'topology.json'))];
+    for (const { children } of [before, after]) delete children.greeter!.file;
+    assert.deepEqual(after.children, before.children);
+  });
+
   it('is bundled again over an earlier build, and over nothing else', async () => {
     assert.equal((await command(['build', folder], place.env)).code, 0);
     const other = join(place.folder, 'mine');

@@ -159,6 +159,29 @@ describe('judge()', () => {
       assert.equal(judge(judged(), 'a', failure).decision!.do, 'settle'));
   });
 
+  describe('a significant unit that ends for good', () => {
+    const rules = { restart: 'transient', significant: true } as const;
+    const well = crash({ class: 'normal', reason: 'ended with code 0' });
+    const both = viewsOf(view('a', 'up', {}, rules), view('b', 'up', {}, rules), view('c', 'up'));
+    const does = (change: Partial<Judged>, end = well) =>
+      judge(judged({ units: both, ...change }), 'a', end).decision!;
+
+    it('ends its supervisor with any-significant', () =>
+      assert.deepInclude(does({ autoShutdown: 'any-significant' }), { do: 'end' }));
+    it('ends nobody with all-significant while another one is up', () =>
+      assert.equal(does({ autoShutdown: 'all-significant' }).do, 'settle'));
+    it('ends its supervisor with all-significant as the last one', () =>
+      assert.equal(
+        does({ autoShutdown: 'all-significant', units: { ...both, b: view('b', 'completed', {}, rules) } })
+          .do,
+        'end',
+      ));
+    it('ends nobody if it was asked to end', () =>
+      assert.equal(does({ autoShutdown: 'any-significant' }, { ...well, requested: 'stop' }).do, 'settle'));
+    it('ends nobody if it is restarted', () =>
+      assert.equal(does({ autoShutdown: 'any-significant' }, crash()).do, 'settle'));
+  });
+
   it('decides nothing about a unit that nobody knows', () =>
     assert.deepEqual(judge(judged(), 'ghost', crash()), { decision: null }));
 });

@@ -3,18 +3,20 @@ import type { AnyActorLogic, AnyStateMachine } from 'xstate';
 import { startAppSession } from '../../src/actors/app-session.ts';
 import { startChannel } from '../../src/actors/channel.ts';
 import type { Host, Hosted } from '../../src/actors/hosting.ts';
-import type { Tree } from '../../src/actors/incarnation.ts';
 import { startLogin } from '../../src/actors/incoming-session.ts';
 import { sessionDefaults } from '../../src/actors/live-session.ts';
 import { startMulticast } from '../../src/actors/multicast.ts';
+import { startProbe } from '../../src/actors/probe.ts';
 import { startClientProcess, startServerProcess } from '../../src/actors/process.ts';
 import { attachRegion } from '../../src/actors/region-attachment.ts';
 import { dialSession } from '../../src/actors/session.ts';
 import { startSessionServer } from '../../src/actors/session-server.ts';
 import { startSubscription } from '../../src/actors/subscription.ts';
 import { startSupervisor } from '../../src/actors/supervisor.ts';
+import type { Tree } from '../../src/actors/tree.ts';
 import { SimulatedClock } from '../../src/machines/clock.ts';
 import { addressOf } from '../../src/names.ts';
+import { processRulesDefaults, readyOf } from '../../src/spec/probe.ts';
 import { broadcast, channel, defineUniverse } from '../../src/spec/universe.ts';
 import { Link } from '../../src/transport/link.ts';
 import { native } from '../../src/transport/native.ts';
@@ -27,6 +29,7 @@ const { market, trader } = defineUniverse('floor', {
   trader: {},
 });
 const address = addressOf('x');
+const command = { file: 'true', args: [], env: {}, cwd: '/' };
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const limits = sessionDefaults;
 
@@ -50,12 +53,15 @@ function provided(): AnyStateMachine[] {
   const host = new CollectingHost();
   const unused = {} as never;
   startSupervisor(
-    { host } as Partial<Tree> as Tree,
+    { host, units: new Map(), leftFor: () => null } as Partial<Tree> as Tree,
     {
       strategy: 'one-for-one',
       intensity: 'infinity',
       periodMs: 5_000,
-      children: { a: { kind: 'exec', file: 'true', args: [], env: {}, cwd: '/', ...policy } },
+      autoShutdown: 'never',
+      children: {
+        a: { kind: 'exec', ...command, ...policy, ...processRulesDefaults, ready: readyOf('exec') },
+      },
     },
     { address, path: address, endsWhenIdle: false, onEnd() {} },
   );
@@ -91,6 +97,7 @@ function provided(): AnyStateMachine[] {
     lane: 0,
   } as never);
   attachRegion(host, { address, runDirectory: '', name: 'market' } as never).catch(() => {});
+  startProbe(host, readyOf('exec'), { address, cwd: '/', ask: unused, onReport() {} });
   startMulticast(host, { address, readers: [] } as never);
   return host.logics;
 }

@@ -1,6 +1,6 @@
 import { assert } from 'chai';
+import type { Orders } from '../../src/machines/dependency.ts';
 import {
-  type Orders,
   type SupervisorEvent,
   type SupervisorInput,
   type SupervisorReport,

@@ -37,6 +37,7 @@ const toAsking = [...toUp, stop];
 const toTerminating = [...toAsking, passed('askTimeout', 'alive.stopping.asking')];
 const toKilling = [...toTerminating, passed('shutdownTimeout', 'alive.stopping')];
 const toUnkillable = [...toKilling, passed('reapTimeout', 'alive.killing')];
+const toReloading: UnitEvent[] = [...toUp, { type: 'reload' }];
 const toDraining = [...toUp, exited(0)];
 
 /** What is the same in all states of a living unit. */
@@ -46,6 +47,17 @@ function alike(pid: number | null = 7): Rows {
     { on: kill, to: 'alive.killing', does: [order('kill'), running('stopping', { pid })] },
   ];
 }
+
+/** A signal is passed on to whatever is there. */
+function passesOn(state: string): Rows[number] {
+  const signal = { type: 'signal', number: 10 } as const;
+  return { on: signal, to: state, does: [['send incarnation', signal]] };
+}
+
+const reload: UnitEvent = { type: 'reload' };
+const unhealthy: UnitEvent = { type: 'incarnation.unhealthy', epoch: 1, why: 'nobody answers' };
+const replaced: UnitEvent = { type: 'incarnation.replaced', epoch: 1, next: 2, pid: 8, atMs: 25 };
+const unreplaced: UnitEvent = { type: 'incarnation.unreplaced', epoch: 1, why: 'it ended' };
 
 /** The end of the program itself, before that of all that it started. */
 const programEnds: Rows[number] = { on: exited(1), to: 'alive.draining', does: [running('draining')] };
@@ -88,6 +100,7 @@ const table: Table<UnitEvent, UnitInput> = {
     'alive.spawning': {
       by: toSpawning,
       rows: [
+        passesOn('alive.spawning'),
         ...alike(null),
         { on: exited(1), to: 'alive.draining', does: [running('draining', { pid: null })] },
         { on: spawned, to: 'alive.starting', does: [running('starting')] },
@@ -116,6 +129,7 @@ const table: Table<UnitEvent, UnitInput> = {
     'alive.starting': {
       by: toStarting,
       rows: [
+        passesOn('alive.starting'),
         ...alike(),
         programEnds,
         { on: ready, to: 'alive.up', does: [running('up')] },
@@ -133,6 +147,7 @@ const table: Table<UnitEvent, UnitInput> = {
     'alive.up': {
       by: toUp,
       rows: [
+        passesOn('alive.up'),
         ...alike(),
         programEnds,
         { on: reported, to: 'alive.up', does: [running('up', { state: 'operative' })] },
@@ -144,12 +159,35 @@ const table: Table<UnitEvent, UnitInput> = {
           to: 'alive.up',
           does: [['report', { type: 'unit.stable', id: 'a', epoch: 1 }]],
         },
+        { on: reload, to: 'alive.reloading', does: [order('replace'), running('up')] },
+        { on: unhealthy, to: 'alive.stopping.asking', does: [running('stopping'), order('ask')] },
         ...remembered('alive.up', refused),
+      ],
+    },
+    'alive.reloading': {
+      by: toReloading,
+      rows: [
+        passesOn('alive.reloading'),
+        ...alike(),
+        programEnds,
+        { on: reported, to: 'alive.reloading', does: [running('up', { state: 'operative' })] },
+        ...endsBy(stop, toReloading),
+        ...endsBy(restart, toReloading),
+        { on: replaced, to: 'alive.up', does: [running('up', { epoch: 2, pid: 8 })] },
+        { on: unreplaced, to: 'alive.up', does: [running('up')] },
+        { on: unhealthy, to: 'alive.stopping.asking', does: [running('stopping'), order('ask')] },
+        {
+          on: passed('startTimeout', 'alive.reloading'),
+          to: 'alive.up',
+          does: [order('unreplace'), running('up')],
+        },
+        ...remembered('alive.reloading', refused),
       ],
     },
     'alive.stopping.asking': {
       by: toAsking,
       rows: [
+        passesOn('alive.stopping.asking'),
         ...alike(),
         programEnds,
         {
@@ -168,6 +206,7 @@ const table: Table<UnitEvent, UnitInput> = {
     'alive.stopping.terminating': {
       by: toTerminating,
       rows: [
+        passesOn('alive.stopping.terminating'),
         ...alike(),
         programEnds,
         {
@@ -181,6 +220,7 @@ const table: Table<UnitEvent, UnitInput> = {
     'alive.killing': {
       by: toKilling,
       rows: [
+        passesOn('alive.killing'),
         { on: emptied, to: 'exited', does: 'elsewhere' },
         { on: kill, to: 'alive.killing', does: 'elsewhere' },
         ...remembered('alive.killing', start, stop, restart, refused, reported, exited(null, 'SIGKILL')),
@@ -194,6 +234,7 @@ const table: Table<UnitEvent, UnitInput> = {
     'alive.draining': {
       by: toDraining,
       rows: [
+        passesOn('alive.draining'),
         ...alike(),
         programEnds,
         {
@@ -207,6 +248,7 @@ const table: Table<UnitEvent, UnitInput> = {
     'alive.unkillable': {
       by: toUnkillable,
       rows: [
+        passesOn('alive.unkillable'),
         ...alike(),
         programEnds,
         ...remembered('alive.unkillable', start, stop, restart, refused, reported),
@@ -215,8 +257,23 @@ const table: Table<UnitEvent, UnitInput> = {
   },
 };
 
+const news: UnitEvent[] = [
+  { type: 'dependency.lost', dependency: 'db', state: 'operative' },
+  { type: 'dependency.back', dependency: 'db', state: 'operative' },
+];
+
+/** Whatever it is doing, what runs hears of those that it holds on to. */
+function passingOn(states: Table<UnitEvent, UnitInput>['states']): Table<UnitEvent, UnitInput>['states'] {
+  return Object.fromEntries(
+    Object.entries(states).map(([name, state]) => {
+      const rows = news.map((on) => ({ on, to: name, does: [['send incarnation', on] as const] }));
+      return [name, { ...state, rows: [...state.rows, ...rows] }];
+    }),
+  );
+}
+
 describe('unitMachine, alive', () => {
-  describeStates(unitMachine, table);
+  describeStates(unitMachine, { ...table, states: passingOn(table.states) });
   describeCompleteness(unitMachine, table, {
     region: 'life',
     covers: (path) => path.startsWith('alive.'),
@@ -233,6 +290,7 @@ describe('unitMachine, alive', () => {
       'alive.spawning': { uptimeMs: 0 },
       'alive.starting': {},
       'alive.up': {},
+      'alive.reloading': {},
       'alive.stopping.asking': asked,
       'alive.stopping.terminating': asked,
       'alive.killing': killed,

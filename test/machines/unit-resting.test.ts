@@ -37,7 +37,7 @@ const giveUp: UnitEvent = { type: 'verdict.fail', why: 'too many restarts' };
 /** What a start, asked for or planned, leads to with each position of the gate. */
 function startsBy(on: Rows[number]['on'], by: readonly Rows[number]['on'][], epoch: number): Rows {
   const alive = [
-    ['invoke incarnation', { path: 'tree/a', epoch: epoch + 1 }] as const,
+    ['invoke incarnation', { path: 'tree/a', epoch: epoch + 1, adopt: null }] as const,
     changed('spawning', { epoch: epoch + 1 }),
   ];
   return [
@@ -59,6 +59,20 @@ function startsBy(on: Rows[number]['on'], by: readonly Rows[number]['on'][], epo
   ];
 }
 
+/** A process that runs already is taken over, whatever the gate says. */
+function adoptsBy(by: readonly Rows[number]['on'][], epoch: number): Rows[number] {
+  const next = { epoch: epoch + 1 };
+  return {
+    on: { type: 'adopt', pid: 9, startTicks: 99 },
+    by: [...by, barred],
+    to: 'alive.spawning',
+    does: [
+      ['invoke incarnation', { path: 'tree/a', adopt: { pid: 9, startTicks: 99 }, ...next }],
+      changed('spawning', next),
+    ],
+  };
+}
+
 const toBackoff = [...toExited, restartLater];
 const toCompleted: UnitEvent[] = [...toExited, { type: 'verdict.done' }];
 const toFailed = [...toExited, giveUp];
@@ -73,7 +87,21 @@ const table: Table<UnitEvent, UnitInput> = {
   states: {
     idle: {
       by: [],
-      rows: [...startsBy(start, [], 0), { ...gone, does: [changed('removed')] }],
+      rows: [
+        ...startsBy(start, [], 0),
+        adoptsBy([], 0),
+        {
+          on: start,
+          input: { ...unitInput, adopt: { pid: 9, startTicks: 99 } },
+          when: 'with a process that an earlier supervisor has left',
+          to: 'alive.spawning',
+          does: [
+            ['invoke incarnation', { path: 'tree/a', epoch: 1, adopt: { pid: 9, startTicks: 99 } }],
+            changed('spawning', { epoch: 1 }),
+          ],
+        },
+        { ...gone, does: [changed('removed')] },
+      ],
     },
     blocked: {
       by: [start],
@@ -95,6 +123,16 @@ const table: Table<UnitEvent, UnitInput> = {
       rows: [
         ...startsBy(restartNow, toExited, 1),
         { on: restartLater, to: 'backoff', when: 'with a delay', does: [changed('backoff', after)] },
+        {
+          on: restartLater,
+          by: [...toExited, { type: 'standby.changed', warm: 1 }, opened],
+          when: 'with a delay, if another one stands by',
+          to: 'alive.spawning',
+          does: [
+            ['invoke incarnation', { path: 'tree/a', epoch: 2, adopt: null }],
+            changed('spawning', { epoch: 2 }),
+          ],
+        },
         { on: { type: 'verdict.down' }, to: 'idle', does: [changed('idle', after)] },
         { on: { type: 'verdict.done' }, to: 'completed', does: [changed('completed', after)] },
         { on: giveUp, to: 'failed', does: [changed('failed', after)] },
@@ -114,13 +152,18 @@ const table: Table<UnitEvent, UnitInput> = {
     },
     completed: {
       by: toCompleted,
-      rows: [...startsBy(start, toCompleted, 1), { ...gone, does: [changed('removed', after)] }],
+      rows: [
+        ...startsBy(start, toCompleted, 1),
+        adoptsBy(toCompleted, 1),
+        { ...gone, does: [changed('removed', after)] },
+      ],
     },
     failed: {
       by: toFailed,
       rows: [
         { on: reset, to: 'idle', does: [changed('idle', after)] },
         ...startsBy(start, toFailed, 1),
+        adoptsBy(toFailed, 1),
         { ...gone, does: [changed('removed', after)] },
       ],
     },
@@ -131,6 +174,7 @@ const table: Table<UnitEvent, UnitInput> = {
         { on: closed, to: 'blocked', does: [changed('blocked')] },
         { on: stop, to: 'idle', does: [changed('idle')] },
         { on: reset, to: 'idle', does: [changed('idle')] },
+        adoptsBy([barred, start], 0),
         { ...gone, does: [changed('removed')] },
       ],
     },

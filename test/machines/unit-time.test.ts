@@ -203,8 +203,8 @@ describe('an incarnation', () => {
       'incarnation begins',
     ]);
     assert.deepEqual(restarted.given('incarnation begins'), [
-      { path: 'tree/a', epoch: 1 },
-      { path: 'tree/a', epoch: 2 },
+      { path: 'tree/a', epoch: 1, adopt: null },
+      { path: 'tree/a', epoch: 2, adopt: null },
     ]);
   });
 

@@ -34,7 +34,7 @@ class Child {
     };
     this.#control = new ChildControl(
       ours,
-      { ready() {}, state() {}, refused() {}, records() {}, log },
+      { ready() {}, state() {}, refused() {}, pong() {}, warm() {}, records() {}, log },
       {
         claim: () => 0,
         runs: () => undefined,

@@ -3,7 +3,7 @@ import { dependenceGraph, toDot, toMermaid } from '../../src/spec/dependence-gra
 import { checkTopology } from '../../src/spec/topology-check.ts';
 
 const file = import.meta.filename;
-const node = (dependsOn: Record<string, string> = {}) => ({ kind: 'node', file, dependsOn });
+const node = (dependsOn: Record<string, unknown> = {}) => ({ kind: 'node', file, dependsOn });
 
 /** The example of the workspace's documentation. */
 const traders = checkTopology(
@@ -89,6 +89,23 @@ describe('the dependence graph', () => {
 }
 `,
     );
+  });
+
+  it('names the mode of an edge that is another than required', () => {
+    const topology = checkTopology(
+      {
+        name: 't',
+        children: {
+          a: node(),
+          b: node({ a: { state: 'operative', mode: 'bind' } }),
+          c: node({ a: { mode: 'partOf' } }),
+        },
+      },
+      file,
+    );
+    const dot = toDot(dependenceGraph(topology));
+    assert.include(dot, 'a -> b [label="bind"]');
+    assert.include(dot, 'a -> c [label="partOf"]');
   });
 
   it('gives different units different ids', () => {

@@ -4,6 +4,7 @@ import { assert } from 'chai';
 import fc from 'fast-check';
 import { IpcError } from '../../src/errors.ts';
 import { processDefaults, supervisorDefaults } from '../../src/spec/child.ts';
+import { processRulesDefaults, readyOf } from '../../src/spec/probe.ts';
 import { arena, defineTopology, exec, node, supervisor } from '../../src/spec/topology.ts';
 import { checkTopology } from '../../src/spec/topology-check.ts';
 import { mistakesOf as mistakesIn } from '../support/machines/topologies.ts';
@@ -30,6 +31,9 @@ describe('checkTopology()', () => {
       backoff: processDefaults.backoff,
       stableMs: processDefaults.stableMs,
       giveUp: processDefaults.giveUp,
+      ...processRulesDefaults,
+      ready: readyOf('exec'),
+      significant: false,
       args: [],
       env: {},
       cwd: folder,
@@ -43,8 +47,9 @@ describe('checkTopology()', () => {
         strategy: 'one-for-one',
         intensity: 'infinity',
         periodMs: 5_000,
+        autoShutdown: 'never',
         children: {
-          web: { kind: 'node', file, app: 'web', ...processes },
+          web: { kind: 'node', file, app: 'web', ...processes, ready: readyOf('node') },
           log: { kind: 'exec', file: 'logger', ...processes },
         },
       } as never);
@@ -102,7 +107,7 @@ describe('checkTopology()', () => {
     const fileOf = (given: string, kind: 'node' | 'exec') => {
       const made = kind === 'node' ? node(given) : exec(given);
       const { a } = checked({ name: 'tree', children: { a: made } }).children;
-      return a!.kind === 'supervisor' ? undefined : a!.file;
+      return 'file' in a! ? a.file : undefined;
     };
 
     it('of a node child are found from the topology file', () => {
@@ -171,7 +176,7 @@ describe('checkTopology()', () => {
       [
         'an unknown key of the tree',
         { ...child({}), stategy: 'one-for-all' },
-        'stategy: unknown key (did you mean strategy?); allowed: name, strategy, intensity, periodMs, children, arenas',
+        'stategy: unknown key (did you mean strategy?); allowed: name, strategy, intensity, periodMs, autoShutdown, children, arenas',
       ],
       [
         'an arena without a size',
@@ -213,7 +218,7 @@ describe('checkTopology()', () => {
         'a child that is made by nothing',
         { name: 'tree', children: { a: { kind: 'nod', file: 'x' } } },
         'children.a',
-        'is no child; make it with node(), exec() or supervisor()',
+        'is no child; make it with node(), exec(), actor() or supervisor()',
       ],
       [
         'a child that is nothing',
@@ -268,11 +273,7 @@ describe('checkTopology()', () => {
         },
         'children.inner.children.a.restart: "yes" is not allowed',
       ],
-      [
-        'a nested supervisor without children',
-        { name: 'tree', children: { inner: supervisor({ children: {} }) } },
-        'children.inner.children: at least one child is needed',
-      ],
+      ['a tree without children', { name: 'tree', children: {} }, 'children: at least one child is needed'],
     ];
     for (const [title, exported, ...parts] of rows)
       it(`is told with its place, what was found and what is allowed: ${title}`, () => {

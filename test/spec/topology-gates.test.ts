@@ -1,8 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
 import fc from 'fast-check';
+import { setup } from 'xstate';
+import type { Wanted } from '../../src/spec/child.ts';
 import { startOrder } from '../../src/spec/start-order.ts';
-import { exec, node, supervisor } from '../../src/spec/topology.ts';
+import { actor, exec, node, supervisor } from '../../src/spec/topology.ts';
 import { type ChildInput, checkTopology } from '../../src/spec/topology-check.ts';
 import { mistakesOf as mistakesIn } from '../support/machines/topologies.ts';
 
@@ -151,5 +153,69 @@ describe('startOrder()', () => {
             assert.isBelow(order.indexOf(parent), order.indexOf(name), `${parent} before ${name}`);
       }),
     );
+  });
+});
+
+describe('an edge', () => {
+  const edgesOf = (children: Record<string, ChildInput>) => {
+    const checked = checkTopology(tree(children), file).children;
+    return Object.fromEntries(Object.entries(checked).map(([id, { dependsOn }]) => [id, dependsOn]));
+  };
+  const machine = setup({}).createMachine({
+    initial: 'cold',
+    states: { cold: {}, warm: { tags: 'serving', initial: 'idle', states: { idle: {}, busy: {} } } },
+  });
+  const on = (edge: Wanted | object) => exec('true', { dependsOn: { db: edge as Wanted } });
+
+  it('is a required state if it is nothing else', () =>
+    assert.deepEqual(edgesOf({ db: node(program), app: on({ state: 'operative' }) }).app, {
+      db: 'operative',
+    }));
+
+  it('waits for `ready` if it names no state', () =>
+    assert.deepEqual(edgesOf({ db: node(program), app: on({ mode: 'bind' }) }).app, {
+      db: { state: 'ready', mode: 'bind' },
+    }));
+
+  it('conflicts is one for both', () =>
+    assert.deepEqual(edgesOf({ db: node(program), app: on({ mode: 'conflicts' }) }).db, {
+      app: { state: 'ready', mode: 'conflicts' },
+    }));
+
+  it('to an actor waits for it to be ready in place of a state `operative` that it has not', () =>
+    assert.deepEqual(edgesOf({ db: actor(machine), app: on('operative') }).app, { db: 'ready' }));
+
+  for (const wanted of ['cold', 'warm', 'warm.busy', 'serving', 'started'])
+    it(`to an actor may wait for ${wanted}, which its machine has`, () =>
+      assert.deepEqual(edgesOf({ db: actor(machine), app: on(wanted) }).app, { db: wanted }));
+
+  it('to an actor that is made by a function may wait for any state', () =>
+    assert.deepEqual(edgesOf({ db: actor(() => machine), app: on('any') }).app, { db: 'any' }));
+
+  const wrong: [title: string, edge: Wanted | object, mistake: RegExp][] = [
+    [
+      'of an unknown mode',
+      { mode: 'needs' },
+      /one of the modes after, wants, requires, bind, hold, partOf, conflicts/,
+    ],
+    ['with another key', { stat: 'ready' }, /children.app.dependsOn.db/],
+    [
+      'to a state that the machine of an actor has not',
+      'warn',
+      /has no state or tag warn \(did you mean warm\?\)/,
+    ],
+  ];
+  for (const [title, edge, mistake] of wrong)
+    it(`${title} is refused`, () =>
+      assert.match(mistakesOf({ db: actor(machine), app: on(edge) })[0]!, mistake));
+
+  it('of conflict with one that depends on it is refused', () => {
+    const db = exec('true', { dependsOn: { app: 'ready' } });
+    assert.match(mistakesOf({ db, app: on({ mode: 'conflicts' }) })[0]!, /so they can't conflict/);
+  });
+
+  it('that orders nothing makes no circle', () => {
+    const partOf = { state: 'ready', mode: 'partOf' } as const;
+    edgesOf({ a: exec('true', { dependsOn: { b: partOf } }), b: exec('true', { dependsOn: { a: partOf } }) });
   });
 });

@@ -4,6 +4,7 @@ import { appSessionMachine } from '../../../src/machines/app-session.ts';
 import { type ChannelContext, channelMachine } from '../../../src/machines/channel.ts';
 import { incomingSessionMachine } from '../../../src/machines/incoming-session.ts';
 import { type MulticastContext, multicastMachine } from '../../../src/machines/multicast.ts';
+import { type ProbeContext, probeMachine } from '../../../src/machines/probe.ts';
 import {
   clientProcessMachine,
   type ServerProcessContext,
@@ -59,6 +60,15 @@ export const walks: readonly Walk[] = [
       { type: 'verdict.restart', delayMs: 100 } as EventObject,
     ],
     place: ({ requested }: UnitContext) => requested,
+  },
+  {
+    machine: probeMachine,
+    inputs: [
+      { ...samples.probeInput, failures: 1 },
+      { ...samples.probeInput, how: 'listen', failures: 1 },
+    ],
+    events: samples.probeEvents,
+    place: ({ failed, holds }: ProbeContext) => [Math.sign(failed), holds],
   },
   {
     machine: supervisorMachine,

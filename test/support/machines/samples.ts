@@ -7,6 +7,7 @@ import type { Exit } from '../../../src/machines/exit.ts';
 import type { IncomingSessionEvent, IncomingSessionInput } from '../../../src/machines/incoming-session.ts';
 import { type Hello, type PeerProcess, protocolVersions } from '../../../src/machines/login.ts';
 import type { MulticastEvent, MulticastInput } from '../../../src/machines/multicast.ts';
+import type { ProbeEvent, ProbeInput } from '../../../src/machines/probe.ts';
 import type {
   ClientProcessEvent,
   ClientProcessInput,
@@ -37,9 +38,10 @@ export const policy: ChildPolicy = {
   backoff: { minMs: 100, maxMs: 1_000, factor: 2, jitter: 0 },
   stableMs: 10_000,
   giveUp: { restarts: 10, periodMs: 300_000 },
+  significant: false,
 };
 
-export const unitInput: UnitInput = { id: 'a', path: 'tree/a', policy, canAsk: true };
+export const unitInput: UnitInput = { id: 'a', path: 'tree/a', policy, canAsk: true, adopt: null };
 
 export const unitEvents: UnitEvent[] = [
   { type: 'start' },
@@ -48,6 +50,11 @@ export const unitEvents: UnitEvent[] = [
   { type: 'kill' },
   { type: 'reset' },
   { type: 'remove' },
+  { type: 'reload' },
+  { type: 'signal', number: 10 },
+  { type: 'adopt', pid: 9, startTicks: 99 },
+  { type: 'policy.changed', policy },
+  { type: 'standby.changed', warm: 1 },
   { type: 'gate.opened' },
   { type: 'gate.closed', missing: ['db:operative'] },
   { type: 'gate.barred', why: 'db is failed and will not be operative' },
@@ -56,10 +63,15 @@ export const unitEvents: UnitEvent[] = [
   { type: 'verdict.done' },
   { type: 'verdict.fail', why: 'too many restarts' },
   { type: 'verdict.remove' },
+  { type: 'dependency.lost', dependency: 'db', state: 'operative' },
+  { type: 'dependency.back', dependency: 'db', state: 'operative' },
   { type: 'incarnation.spawned', epoch: 1, pid: 7, atMs: 10 },
   { type: 'incarnation.ready', epoch: 1, atMs: 20 },
   { type: 'incarnation.reported', epoch: 1, state: 'operative' },
   { type: 'incarnation.refused', epoch: 1, why: 'no such file', permanent: true },
+  { type: 'incarnation.unhealthy', epoch: 1, why: 'nobody answers' },
+  { type: 'incarnation.replaced', epoch: 1, next: 2, pid: 8, atMs: 25 },
+  { type: 'incarnation.unreplaced', epoch: 1, why: 'it ended' },
   { type: 'incarnation.exited', epoch: 1, code: 1, signal: null, atMs: 30 },
   { type: 'incarnation.emptied', epoch: 1, atMs: 30 },
 ];
@@ -93,6 +105,14 @@ export const supervisorEvents: SupervisorEvent[] = [
   { type: 'unit.exited', id: 'a', epoch: 1, exit },
   { type: 'shutdown' },
   { type: 'force' },
+];
+
+export const probeInput: ProbeInput = { how: 'look', periodMs: 1_000, timeoutMs: 200, failures: 3 };
+
+export const probeEvents: ProbeEvent[] = [
+  { type: 'look.passed', look: 1 },
+  { type: 'look.failed', look: 1, why: 'nobody answers' },
+  { type: 'heard' },
 ];
 
 // ---- processes and sessions

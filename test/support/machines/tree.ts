@@ -2,22 +2,22 @@
 // Wired as src/actors/supervisor.ts does it.
 import { fromCallback } from 'xstate';
 import { Handles, type Hosted, type Log } from '../../../src/actors/hosting.ts';
-import { incarnationOf, type StartNested, type Tree } from '../../../src/actors/incarnation.ts';
+import { incarnationOf, type StartNested } from '../../../src/actors/incarnation.ts';
+import type { Tree } from '../../../src/actors/tree.ts';
 import { SimulatedClock } from '../../../src/machines/clock.ts';
 import type { SupervisorOutput } from '../../../src/machines/exit.ts';
+import type {
+  IncarnationEvent,
+  IncarnationInput,
+  IncarnationOrder,
+} from '../../../src/machines/incarnation.ts';
 import {
   type SupervisorContext,
   type SupervisorInput,
   type SupervisorReport,
   supervisorMachine,
 } from '../../../src/machines/supervisor.ts';
-import {
-  type IncarnationEvent,
-  type IncarnationOrder,
-  type UnitEvent,
-  type UnitPhase,
-  unitMachine,
-} from '../../../src/machines/unit.ts';
+import { type UnitEvent, type UnitPhase, unitMachine } from '../../../src/machines/unit.ts';
 import type { UnitView } from '../../../src/machines/unit-view.ts';
 import { type Address, addressOf } from '../../../src/names.ts';
 import { Host } from '../../../src/runtime/host.ts';
@@ -40,7 +40,7 @@ const severity = { ask: 0, terminate: 1, kill: 2, nothing: 3 } as const;
 export type Child = Partial<ChildPolicy> & (Partial<Script> | SupervisorOptions);
 
 type Settings = Partial<
-  Pick<SupervisorInput, 'strategy' | 'intensity' | 'periodMs' | 'endsWhenIdle' | 'seed'>
+  Pick<SupervisorInput, 'strategy' | 'intensity' | 'periodMs' | 'autoShutdown' | 'endsWhenIdle' | 'seed'>
 >;
 
 export interface SupervisorOptions extends Settings {
@@ -274,7 +274,10 @@ export class SimulatedTree {
         actors: { incarnation: this.#incarnationOf(at, children[each.id]!) },
         actions: { report: (_, report) => supervisor?.post(report) },
       });
-      const unit = this.host.start(logic, { address: at, input: { ...each, path: at, canAsk: true } });
+      const unit = this.host.start(logic, {
+        address: at,
+        input: { ...each, path: at, canAsk: true, adopt: null },
+      });
       units.set(each.id, unit);
       this.#units.set(nameOf(at), unit);
     }
@@ -316,11 +319,14 @@ export class SimulatedTree {
     }
     const { reaches = 'ready', state = 'operative', obeys = 'ask' }: Partial<Script> = child;
     this.#scripts.set(name, { reaches, state, obeys });
-    return fromCallback<IncarnationOrder, { path: string; epoch: number }>(({ input, sendBack, receive }) => {
+    return fromCallback<IncarnationOrder, IncarnationInput>(({ input, sendBack, receive }) => {
       const run = new Run(this, name, input.epoch, sendBack);
       this.#runs.set(name, [...this.runs(name), run]);
       this.note(`${name} begins`);
-      receive(({ type }) => this.#obey(name, run, type));
+      receive(({ type }) => {
+        if (type === 'ask' || type === 'terminate' || type === 'kill') this.#obey(name, run, type);
+        else run.orders.push(type);
+      });
       const script = this.#scripts.get(name)!;
       if (script.reaches === 'nothing') return;
       run.spawned();
@@ -328,7 +334,7 @@ export class SimulatedTree {
     });
   }
 
-  #obey(name: string, run: Run, order: IncarnationOrder['type']): void {
+  #obey(name: string, run: Run, order: 'ask' | 'terminate' | 'kill'): void {
     run.orders.push(order);
     this.note(`${order} ${name}`);
     const { obeys } = this.#scripts.get(name)!;

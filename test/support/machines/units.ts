@@ -42,10 +42,13 @@ export function ended(facts: Partial<Exit>): Effect {
   return ['report', { type: 'unit.exited', id: 'a', epoch: 1, exit: { ...exit, ...facts } }];
 }
 
-export const begun: Effect = ['invoke incarnation', { path: 'tree/a', epoch: 1 }];
+export const begun: Effect = ['invoke incarnation', { path: 'tree/a', epoch: 1, adopt: null }];
 /** XState is told to let go of the incarnation, which has ended by then. */
 export const left: Effect = ['stop child'];
-export const order = (type: 'ask' | 'terminate' | 'kill'): Effect => ['send incarnation', { type }];
+export const order = (type: 'ask' | 'terminate' | 'kill' | 'replace' | 'unreplace'): Effect => [
+  'send incarnation',
+  { type },
+];
 
 export const start: UnitEvent = { type: 'start' };
 export const stop: UnitEvent = { type: 'stop' };
@@ -69,8 +72,12 @@ export function exited(code: number | null, signal: string | null = null): Incar
   return { type: 'incarnation.exited', epoch: 1, code, signal, atMs: 30 };
 }
 
-/** What the region of its gate takes, wherever its life is. */
-export const ofGate = [opened, closed, barred].map(({ type }) => type);
+/** What it takes wherever its life is: news of its gate, of its rules, and of those who stand by. */
+export const ofGate = [
+  ...[opened, closed, barred].map(({ type }) => type),
+  'policy.changed',
+  'standby.changed',
+];
 
 /** That delay of a state of its life has passed. */
 export function passed(delay: string, state: string): AfterEvent {

@@ -1,0 +1,253 @@
+// Actor supervision: a supervisor of actors on the host of this process, with those below it, and what programs can ask of it.
+import { IpcError } from '../errors.ts';
+import { ActorCalls } from '../machines/actor-calls.ts';
+import type { ActorChild, End, Run, Start } from '../machines/actor-child.ts';
+import type { ActorReport } from '../machines/actor-report.ts';
+import { ActorSupervisor } from '../machines/actor-supervisor.ts';
+import type { SupervisorOutput } from '../machines/exit.ts';
+import { type Address, addressOf } from '../names.ts';
+import type { ActorChildInput } from '../spec/actor-check.ts';
+import { checkActorChild } from '../spec/actor-check.ts';
+import type { ActorChildSpec, ActorsSpec } from '../spec/child.ts';
+import type {
+  CallAnswer,
+  ChildCounts,
+  ChildEntry,
+  ChildRef,
+  StartAnswer,
+  Supervision,
+} from '../spec/supervision.ts';
+import { startActor, type Told } from './actor-run.ts';
+import type { Host } from './hosting.ts';
+
+export interface ActorSupervisionOptions {
+  readonly address: Address;
+  /** What happens in it and below. */
+  readonly onReport: (supervisor: Address, report: ActorReport) => void;
+  readonly onBooted: () => void;
+  readonly onEnd: (output: SupervisorOutput) => void;
+}
+
+export class ActorSupervision implements Supervision {
+  readonly address: Address;
+  readonly #host: Host;
+  readonly #options: ActorSupervisionOptions;
+  readonly #supervisor: ActorSupervisor<ActorChildSpec>;
+  readonly #calls: ActorCalls<ActorChildSpec>;
+
+  constructor(host: Host, spec: ActorsSpec, options: ActorSupervisionOptions) {
+    this.address = options.address;
+    this.#host = host;
+    this.#options = options;
+    this.#supervisor = new ActorSupervisor<ActorChildSpec>(
+      { ...spec, seed: (Math.random() * 2 ** 32) | 0 },
+      {
+        clock: host.clock,
+        start: (child) => this.#start(child),
+        report: (report) => options.onReport(options.address, report),
+        booted: options.onBooted,
+        ended: (output) => options.onEnd(output),
+      },
+    );
+    this.#calls = new ActorCalls(this.#supervisor, {
+      template: spec.template,
+      refOf: (child) => this.#refOf(child),
+      check: (id, input) => checkActorChild(id, input, spec.autoShutdown),
+    });
+  }
+
+  get state(): string {
+    return this.#supervisor.state;
+  }
+
+  /** Starts all children; what comes of it is told by the options' functions. */
+  boot(): void {
+    this.#supervisor.boot();
+  }
+
+  shutdown(): void {
+    this.#supervisor.shutdown();
+  }
+
+  force(): void {
+    this.#supervisor.force();
+  }
+
+  startChild(...parameters: [input?: unknown] | [id: string, child: ActorChildInput]): Promise<StartAnswer> {
+    return this.#call((answer) => this.#calls.start(parameters, answer));
+  }
+
+  terminateChild(child: string | ChildRef): Promise<CallAnswer> {
+    return this.#call((answer) => this.#calls.terminate(child, answer));
+  }
+
+  restartChild(child: string | ChildRef): Promise<StartAnswer> {
+    return this.#call((answer) => this.#calls.restart(child, answer));
+  }
+
+  deleteChild(child: string | ChildRef): Promise<CallAnswer> {
+    return this.#call((answer) => this.#calls.delete(child, answer));
+  }
+
+  async whichChildren(): Promise<ChildEntry[]> {
+    this.#refuseIfOver();
+    return this.#calls.which();
+  }
+
+  async whichChild(child: string | ChildRef) {
+    this.#refuseIfOver();
+    return this.#calls.whichOne(child);
+  }
+
+  async countChildren(): Promise<ChildCounts> {
+    this.#refuseIfOver();
+    return this.#calls.count();
+  }
+
+  async getChildSpec(child: string | ChildRef) {
+    this.#refuseIfOver();
+    return this.#calls.spec(child);
+  }
+
+  /** What changes something waits for its turn. */
+  #call<T>(ask: (answer: (given: T) => void) => void): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const stopping = () => reject(IpcError.of('ERR_STOPPING', `supervisor ${this.address}`));
+      if (this.#isOver) return stopping();
+      this.#supervisor.whenFree(() => (this.#isOver ? stopping() : ask(resolve)));
+    });
+  }
+
+  get #isOver(): boolean {
+    const { state } = this.#supervisor;
+    return state === 'stopping' || state === 'done';
+  }
+
+  #refuseIfOver(): void {
+    if (this.#isOver) throw IpcError.of('ERR_STOPPING', `supervisor ${this.address}`);
+  }
+
+  #addressOf({ key }: ActorChild): Address {
+    return addressOf(this.address, typeof key === 'string' ? key : `#${key}`);
+  }
+
+  #start(child: ActorChild<ActorChildSpec>): Start {
+    const { spec, epoch } = child;
+    if (spec.kind === 'supervisor') return this.#startBelow(child, spec);
+    const input = child.input === undefined ? spec.input : child.input;
+    const told = new Telling(this.#supervisor, child, epoch);
+    return startActor(this.#host, this.#addressOf(child), { source: spec.source, input }, told);
+  }
+
+  #startBelow(child: ActorChild<ActorChildSpec>, spec: ActorsSpec): Start {
+    const { epoch } = child;
+    let output: SupervisorOutput | undefined;
+    let begun = false;
+    const below = new ActorSupervision(this.#host, spec, {
+      address: this.#addressOf(child),
+      onReport: this.#options.onReport,
+      onBooted: () => {
+        if (begun) this.#supervisor.started(child, epoch);
+      },
+      onEnd: (ended) => {
+        output = ended;
+        if (begun) this.#supervisor.ended(child, epoch, { how: 'gave-up', output: ended });
+      },
+    });
+    below.boot();
+    begun = true;
+    if (output) return { how: 'failed', why: output.reason };
+    return { how: below.state === 'running' ? 'up' : 'starting', run: new SupervisorRun(below) };
+  }
+
+  #refOf(child: ActorChild<ActorChildSpec>): ChildRef {
+    child.ref ??= new Ref(child, this.#addressOf(child));
+    return child.ref as ChildRef;
+  }
+}
+
+/** What a start tells its supervisor. A class: closures of every child would weigh more than all else about it. */
+class Telling implements Told {
+  readonly #supervisor: ActorSupervisor<ActorChildSpec>;
+  readonly #child: ActorChild<ActorChildSpec>;
+  readonly #epoch: number;
+
+  constructor(supervisor: ActorSupervisor<ActorChildSpec>, child: ActorChild<ActorChildSpec>, epoch: number) {
+    this.#supervisor = supervisor;
+    this.#child = child;
+    this.#epoch = epoch;
+  }
+
+  started(info: unknown): void {
+    this.#supervisor.started(this.#child, this.#epoch, info);
+  }
+
+  ignored(): void {
+    this.#supervisor.ignored(this.#child, this.#epoch);
+  }
+
+  ended(end: End): void {
+    this.#supervisor.ended(this.#child, this.#epoch, end);
+  }
+}
+
+class SupervisorRun implements Run {
+  readonly supervision: ActorSupervision;
+
+  constructor(supervision: ActorSupervision) {
+    this.supervision = supervision;
+  }
+
+  ask(): boolean {
+    this.supervision.shutdown();
+    return true;
+  }
+
+  kill(): void {
+    this.supervision.force();
+  }
+
+  /** A supervisor takes calls only. */
+  send(): void {}
+
+  snapshot(): undefined {
+    return undefined;
+  }
+}
+
+class Ref implements ChildRef {
+  readonly address: string;
+  readonly #child: ActorChild;
+
+  constructor(child: ActorChild, address: string) {
+    this.#child = child;
+    this.address = address;
+  }
+
+  get id(): string | null {
+    return this.#child.id;
+  }
+
+  get phase(): string {
+    return this.#child.phase;
+  }
+
+  get epoch(): number {
+    return this.#child.epoch;
+  }
+
+  send(event: { type: string }): boolean {
+    const { run } = this.#child;
+    run?.send(event);
+    return run !== null;
+  }
+
+  getSnapshot(): unknown {
+    return this.#child.run?.snapshot();
+  }
+
+  get supervisor(): Supervision | null {
+    const { run } = this.#child;
+    return run instanceof SupervisorRun ? run.supervision : null;
+  }
+}

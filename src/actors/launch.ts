@@ -1,0 +1,62 @@
+// Launch: what a process of a unit is started with, and why it could not be.
+import { constants } from 'node:os';
+import { getSystemErrorName } from 'node:util';
+import type { ExecChild, NodeChild } from '../spec/child.ts';
+import { controlFdInChild } from './minder.ts';
+import type { Tree } from './tree.ts';
+
+/** What a start can never get over, with the exit code that a shell gives for it. */
+export const startsNever = new Map([
+  [constants.errno.ENOENT, 127],
+  [constants.errno.ENOTDIR, 127],
+  [constants.errno.EACCES, 126],
+  [constants.errno.ENOEXEC, 126],
+]);
+
+export function whyNotStarted(errno: number): string {
+  const name = errorName(errno);
+  if (startsNever.get(errno) === 127)
+    return `there is no such program (${name}); install it, or name it by its path`;
+  if (startsNever.get(errno) === 126)
+    return `it may not be executed (${name}); see its mode and its first line`;
+  return name;
+}
+
+function errorName(errno: number): string {
+  try {
+    return getSystemErrorName(-errno);
+  } catch {
+    return `error ${errno}`;
+  }
+}
+
+export function commandOf(
+  tree: Tree,
+  child: NodeChild | ExecChild,
+): { file: string; args: readonly string[] } {
+  if (child.kind === 'exec') return { file: child.file, args: child.args };
+  return { file: process.execPath, args: [...tree.nodeArgs(child.file), child.file, ...child.args] };
+}
+
+export function envOf(
+  { tree, unit, epoch }: { tree: Tree; unit: string; epoch: number },
+  child: NodeChild | ExecChild,
+  standby: boolean,
+): NodeJS.ProcessEnv {
+  // Whom our own supervisor told this is ourselves.
+  const { NOTIFY_SOCKET: _, ...own } = process.env;
+  const env = {
+    ...own,
+    ...tree.env,
+    ACTOR_IPC_UNIT: unit,
+    ACTOR_IPC_EPOCH: String(epoch),
+    ...child.env,
+  };
+  if (child.kind === 'exec') return env;
+  return {
+    ...env,
+    ACTOR_IPC_APP: child.app,
+    ACTOR_IPC_CONTROL_FD: String(controlFdInChild),
+    ...(standby && { ACTOR_IPC_STANDBY: '1' }),
+  };
+}

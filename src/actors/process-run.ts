@@ -1,0 +1,205 @@
+// Process run: the incarnation of a unit that is a process. One at a time does the unit's work; while another one comes up to
+// replace it, or is on its way out, there are two.
+import { messageOf } from '../errors.ts';
+import type { Identity, IncarnationEvent, IncarnationOrder } from '../machines/incarnation.ts';
+import type { ExecChild, NodeChild } from '../spec/child.ts';
+import { AdoptedProcess } from './adopted-process.ts';
+import type { StandbyPool } from './standby.ts';
+import {
+  endSignal,
+  type ProcessObserver,
+  type Run,
+  type SupervisedProcess,
+  UnitProcess,
+} from './unit-process.ts';
+
+/** Says what becomes of an incarnation. */
+export type Send = (event: IncarnationEvent) => void;
+/** Carries out what is asked of an incarnation. */
+export type Obey = (order: IncarnationOrder) => void;
+
+export interface Origin {
+  /** The process to take over instead of starting one. */
+  readonly adopt: Identity | null;
+  readonly pool: StandbyPool | undefined;
+}
+
+/** @param childNow how the next process is to be started. */
+export function runProcess(
+  run: Run,
+  childNow: () => NodeChild | ExecChild,
+  send: Send,
+  { adopt, pool }: Origin,
+): Obey {
+  return new ProcessRun(run, childNow, send, pool).begin(adopt);
+}
+
+class ProcessRun {
+  readonly #run: Run;
+  readonly #childNow: () => NodeChild | ExecChild;
+  readonly #send: Send;
+  readonly #pool: StandbyPool | undefined;
+  #epoch: number;
+  #current: SupervisedProcess | undefined;
+  /** Comes up to replace the current one. */
+  #successor: { process?: SupervisedProcess; state?: string } | undefined;
+  /** Processes of which something is left. */
+  #left = 0;
+  #leaving = false;
+
+  constructor(run: Run, childNow: () => NodeChild | ExecChild, send: Send, pool: StandbyPool | undefined) {
+    this.#run = run;
+    this.#childNow = childNow;
+    this.#send = send;
+    this.#pool = pool;
+    this.#epoch = run.epoch;
+  }
+
+  begin(adopt: Identity | null): Obey {
+    const observer = this.#observerOf(this.#epoch);
+    if (adopt) {
+      const adopted = new AdoptedProcess(this.#run, this.#childNow(), adopt, observer);
+      this.#current = adopted;
+      this.#left++;
+      adopted.begin();
+    } else this.#current = this.#start(this.#epoch, observer);
+    return (order) => this.#obey(order);
+  }
+
+  #start(epoch: number, observer: ProcessObserver): SupervisedProcess {
+    const warm = this.#pool?.take();
+    this.#left++;
+    if (warm) {
+      warm.activate(epoch, observer);
+      return warm;
+    }
+    try {
+      return new UnitProcess({ ...this.#run, epoch }, this.#childNow(), observer);
+    } catch (error) {
+      this.#left--;
+      throw error;
+    }
+  }
+
+  get #nowMs(): number {
+    return this.#run.tree.host.clock.now();
+  }
+
+  #observerOf(epoch: number): ProcessObserver {
+    const isCurrent = () => this.#epoch === epoch;
+    return {
+      spawned: (pid) => {
+        if (isCurrent()) this.#send({ type: 'incarnation.spawned', epoch, pid, atMs: this.#nowMs });
+      },
+      ready: () => {
+        if (!isCurrent()) return this.#succeed(epoch);
+        this.#send({ type: 'incarnation.ready', epoch, atMs: this.#nowMs });
+        this.#fillPool();
+      },
+      state: (state) => {
+        if (isCurrent()) this.#send({ type: 'incarnation.reported', epoch, state });
+        else if (this.#successor && epoch === this.#epoch + 1) this.#successor.state = state;
+      },
+      refused: (why, permanent) => {
+        if (isCurrent()) this.#send({ type: 'incarnation.refused', epoch, why, permanent });
+        else if (epoch === this.#epoch + 1) this.#giveUp(why);
+      },
+      unhealthy: (why) => this.#send({ type: 'incarnation.unhealthy', epoch, why }),
+      warm() {},
+      exited: (code, signal) => {
+        if (isCurrent()) {
+          this.#dropSuccessor();
+          this.#send({ type: 'incarnation.exited', epoch, code, signal, atMs: this.#nowMs });
+        } else if (epoch === this.#epoch + 1) this.#giveUp(`it ended with ${signal ?? `code ${code}`}`);
+      },
+      emptied: () => {
+        if (--this.#left === 0)
+          this.#send({ type: 'incarnation.emptied', epoch: this.#epoch, atMs: this.#nowMs });
+      },
+    };
+  }
+
+  #obey(order: Parameters<Obey>[0]): void {
+    switch (order.type) {
+      case 'ask':
+        this.#leave();
+        return this.#current?.ask();
+      case 'terminate':
+        this.#leave();
+        return this.#current?.signal(endSignal);
+      case 'kill':
+        this.#leave();
+        return this.#current?.kill();
+      case 'signal':
+        return this.#current?.signal(order.number);
+      case 'replace':
+        return this.#replace();
+      case 'unreplace':
+        return this.#giveUp('it was not ready in time');
+    }
+  }
+
+  #fillPool(): void {
+    const child = this.#childNow();
+    if (child.standby > 0 && !this.#leaving) this.#pool?.fill(child);
+  }
+
+  #leave(): void {
+    this.#leaving = true;
+    this.#dropSuccessor();
+  }
+
+  // ---- replacement
+
+  #replace(): void {
+    if (this.#successor) return;
+    this.#successor = {};
+    try {
+      this.#successor.process = this.#start(this.#epoch + 1, this.#observerOf(this.#epoch + 1));
+    } catch (error) {
+      this.#giveUp(messageOf(error));
+    }
+  }
+
+  /** The successor is ready: it is the unit's process from now on. */
+  #succeed(epoch: number): void {
+    const next = this.#successor;
+    if (!next?.process || epoch !== this.#epoch + 1) return;
+    const former = this.#current;
+    this.#successor = undefined;
+    this.#current = next.process;
+    const before = this.#epoch;
+    this.#epoch = epoch;
+    const { pid } = next.process;
+    this.#send({ type: 'incarnation.replaced', epoch: before, next: epoch, pid, atMs: this.#nowMs });
+    if (next.state !== undefined) this.#send({ type: 'incarnation.reported', epoch, state: next.state });
+    if (former) this.#retire(former);
+    this.#fillPool();
+  }
+
+  /** As the unit machine does it: by words, then by SIGTERM, then by force. */
+  #retire(former: SupervisedProcess): void {
+    const { tree, shutdownMs } = this.#run;
+    const { shutdown, kind } = this.#childNow();
+    if (shutdown === 'kill') return former.kill();
+    if (kind === 'node') former.ask();
+    else former.signal(endSignal);
+    if (shutdown === 'infinity') return;
+    const { clock } = tree.host;
+    clock.setTimeout(() => former.signal(endSignal), shutdownMs / 2);
+    clock.setTimeout(() => former.kill(), shutdownMs);
+  }
+
+  #giveUp(why: string): void {
+    if (!this.#successor) return;
+    this.#dropSuccessor();
+    this.#run.tree.watch.unreplaced(this.#run.unit, why);
+    this.#send({ type: 'incarnation.unreplaced', epoch: this.#epoch, why });
+  }
+
+  #dropSuccessor(): void {
+    const next = this.#successor;
+    this.#successor = undefined;
+    next?.process?.kill();
+  }
+}

@@ -1,0 +1,95 @@
+// Tree: what the incarnations of a tree have in common: who runs their actors, what they may ask of the root, and who hears
+// what happens to them.
+import type { ActorReport } from '../machines/actor-report.ts';
+import type { Identity } from '../machines/incarnation.ts';
+import type { SupervisorReport } from '../machines/supervisor.ts';
+import type { unitMachine } from '../machines/unit.ts';
+import type { UnitReport } from '../machines/unit-report.ts';
+import type { Address } from '../names.ts';
+import type { FlightRecord } from '../transport/flight-recorder.ts';
+import type { ActorSupervision } from './actor-supervision.ts';
+import type { ChildServices } from './child-control.ts';
+import type { Host, Hosted, LogLevel } from './hosting.ts';
+import type { OutputStream } from './output.ts';
+
+/** What the units of a tree have in common. */
+export interface Tree {
+  readonly host: Host;
+  /** All units by their paths, for those who give orders. */
+  readonly units: Map<Address, Hosted<typeof unitMachine>>;
+  /** The process that an earlier root has left for a unit. */
+  readonly leftFor: (unit: Address) => Identity | null;
+  /** Where the output of what survives the root goes to, since nobody may read a pipe's end then. */
+  readonly outputFile: (unit: Address, stream: OutputStream) => string;
+  /** The arguments of Node that run a node child's file, up to that file. */
+  readonly nodeArgs: (file: string) => readonly string[];
+  /** Given to every program, below what its own spec says. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly services: ServicesFor;
+  readonly watch: TreeObserver;
+  readonly watching: Watching;
+  /** The supervisor of actors at a unit, while it runs. */
+  readonly onSupervision: (unit: Address, supervision: ActorSupervision | null) => void;
+}
+
+/** Whether anybody watches the children's feeds, and who wants to know when that changes. */
+export class Watching {
+  #on = false;
+  readonly #listeners = new Set<(on: boolean) => void>();
+
+  set(on: boolean): void {
+    this.#on = on;
+    for (const listener of this.#listeners) listener(on);
+  }
+
+  /** Calls back now and at each change. @returns how to stop. */
+  follow(listener: (on: boolean) => void): () => void {
+    this.#listeners.add(listener);
+    listener(this.#on);
+    return () => void this.#listeners.delete(listener);
+  }
+}
+
+/** Services know which unit asks. */
+export interface ServicesFor {
+  claim(unit: Address, universe: string, app: string): number;
+  /** Keeps a region for when all its users are gone. */
+  keep(region: string, generation: string): Promise<void>;
+  runs(app: string, pid: number): boolean | undefined;
+  arena: ChildServices['arena'];
+}
+
+export interface SpawnFacts {
+  readonly pid: number;
+  readonly epoch: number;
+  readonly app: string | null;
+  /** It outlives its supervisor. */
+  readonly survive: boolean;
+  /** Waits for its activation. */
+  readonly standby: boolean;
+  /** It ran before and was taken over. */
+  readonly adopted: boolean;
+}
+
+/** What happens in the tree, for logs and for those who watch. */
+export interface TreeObserver {
+  spawned(unit: Address, facts: SpawnFacts): void;
+  /** `flight`: what its machines did last. */
+  ended(
+    unit: Address,
+    facts: { pid: number; epoch: number; standby: boolean; flight: readonly FlightRecord[] },
+  ): void;
+  /** A reload did not lead to a new process; the present one goes on. */
+  unreplaced(unit: Address, why: string): void;
+  /** A supervisor's report; `path` is where its units stand. */
+  report(path: Address, report: SupervisorReport): void;
+  /** A report of a supervisor of actors. */
+  actorReport(supervisor: Address, report: ActorReport): void;
+  /** What a unit wrote. `dropped`: so many lines after these were not kept, because they came too fast. */
+  lines(unit: Address, stream: OutputStream, lines: readonly string[], dropped: number): void;
+  /** Something about a unit has changed; for those who wait for it. */
+  changed(unit: Address, report: UnitReport): void;
+  log(unit: Address, level: LogLevel, facts: object, message: string): void;
+  /** Records of the feed of a child, while somebody watches. */
+  records(unit: Address, epoch: number, records: readonly unknown[]): void;
+}

@@ -1,0 +1,91 @@
+// Process records: who runs as which unit, written down so that the next run finds what this one may leave.
+import { constants } from 'node:os';
+import type { Log } from '../actors/hosting.ts';
+import type { SpawnFacts } from '../actors/tree.ts';
+import type { Identity } from '../machines/incarnation.ts';
+import { native } from '../transport/native.ts';
+import type { ProcessRecord, Workspace } from '../workspace/workspace.ts';
+
+export class ProcessRecords {
+  readonly #workspace: Workspace;
+  readonly #log: Log;
+  readonly #left = new Map<string, Identity>();
+
+  constructor(workspace: Workspace, log: Log) {
+    this.#workspace = workspace;
+    this.#log = log;
+  }
+
+  /**
+   * Kills what an earlier run has left because it and its minders were killed at the same time.
+   * @param adopts whether that unit takes over what was meant to survive.
+   */
+  sweep(adopts: (unit: string) => boolean): void {
+    const bootId = native().bootId();
+    for (const record of this.#workspace.leftRecords()) {
+      const { unit, pid, startTicks } = record;
+      if (record.bootId === bootId && record.survive === true && adopts(unit)) {
+        if (isAlive(record)) {
+          this.#left.set(unit, { pid, startTicks });
+          continue;
+        }
+      } else if (record.bootId === bootId && killLeftover(record))
+        this.#log.warn({ ...record }, `killed process ${pid}, left by an earlier run as ${unit}`);
+      this.#workspace.removeRecord(unit);
+    }
+  }
+
+  /** The process that an earlier run has left for that unit. */
+  leftFor(unit: string): Identity | null {
+    return this.#left.get(unit) ?? null;
+  }
+
+  write(unit: string, { pid, epoch, survive, standby }: SpawnFacts): void {
+    try {
+      const startTicks = native().startTicks(pid);
+      const name = standby ? standbyName(unit, pid) : unit;
+      this.#workspace.writeRecord({ unit: name, pid, startTicks, bootId: native().bootId(), epoch, survive });
+      // One that stood by stands for the unit now.
+      if (!standby) this.#workspace.removeRecord(standbyName(unit, pid), pid);
+    } catch {
+      // It has ended already, or the disk is full: then there is nothing, or nothing better, to remember.
+    }
+  }
+
+  remove(unit: string, pid: number): void {
+    this.#workspace.removeRecord(unit, pid);
+    this.#workspace.removeRecord(standbyName(unit, pid), pid);
+  }
+}
+
+function standbyName(unit: string, pid: number): string {
+  return `${unit}.standby-${pid}`;
+}
+
+function isAlive({ pid, startTicks }: ProcessRecord): boolean {
+  try {
+    const process = new (native().Process)(pid, startTicks);
+    const { ended } = process;
+    process.close();
+    return !ended;
+  } catch {
+    return false;
+  }
+}
+
+/** Only if it is that very process: number, start ticks and boot are the recorded ones. */
+function killLeftover({ pid, startTicks }: ProcessRecord): boolean {
+  try {
+    const left = new (native().Process)(pid, startTicks);
+    try {
+      process.kill(-pid, 'SIGKILL');
+    } catch {
+      // It leads no group any more.
+    }
+    const killed = left.signal(constants.signals.SIGKILL);
+    left.close();
+    return killed;
+  } catch {
+    return false;
+  }
+}
