@@ -9,6 +9,8 @@ import { type ClientSession, Court, holder, type ServerSession, tennis } from '.
 interface Told {
   type: string;
   reason?: string;
+  /** Whose end it is; a client that was told to close opens its next session at once. */
+  machine?: object;
 }
 type Ends = { server: Told[]; client: Told[] };
 type Act = () => void;
@@ -110,7 +112,11 @@ describe('the end of a session', function () {
   async function bothEnd(ends: Ends): Promise<void> {
     await waitUntil('both ends', () => ends.server.length > 0 && ends.client.length > 0);
     await court.close();
-    for (const told of [ends.server, ends.client]) assert.lengthOf(told, 1);
+    for (const told of [ends.server, ends.client])
+      assert.sameMembers(
+        [...new Set(told.map(({ machine }) => machine))],
+        told.map(({ machine }) => machine),
+      );
     assert.isEmpty(court.messages.filter(({ level }) => level === 'error'));
   }
 
@@ -168,7 +174,7 @@ describe('the end of a session', function () {
       };
       const machine = setup({
         types: { events: {} as Told },
-        actions: { close, note: ({ event }) => void told.push(event) },
+        actions: { close, note: ({ event, self }) => void told.push({ ...event, machine: self }) },
       }).createMachine({
         entry: where === 'entry' ? 'close' : [],
         on: {
@@ -187,7 +193,7 @@ describe('the end of a session', function () {
             if (where === 'message') session.channels.balls.trySend({ n: 1 });
             if (where === 'end') session.close('by the client');
           },
-          (end) => ends.push(end),
+          (end, machine) => ends.push({ ...end, machine }),
         ),
         { reconnect },
       );

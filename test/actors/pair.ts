@@ -33,16 +33,21 @@ interface EndEvent {
   unread?: Record<string, number>;
 }
 
+/** What a machine was told at its end, and which one. */
+interface Told extends EndEvent {
+  machine: object;
+}
+
 /** A machine that hands its session over and notes how it ends; the channels are used from outside. */
 export function holder<S>(
   onSession: (session: S) => void,
-  onEnd: (end: EndEvent) => void = () => {},
+  onEnd: (end: EndEvent, machine: object) => void = () => {},
 ): AnyStateMachine {
   return setup({
     types: { events: {} as EndEvent },
     actions: {
       hand: ({ self }) => onSession(sessionOf(tennis.wall, self) as S),
-      note: ({ event }) => onEnd(event),
+      note: ({ event, self }) => onEnd(event, self),
     },
   }).createMachine({
     entry: 'hand',
@@ -55,7 +60,7 @@ export class Court extends Programs {
   async play(options: { serve?: ServeOptions; connect?: ConnectOptions } = {}) {
     const server = this.runtime();
     const client = this.runtime();
-    const ends = { server: [] as EndEvent[], client: [] as EndEvent[] };
+    const ends = { server: [] as Told[], client: [] as Told[] };
     let accepted: (session: ServerSession) => void = () => {};
     let opened: (session: ClientSession) => void = () => {};
     const sessions = Promise.all([
@@ -68,11 +73,11 @@ export class Court extends Programs {
     ]);
     const onServer = holder<ServerSession>(
       (session) => accepted(session),
-      (end) => ends.server.push(end),
+      (end, machine) => ends.server.push({ ...end, machine }),
     );
     const onClient = holder<ClientSession>(
       (session) => opened(session),
-      (end) => ends.client.push(end),
+      (end, machine) => ends.client.push({ ...end, machine }),
     );
     const serving = await server.serve(tennis.wall, onServer, options.serve);
     const connecting = client.connect(tennis.player, tennis.wall, onClient, options.connect);
