@@ -17,7 +17,7 @@ import { closeAll, PacketSocket } from '../transport/packet-socket.ts';
 import { Handles, type Host, type Hosted } from './hosting.ts';
 import { lifeLimits, type SessionLimits } from './live-session.ts';
 import { newToken } from './session.ts';
-import { descriptorsFor, takeOffer } from './session-bell.ts';
+import { descriptorsFor, takeClientOffer } from './session-bell.ts';
 import { acceptedFrame, parseHello, readyFrame, rejectedFrame } from './session-frame.ts';
 import { initChannels, laneCapacities } from './session-lanes.ts';
 
@@ -121,7 +121,7 @@ export function refuseConnection(connection: number, error: IpcError): void {
 
 function onFrame(live: Live, frame: Frame, fds: number[]): void {
   if (frame.t === 'hello' && !live.hello) {
-    live.fds = takeOffer(fds, 'hello');
+    live.fds = takeClientOffer(fds, 'hello');
     live.hello = parseHello(frame);
     live.hosted!.post({ type: 'hello.received', hello: live.hello });
   } else if (frame.t === readyFrame.t && live.link && fds.length === 0)

@@ -7,7 +7,12 @@ export function descriptorsFor(peerUid: number, [segment, bell]: [segment: numbe
   return peerUid === process.getuid!() ? [segment, bell] : [segment];
 }
 
-/** Takes the peer's segment, and its bell if it hands one over. @throws if there are other descriptors. */
-export function takeOffer(fds: number[], what: string): number[] {
+/** Takes the segment of a server of that user, and its bell if it is ours. @throws if there are other descriptors. */
+export function takeOffer(fds: number[], what: string, peerUid: number): number[] {
+  return takeFds(fds, peerUid === process.getuid!() ? 2 : 1, what);
+}
+
+/** The same of a client, who can't know yet whether we are who it takes us for. */
+export function takeClientOffer(fds: number[], what: string): number[] {
   return takeFds(fds, fds.length === 1 ? 1 : 2, what);
 }

@@ -81,7 +81,7 @@ function onLoginFrame(live: Live, frame: Frame, fds: number[], sender: Credentia
   if (frame.t !== 'accepted') throw new Error(`a frame ${frame.t} during the log-in`);
   try {
     const accepted = parseAccepted(frame);
-    onAccepted(live, accepted, takeOffer(fds, 'accepted'), sender);
+    onAccepted(live, accepted, takeOffer(fds, 'accepted', sender.uid), sender);
     live.hosted!.post({ type: 'login.accepted' });
   } catch (error) {
     // Those that nobody has taken yet.
