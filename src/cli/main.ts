@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { IpcError } from '../errors.ts';
+import { applyCommand } from './apply.ts';
 import { checkCommand } from './check.ts';
 import { exitCode, exitCodeOfError } from './exit-code.ts';
 import { logsCommand } from './logs.ts';
@@ -28,7 +29,8 @@ const program = new Command('actor-ipc')
   .addCommand(runCommand())
   .addCommand(checkCommand())
   .addCommand(statusCommand())
-  .addCommand(logsCommand());
+  .addCommand(logsCommand())
+  .addCommand(applyCommand());
 for (const command of unitCommands()) program.addCommand(command);
 for (const command of program.commands)
   command.exitOverride().showHelpAfterError(`(see "actor-ipc ${command.name()} --help")`);
