@@ -150,15 +150,12 @@ export function standbyPools(
   tree: Tree,
   path: Address,
   children: Readonly<Record<string, { readonly kind: string }>>,
-  onChange: (id: string, warm: number) => void,
+  onChange: (id: string) => (warm: number) => void,
 ): Map<string, StandbyPool> {
   const pools = new Map<string, StandbyPool>();
   for (const [id, child] of Object.entries(children))
     if (child.kind === 'node')
-      pools.set(
-        id,
-        new StandbyPool(tree, addressOf(path, id), child as NodeChild, (warm) => onChange(id, warm)),
-      );
+      pools.set(id, new StandbyPool(tree, addressOf(path, id), child as NodeChild, onChange(id)));
   return pools;
 }
 

@@ -1,13 +1,15 @@
 // Supervisor: the supervisor machine with real units. Starts an actor for the supervisor and one for each child, and carries
 // orders down and reports up between them.
 import type { SupervisorOutput } from '../machines/exit.ts';
+import type { ChildRules } from '../machines/spec-change.ts';
 import { type GateReport, type SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
 import { type UnitEvent, type UnitPhase, unitMachine } from '../machines/unit.ts';
 import { type Address, addressOf } from '../names.ts';
-import type { SupervisorSpec } from '../spec/child.ts';
+import type { NodeChild, SupervisorSpec } from '../spec/child.ts';
+import { dropChild, takeOver } from '../spec/difference.ts';
 import { Handles, type Hosted } from './hosting.ts';
 import { incarnationOf, type StartNested } from './incarnation.ts';
-import { drainAll, standbyPools } from './standby.ts';
+import { drainAll, StandbyPool, standbyPools } from './standby.ts';
 import type { Tree } from './tree.ts';
 
 export interface SupervisorOptions {
@@ -64,21 +66,24 @@ export function startSupervisor(
   let supervisor: Hosted<typeof supervisorMachine> | undefined;
   const startNested: StartNested = (nested, below) =>
     startSupervisor(tree, nested, { ...below, endsWhenIdle: false });
-  const pools = standbyPools(tree, path, spec.children, (id, warm) =>
-    units.get(id)?.post({ type: 'standby.changed', warm }),
-  );
+  const up = new Set<string>();
+  const onWarm = (id: string) => (warm: number) => units.get(id)?.post({ type: 'standby.changed', warm });
+  const pools = standbyPools(tree, path, spec.children, onWarm);
   const unitLogic = unitMachine.provide({
     actors: { incarnation: incarnationOf(tree, spec.children, startNested, pools) },
     actions: {
       report: ({ self }, report) => {
-        if (report.type === 'unit.changed' && atRest.has(report.phase)) pools.get(report.id)?.drain();
+        if (report.type === 'unit.changed') {
+          if (report.phase === 'up') up.add(report.id);
+          else up.delete(report.id);
+          if (atRest.has(report.phase)) pools.get(report.id)?.drain();
+        }
         superiors.of(self)()?.post(report);
         tree.watch.changed(addressOf(path, report.id), report);
       },
     },
   });
-  const children = Object.entries(spec.children).map(([id, policy]) => ({ id, policy: policyOf(policy) }));
-  for (const { id, policy } of children) {
+  const startUnit = ({ id, policy }: ChildRules): void => {
     const unit = addressOf(path, id);
     const hosted = host.start(unitLogic, {
       address: unit,
@@ -93,15 +98,14 @@ export function startSupervisor(
     });
     units.set(id, hosted);
     tree.units.set(unit, hosted);
-  }
+  };
+  const children = rulesOf(spec);
+  for (const each of children) startUnit(each);
   supervisor = host.start(supervisorLogic, {
     address,
     input: {
       path,
-      strategy: spec.strategy,
-      intensity: spec.intensity,
-      periodMs: spec.periodMs,
-      autoShutdown: spec.autoShutdown,
+      ...supervisionOf(spec),
       children,
       endsWhenIdle: options.endsWhenIdle,
       seed: (Math.random() * 2 ** 32) | 0,
@@ -122,11 +126,48 @@ export function startSupervisor(
         unit.stop();
         tree.units.delete(unit.address);
       }
+      tree.supervisors.delete(path);
       // After the units have stopped, so that nothing of the tree runs any more when its end is told.
       host.later(() => drainAll(pools, () => options.onEnd(end.how === 'done' ? end.output : undefined)));
     },
   });
+  /** Who stands by has been started by the former spec. */
+  const refill = (id: string, child: NodeChild): void => {
+    pools.get(id)?.drain();
+    if (!pools.has(id)) pools.set(id, new StandbyPool(tree, addressOf(path, id), child, onWarm(id)));
+    if (up.has(id)) pools.get(id)!.fill(child);
+  };
+  const forget = (id: string): void => {
+    const unit = units.get(id);
+    if (!unit) return;
+    supervisor!.post({ type: 'child.forgotten', id });
+    units.delete(id);
+    tree.units.delete(unit.address);
+    pools.get(id)?.drain();
+    unit.stop();
+    dropChild(spec, id);
+  };
+  const change = (next: SupervisorSpec, keep: ReadonlySet<string>): void => {
+    const before = { ...spec.children };
+    takeOver(spec, next, keep);
+    for (const [id, child] of Object.entries(spec.children))
+      if (child !== before[id] && child.kind === 'node') refill(id, child);
+    // In the turn after those that have been forgotten are gone.
+    host.later(() => {
+      for (const each of rulesOf(spec)) if (!units.has(each.id)) startUnit(each);
+      supervisor!.post({ type: 'spec.changed', supervision: supervisionOf(spec), children: rulesOf(spec) });
+    });
+  };
+  tree.supervisors.set(path, { spec, change: (next, keep = new Set()) => change(next, keep), forget });
   return supervisor;
+}
+
+function rulesOf({ children }: SupervisorSpec): ChildRules[] {
+  return Object.entries(children).map(([id, child]) => ({ id, policy: policyOf(child) }));
+}
+
+function supervisionOf({ strategy, intensity, periodMs, autoShutdown }: SupervisorSpec) {
+  return { strategy, intensity, periodMs, autoShutdown };
 }
 
 /** A gate that has always been open is no news. */

@@ -6,6 +6,7 @@ import type { SupervisorReport } from '../machines/supervisor.ts';
 import type { unitMachine } from '../machines/unit.ts';
 import type { UnitReport } from '../machines/unit-report.ts';
 import type { Address } from '../names.ts';
+import type { SupervisorSpec } from '../spec/child.ts';
 import type { FlightRecord } from '../transport/flight-recorder.ts';
 import type { ActorSupervision } from './actor-supervision.ts';
 import type { ChildServices } from './child-control.ts';
@@ -17,6 +18,8 @@ export interface Tree {
   readonly host: Host;
   /** All units by their paths, for those who give orders. */
   readonly units: Map<Address, Hosted<typeof unitMachine>>;
+  /** All supervisors of units that run, by the path below which their units stand. */
+  readonly supervisors: Map<Address, SupervisorControl>;
   /** The process that an earlier root has left for a unit. */
   readonly leftFor: (unit: Address) => Identity | null;
   /** Where the output of what survives the root goes to, since nobody may read a pipe's end then. */
@@ -30,6 +33,18 @@ export interface Tree {
   readonly watching: Watching;
   /** The supervisor of actors at a unit, while it runs. */
   readonly onSupervision: (unit: Address, supervision: ActorSupervision | null) => void;
+}
+
+/** A running supervisor, for those who change what it supervises. */
+export interface SupervisorControl {
+  readonly spec: SupervisorSpec;
+  /**
+   * Gives it another spec. New units are down until somebody starts them; what runs goes on, by the new rules.
+   * @param keep children that stay as they are for now.
+   */
+  change(next: SupervisorSpec, keep?: ReadonlySet<string>): void;
+  /** Forgets a child. REQUIRES: it is down. */
+  forget(id: string): void;
 }
 
 /** Whether anybody watches the children's feeds, and who wants to know when that changes. */

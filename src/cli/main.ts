@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { IpcError } from '../errors.ts';
+import { applyCommand } from './apply.ts';
 import { buildCommand } from './build.ts';
 import { checkCommand } from './check.ts';
 import { completeCommand, completionCommand } from './completion.ts';
@@ -35,7 +36,8 @@ const program = new Command('actor-ipc')
   .addCommand(checkCommand())
   .addCommand(graphCommand())
   .addCommand(statusCommand())
-  .addCommand(logsCommand());
+  .addCommand(logsCommand())
+  .addCommand(applyCommand());
 for (const command of unitCommands()) program.addCommand(command);
 program
   .addCommand(initCommand())

@@ -52,21 +52,23 @@ export function ordersOfRequest(units: Units, id: string, { requested }: Exit): 
 export function ordersOfLoss(before: Units, after: Units): Orders {
   return Object.values(after).flatMap((view): Orders => {
     if (!running.has(view.phase) || Object.keys(view.policy.dependsOn).length === 0) return [];
-    const bound = newlyLost(before, after, view, 'bind');
+    const bound = newlyLost(before, after, view.id, 'bind');
     if (bound.length > 0)
       return [{ unit: view.id, event: { type: 'restart', reason: `${bound[0]!.id} is lost` } }];
     const told = (type: 'dependency.lost' | 'dependency.back', edges: { id: string; state: string }[]) =>
       edges.map(({ id, state }) => ({ unit: view.id, event: { type, dependency: id, state } }));
     return [
-      ...told('dependency.lost', newlyLost(before, after, view, 'hold')),
-      ...told('dependency.back', newlyLost(after, before, view, 'hold')),
+      ...told('dependency.lost', newlyLost(before, after, view.id, 'hold')),
+      ...told('dependency.back', newlyLost(after, before, view.id, 'hold')),
     ];
   });
 }
 
-function newlyLost(before: Units, after: Units, view: UnitView, mode: 'bind' | 'hold') {
-  const known = new Set(lostBy(view, before, mode).map(({ id }) => id));
-  return lostBy(view, after, mode).filter(({ id }) => !known.has(id));
+/** Also by an edge that was not there before. */
+function newlyLost(before: Units, after: Units, unit: string, mode: 'bind' | 'hold') {
+  const lostIn = (units: Units) => (units[unit] ? lostBy(units[unit], units, mode) : []);
+  const known = new Set(lostIn(before).map(({ id }) => id));
+  return lostIn(after).filter(({ id }) => !known.has(id));
 }
 
 /** Who starts at first: of two that can't stand each other, the one that is declared first. */

@@ -5,7 +5,6 @@
 // that the strategy names, starts again. More restarts than the intensity allows end the supervisor: that is its parent's
 // to judge.
 import { assign, setup } from 'xstate';
-import type { ChildPolicy } from '../spec/child.ts';
 import {
   changedGates,
   type Orders,
@@ -19,6 +18,7 @@ import type { Exit, SupervisorOutput } from './exit.ts';
 import { gateOf } from './gate.ts';
 import { isDown, readyToStop } from './group.ts';
 import { type Decision, type Judged, judge, outputOf } from './judgement.ts';
+import { type ChildRules, isForgettable, ordersOfRules, unitsAfter, unitsWithout } from './spec-change.ts';
 import type { UnitEvent, UnitPhase, UnitReport } from './unit.ts';
 import { newView, type UnitView } from './unit-view.ts';
 
@@ -26,7 +26,7 @@ export interface SupervisorInput
   extends Pick<Judged, 'strategy' | 'intensity' | 'periodMs' | 'autoShutdown'> {
   readonly path: string;
   /** In the order in which they are declared. */
-  readonly children: readonly { readonly id: string; readonly policy: ChildPolicy }[];
+  readonly children: readonly ChildRules[];
   /** Ends by itself once no child is up or will come up again. */
   readonly endsWhenIdle: boolean;
   /** Determines the jitter of all delays. */
@@ -49,7 +49,15 @@ export type SupervisorEvent =
   | UnitReport
   | { type: 'shutdown' }
   /** The second request: kill what still stands. */
-  | { type: 'force' };
+  | { type: 'force' }
+  /** Other rules and children, in their order. Who is not among them stays until it is forgotten. */
+  | {
+      type: 'spec.changed';
+      supervision: Pick<Judged, 'strategy' | 'intensity' | 'periodMs' | 'autoShutdown'>;
+      children: readonly ChildRules[];
+    }
+  /** Nobody needs to know that child any more. It must be down. */
+  | { type: 'child.forgotten'; id: string };
 
 /** What people and machines outside want to know, told once. */
 export type SupervisorReport =
@@ -119,6 +127,15 @@ const learnChange = [
   ...tellGates,
 ];
 
+/** Who was bound to what an edge names now goes down until that is there. */
+const learnSpec = [
+  'learnSpec' as const,
+  tell(({ before, units }) =>
+    before ? [...ordersOfRules(before, units), ...ordersOfLoss(before, units)] : [],
+  ),
+  ...tellGates,
+];
+
 /** A unit has ended: the decision is made, told, and carried out where it concerns that unit alone. */
 const judgeExit = [
   ...learnReport,
@@ -173,7 +190,19 @@ export const supervisorMachine = setup({
     inform: effect('supervisor', 'inform') as (_: unknown, report: SupervisorReport) => void,
 
     learn: assign(({ context, event }) =>
-      'id' in event ? { ...learn(context, event), before: context.units } : {},
+      'id' in event && event.type !== 'child.forgotten'
+        ? { ...learn(context, event), before: context.units }
+        : {},
+    ),
+    learnSpec: assign(({ context: { units }, event }) =>
+      event.type === 'spec.changed'
+        ? { ...event.supervision, units: unitsAfter(units, event.children), before: units }
+        : {},
+    ),
+    forget: assign(({ context: { units, leaving }, event }) =>
+      event.type === 'child.forgotten'
+        ? { units: unitsWithout(units, event.id), leaving: leaving.filter((id) => id !== event.id) }
+        : {},
     ),
     judge: assign(({ context, event }) =>
       event.type === 'unit.exited' ? judge(context, event.id, event.exit) : {},
@@ -196,6 +225,7 @@ export const supervisorMachine = setup({
   },
   guards: {
     isKnown: ({ context, event }) => 'id' in event && Object.hasOwn(context.units, event.id),
+    isForgettable: ({ context, event }) => 'id' in event && isForgettable(context.units[event.id]),
     endsIt: ({ context }) => context.decision?.do === 'end',
     regroups: ({ context }) => context.decision?.do === 'regroup',
     hasBooted: ({ context }) => context.booted,
@@ -222,7 +252,11 @@ export const supervisorMachine = setup({
   }),
   output: ({ context }) => context.output!,
   initial: 'launching',
-  on: { 'unit.stable': { guard: 'isKnown', actions: 'learn' } },
+  on: {
+    'unit.stable': { guard: 'isKnown', actions: 'learn' },
+    'spec.changed': { actions: learnSpec },
+    'child.forgotten': { guard: 'isForgettable', actions: ['forget', ...tellGates] },
+  },
   states: {
     launching: {
       description: 'Tells every child to start; their gates decide when they do.',

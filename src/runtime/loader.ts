@@ -47,6 +47,19 @@ export async function loadTopology(file: string): Promise<Topology> {
   return typescript.has(extname(file)) ? readElsewhere(file) : readTopology(file);
 }
 
+/**
+ * Loads and checks a topology file as it is now, also if this process has loaded it before.
+ * @throws {IpcError} ERR_TOPOLOGY_INVALID; ERR_REFUSED if there are actors in it: their code is loaded once.
+ */
+export function loadAnew(file: string): Promise<Topology> {
+  return readElsewhere(file, () => {
+    throw IpcError.of('ERR_REFUSED', `apply ${file}`, actorsAreLoadedOnce);
+  });
+}
+
+export const actorsAreLoadedOnce =
+  'there are actors in it, whose code a root loads only once; stop the tree and run it again';
+
 /** Loads and checks a topology file in this process. @throws {IpcError} ERR_TOPOLOGY_INVALID. */
 export async function readTopology(file: string): Promise<Topology> {
   let exported: unknown;
@@ -95,7 +108,10 @@ const readerPath = fileURLToPath(new URL(`./topology-reader${import.meta.url.sli
  * In a process of its own, which ends with the reading: what translates TypeScript leaves a service running behind it, and a
  * root that lives for months must not carry it along.
  */
-function readElsewhere(file: string): Promise<Topology> {
+function readElsewhere(
+  file: string,
+  readLive: (file: string) => Promise<Topology> = readTranslated,
+): Promise<Topology> {
   return new Promise((resolve, reject) => {
     const reader = fork(readerPath, [file], {
       execArgv: loaderArgs(file, readerPath),
@@ -104,7 +120,7 @@ function readElsewhere(file: string): Promise<Topology> {
     });
     reader.once('message', (answer: ReaderAnswer) => {
       if ('topology' in answer) resolve(answer.topology);
-      else if ('live' in answer) resolve(readTranslated(file));
+      else if ('live' in answer) new Promise<Topology>((live) => live(readLive(file))).then(resolve, reject);
       else reject(IpcError.received(answer.error));
     });
     const fail = (why: string) =>

@@ -1,9 +1,12 @@
 // Tree control: what the command line may ask of a running tree, as rows of questions.
 import { IpcError } from '../errors.ts';
 import type { SupervisorOutput } from '../machines/exit.ts';
+import type { Topology } from '../spec/child.ts';
 import { type Frame, textOf, wholeOf } from '../transport/frame.ts';
 import { native } from '../transport/native.ts';
+import type { Applied, ApplyOptions } from './apply.ts';
 import type { Asker, ControlHandlers } from './control-server.ts';
+import { loadAnew } from './loader.ts';
 import type { Operator, OrderOptions, Outcome } from './operator.ts';
 import type { TreeStatus } from './status.ts';
 import type { UnitLine, UnitLogs } from './unit-logs.ts';
@@ -18,6 +21,7 @@ interface ControlledTree {
   readonly logs: UnitLogs;
   status(): TreeStatus;
   down(): Promise<SupervisorOutput>;
+  apply(next: Topology, options: ApplyOptions): Promise<Applied>;
 }
 
 type Order = (unit: string, options: OrderOptions, frame: Frame) => Promise<Outcome> | Outcome;
@@ -41,6 +45,11 @@ export function controlHandlers(tree: ControlledTree): ControlHandlers {
       operator.attach(unit, identityOf(unit, wholeOf(frame, 'pid')), options),
     ),
     down: () => tree.down(),
+    apply: async (frame, { gone }) =>
+      tree.apply(await loadAnew(textOf(frame, 'file', 4_096)), {
+        dryRun: frame.dryRun === true,
+        signal: gone,
+      }),
     logs: (_, asker) => followLogs(tree, asker),
   };
 }

@@ -25,6 +25,7 @@ import { controlSocketPath, ensureRunDirectory, FileLock } from '../transport/ru
 import type { Workspace } from '../workspace/workspace.ts';
 import { reportActors } from './actor-log.ts';
 import { AppSockets } from './app-sockets.ts';
+import { type Applied, Applier, type ApplyOptions } from './apply.ts';
 import { ControlServer } from './control-server.ts';
 import { DeclaredArenas } from './declared-arenas.ts';
 import type { FeedRecord } from './feed.ts';
@@ -82,10 +83,18 @@ export class Tree {
   readonly #pids = new Map<Address, number>();
   readonly #records: ProcessRecords;
   readonly #units: SupervisedTree['units'] = new Map();
+  readonly #supervisors: SupervisedTree['supervisors'] = new Map();
   readonly logs: UnitLogs;
   readonly operator = new Operator({
     names: () => this.status().units.map(({ name }) => name),
     unit: (name) => this.#unitOf(name),
+  });
+  readonly #applier = new Applier({
+    topology: () => this.#topology,
+    operator: this.operator,
+    supervisor: (path) => this.#supervisors.get(path),
+    unit: (name) => this.#unitOf(name),
+    log: () => this.#options.log,
   });
   readonly #watching = new Watching();
   readonly #supervisions = new Map<Address, Supervision>();
@@ -135,6 +144,11 @@ export class Tree {
       endsWhenIdle: true,
       onEnd: (output) => this.#onEnd(output),
     });
+  }
+
+  /** Leads from the topology that runs to another one, and waits until it is done. @throws {IpcError} ERR_REFUSED, nothing has changed then. */
+  apply(next: Topology, options: ApplyOptions = {}): Promise<Applied> {
+    return this.#applier.apply(next, options);
   }
 
   get name(): string {
@@ -203,6 +217,7 @@ export class Tree {
     return {
       host: this.host,
       units: this.#units,
+      supervisors: this.#supervisors,
       leftFor: (unit) => this.#records.leftFor(unit),
       outputFile: (unit, stream) => this.#workspace.unitLogPath(unit, stream),
       nodeArgs: (file) => [...loaderArgs(file, bootstrapPath), bootstrapPath],

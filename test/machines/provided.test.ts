@@ -53,7 +53,7 @@ function provided(): AnyStateMachine[] {
   const host = new CollectingHost();
   const unused = {} as never;
   startSupervisor(
-    { host, units: new Map(), leftFor: () => null } as Partial<Tree> as Tree,
+    { host, units: new Map(), supervisors: new Map(), leftFor: () => null } as Partial<Tree> as Tree,
     {
       strategy: 'one-for-one',
       intensity: 'infinity',

@@ -36,6 +36,16 @@ const stable: SupervisorEvent = { type: 'unit.stable', id: 'a', epoch: 1 };
 const shutdown: SupervisorEvent = { type: 'shutdown' };
 const force: SupervisorEvent = { type: 'force' };
 
+const otherPolicy = { ...policy, stableMs: 1 };
+const respecified: SupervisorEvent = {
+  type: 'spec.changed',
+  supervision: { strategy: 'one-for-one', intensity: 3, periodMs: 5_000 },
+  children: [
+    { id: 'a', policy: otherPolicy },
+    { id: 'b', policy },
+  ],
+};
+
 const tell = (unit: string, event: UnitEvent): Effect => [`tell ${unit}`, event];
 
 /** Each order for itself: in how many goes they are given is of no account. */
@@ -93,6 +103,13 @@ function consequences(
   ];
 }
 
+/** Who runs on by other rules hears them, whatever else goes on. */
+const otherRules = (to: string): Row<SupervisorEvent, SupervisorInput> => ({
+  on: respecified,
+  to,
+  does: [tell('a', { type: 'policy.changed', policy: otherPolicy })],
+});
+
 const table: Table<SupervisorEvent, SupervisorInput> = {
   input: supervisorInput,
   events: supervisorEvents,
@@ -119,6 +136,7 @@ const table: Table<SupervisorEvent, SupervisorInput> = {
         ...consequences(exited('a'), starting),
         { on: shutdown, to: 'stopping', does: [becomes('stopping'), ...toAll('stop')] },
         { on: stable, to: 'booting' },
+        otherRules('booting'),
         {
           on: changed('b', 'completed'),
           by: [...starting, changed('a', 'failed')],
@@ -142,6 +160,7 @@ const table: Table<SupervisorEvent, SupervisorInput> = {
         ...consequences(exited('a'), toOperative),
         { on: shutdown, to: 'stopping', does: [becomes('stopping'), ...toAll('stop')] },
         { on: stable, to: 'running.operative' },
+        otherRules('running.operative'),
       ],
     },
     'running.degraded': {
@@ -158,6 +177,7 @@ const table: Table<SupervisorEvent, SupervisorInput> = {
         ...consequences(exited('b'), toDegraded),
         { on: shutdown, to: 'stopping', does: [becomes('stopping'), ...toAll('stop')] },
         { on: stable, to: 'running.degraded' },
+        otherRules('running.degraded'),
         {
           on: changed('b', 'completed'),
           by: [...toDegraded, changed('a', 'failed')],
@@ -205,6 +225,7 @@ const table: Table<SupervisorEvent, SupervisorInput> = {
           does: [becomes('stopping'), tell('b', { type: 'stop' })],
         },
         { on: stable, to: 'regrouping' },
+        otherRules('regrouping'),
       ],
     },
     stopping: {
@@ -226,6 +247,7 @@ const table: Table<SupervisorEvent, SupervisorInput> = {
         { on: exited('a'), to: 'stopping', does: 'elsewhere' },
         { on: force, to: 'stopping', does: toAll('kill') },
         { on: stable, to: 'stopping' },
+        otherRules('stopping'),
       ],
     },
     done: { by: [...toOperative, shutdown, changed('a', 'exited'), changed('b', 'exited')], rows: [] },

@@ -78,7 +78,7 @@ export const walks: readonly Walk[] = [
       { ...samples.supervisorInput, endsWhenIdle: true },
     ],
     events: [...samples.supervisorEvents, ...unitChanges],
-    place: ({ booted, units }: SupervisorContext) => [booted, units.a!.phase, units.b!.phase],
+    place: ({ booted, units }: SupervisorContext) => [booted, units.a?.phase, units.b?.phase],
   },
   {
     machine: serverProcessMachine,

@@ -105,6 +105,12 @@ export const supervisorEvents: SupervisorEvent[] = [
   { type: 'unit.exited', id: 'a', epoch: 1, exit },
   { type: 'shutdown' },
   { type: 'force' },
+  {
+    type: 'spec.changed',
+    supervision: { strategy: 'one-for-one', intensity: 3, periodMs: 5_000 },
+    children: supervisorInput.children,
+  },
+  { type: 'child.forgotten', id: 'a' },
 ];
 
 export const probeInput: ProbeInput = { how: 'look', periodMs: 1_000, timeoutMs: 200, failures: 3 };

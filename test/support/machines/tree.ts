@@ -140,6 +140,7 @@ export class SimulatedTree {
   readonly #runs = new Map<string, Run[]>();
   readonly #scripts = new Map<string, Script>();
   readonly #units = new Map<string, Hosted<typeof unitMachine>>();
+  #add!: (id: string, child: Child) => void;
   readonly #broken = new Set<string>();
   readonly #supervisor: Supervisor;
 
@@ -242,6 +243,24 @@ export class SimulatedTree {
     return this;
   }
 
+  /** Gives the root other rules and children; new ones are down. */
+  change({ children, ...settings }: SupervisorOptions): this {
+    for (const [id, child] of Object.entries(children)) this.#add(id, child);
+    const { strategy, intensity, periodMs } = { ...defaults, ...settings };
+    this.#supervisor.post({
+      type: 'spec.changed',
+      supervision: { strategy, intensity, periodMs, autoShutdown: settings.autoShutdown ?? 'never' },
+      children: Object.entries(children).map(([id, child]) => ({ id, policy: policyOf(child) })),
+    });
+    return this;
+  }
+
+  /** The root forgets a child. */
+  drop(id: string): this {
+    this.#supervisor.post({ type: 'child.forgotten', id });
+    return this;
+  }
+
   /** From now on, that program behaves so. */
   script(name: string, change: Partial<Script>): this {
     this.#scripts.set(name, { ...this.#scripts.get(name)!, ...change });
@@ -268,10 +287,10 @@ export class SimulatedTree {
     const units: Branch['units'] = new Map();
     let supervisor: Supervisor | undefined;
     const rules = Object.entries(children).map(([id, child]) => ({ id, policy: policyOf(child) }));
-    for (const each of rules) {
+    const begin = (each: (typeof rules)[number], child: Child) => {
       const at = addressOf(path, each.id);
       const logic = unitMachine.provide({
-        actors: { incarnation: this.#incarnationOf(at, children[each.id]!) },
+        actors: { incarnation: this.#incarnationOf(at, child) },
         actions: { report: (_, report) => supervisor?.post(report) },
       });
       const unit = this.host.start(logic, {
@@ -280,7 +299,12 @@ export class SimulatedTree {
       });
       units.set(each.id, unit);
       this.#units.set(nameOf(at), unit);
-    }
+    };
+    for (const each of rules) begin(each, children[each.id]!);
+    if (path === root)
+      this.#add = (id, child) => {
+        if (!units.has(id)) begin({ id, policy: policyOf(child) }, child);
+      };
     supervisor = this.host.start(supervisorLogic, {
       address,
       input: { path, ...defaults, ...settings, children: rules },
@@ -312,7 +336,7 @@ export class SimulatedTree {
         return this.#start(child, below);
       };
       return incarnationOf(
-        { host: this.host } as Partial<Tree> as Tree,
+        { host: this.host, supervisors: new Map() } as Partial<Tree> as Tree,
         { [partsOf(name).id]: spec },
         startNested,
       );

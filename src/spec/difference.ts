@@ -1,0 +1,80 @@
+// Difference: what distinguishes a topology from the one that runs, as the steps that lead from one to the other.
+import type { ChildSpec, SupervisorSpec } from './child.ts';
+
+/** What is done about a unit; its name is its path below the root, and empty for the root itself. */
+export interface Change {
+  /**
+   * `change`: other rules, while it runs on. `restart`: another command. `replace`: another kind of child, so the present one is
+   * stopped and forgotten first.
+   */
+  readonly do: 'add' | 'remove' | 'replace' | 'restart' | 'change';
+  readonly unit: string;
+  /** What is different. */
+  readonly keys: readonly string[];
+}
+
+/** What a process gets when it starts, and never later. */
+const startKeys: ReadonlySet<string> = new Set(['file', 'args', 'env', 'cwd', 'app', 'survive']);
+const supervisionKeys = ['strategy', 'intensity', 'periodMs', 'autoShutdown'] as const;
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** The steps from one spec to another, in the order in which their units are declared; removals come first. */
+export function changesBetween(now: SupervisorSpec, next: SupervisorSpec, path = ''): Change[] {
+  const at = (id: string) => (path === '' ? id : `${path}/${id}`);
+  const own = supervisionKeys.filter((key) => now[key] !== next[key]);
+  const removed = Object.keys(now.children).filter((id) => !Object.hasOwn(next.children, id));
+  return [
+    ...(own.length > 0 && path === '' ? [{ do: 'change', unit: path, keys: own } as const] : []),
+    ...removed.reverse().map((id) => ({ do: 'remove', unit: at(id), keys: [] }) as const),
+    ...Object.entries(next.children).flatMap(([id, child]): Change[] => {
+      const known = Object.hasOwn(now.children, id) ? now.children[id]! : undefined;
+      if (!known) return [{ do: 'add', unit: at(id), keys: [] }];
+      return changesOf(known, child, at(id));
+    }),
+  ];
+}
+
+function changesOf(now: ChildSpec, next: ChildSpec, unit: string): Change[] {
+  if (now.kind !== next.kind) return [{ do: 'replace', unit, keys: ['kind'] }];
+  const keys = differentKeys(now, next);
+  const how = keys.some((key) => startKeys.has(key)) ? 'restart' : 'change';
+  const own: Change[] = keys.length > 0 ? [{ do: how, unit, keys }] : [];
+  if (now.kind !== 'supervisor' || next.kind !== 'supervisor') return own;
+  return [...own, ...changesBetween(now as SupervisorSpec, next as SupervisorSpec, unit)];
+}
+
+function differentKeys(now: ChildSpec, next: ChildSpec): string[] {
+  const keys = new Set([...Object.keys(now), ...Object.keys(next)]);
+  keys.delete('children');
+  const [one, other] = [now, next] as unknown as Record<string, unknown>[];
+  return [...keys].filter((key) => JSON.stringify(one![key]) !== JSON.stringify(other![key]));
+}
+
+/**
+ * Makes a spec in use what another one says. Supervisors below stay the objects that they are, with the children that they have.
+ * @param keep children that stay as they are; those that `next` does not know stay in any case.
+ */
+export function takeOver(spec: SupervisorSpec, next: SupervisorSpec, keep: ReadonlySet<string>): void {
+  const { children, ...rules } = next;
+  const mine = spec.children as Record<string, ChildSpec>;
+  const after = new Map<string, ChildSpec>();
+  for (const [id, child] of Object.entries(children)) {
+    const known = Object.hasOwn(mine, id) ? mine[id] : undefined;
+    if (known && keep.has(id)) after.set(id, known);
+    else if (known?.kind === 'supervisor' && child.kind === 'supervisor')
+      after.set(id, Object.assign(known as Mutable<ChildSpec>, { ...child, children: known.children }));
+    else after.set(id, child);
+  }
+  for (const [id, child] of Object.entries(mine)) {
+    if (!after.has(id)) after.set(id, child);
+    delete mine[id];
+  }
+  for (const [id, child] of after) mine[id] = child;
+  const own = Object.fromEntries(supervisionKeys.map((key) => [key, rules[key]]));
+  Object.assign(spec as Mutable<SupervisorSpec>, own);
+}
+
+/** The spec knows that child no more. */
+export function dropChild({ children }: SupervisorSpec, id: string): void {
+  delete (children as Record<string, ChildSpec>)[id];
+}
