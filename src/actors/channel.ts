@@ -82,6 +82,9 @@ const strayWords: Record<Stray['type'], string> = {
   'request.unhandled': 'nobody answered a request',
 };
 
+/** Nobody's mistake: whoever gives up a request, or reads no further, leaves replies on their way. */
+const expected: ReadonlySet<Stray['type']> = new Set(['reply.late', 'reply.refused']);
+
 /** Logs the first of each type; how many there were is in the channel's `stats()`. */
 export function logStrays({ log }: Host, name: string, peerOf: () => Peer): (stray: Stray) => void {
   const logged = new Set<Stray['type']>();
@@ -91,7 +94,7 @@ export function logStrays({ log }: Host, name: string, peerOf: () => Peer): (str
     const request = 'request' in stray && stray.request !== undefined ? { request: stray.request } : {};
     const why = stray.type === 'message.rejected' ? `: ${stray.error.message}` : '';
     const peer = peerOf().app;
-    log.warn(
+    log[expected.has(stray.type) ? 'debug' : 'warn'](
       { channel: name, peer, stray: stray.type, ...request },
       `channel ${name} with ${peer}: ${strayWords[stray.type]}${why}; further ones are only counted`,
     );
