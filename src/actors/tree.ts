@@ -36,6 +36,8 @@ export interface Tree {
 
 /** A running supervisor, for those who change what it supervises. */
 export interface SupervisorControl {
+  /** It takes no more orders. */
+  readonly ending: boolean;
   readonly spec: SupervisorSpec;
   /**
    * Gives it another spec. New units are down until somebody starts them; what runs goes on, by the new rules.

@@ -27,7 +27,7 @@ function branches(spec: SupervisorSpec | ActorsSpec, indent: string): string[] {
     const gates = Object.entries(child.dependsOn).map(([parent, edge]) => `${parent}:${describeEdge(edge)}`);
     const what =
       child.kind === 'supervisor'
-        ? `supervisor, ${child.strategy}`
+        ? `supervisor, ${'pool' in child ? 'dynamic' : child.strategy}`
         : 'file' in child
           ? `${child.kind} ${child.file}`
           : child.kind;

@@ -18,6 +18,7 @@ import { type Address, addressOf } from '../names.ts';
 import type { ChildSpec, SupervisorSpec, Topology } from '../spec/child.ts';
 import { processRulesDefaults } from '../spec/probe.ts';
 import type { Supervision } from '../spec/supervision.ts';
+import type { ChildInput } from '../spec/topology-check.ts';
 import { type FlightRecord, FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { requireKernel } from '../transport/native.ts';
@@ -35,6 +36,7 @@ import { loaderArgs } from './loader.ts';
 import { Operator, type UnitHandle } from './operator.ts';
 import { defaultRunDirectory, treeRunDirectory } from './place.ts';
 import { ProcessRecords } from './process-records.ts';
+import { ProcessSupervision } from './process-supervision.ts';
 import { describeExit, describeFlight, type TreeStatus, treeStatus } from './status.ts';
 import { controlHandlers } from './tree-control.ts';
 import { UnitLogs } from './unit-logs.ts';
@@ -96,6 +98,7 @@ export class Tree {
   });
   readonly #watching = new Watching();
   readonly #supervisions = new Map<Address, Supervision>();
+  readonly #ofProcesses = new Map<Address, ProcessSupervision>();
   readonly #watchers = new Set<TreeWatcher>();
   readonly #startedAtMs = Date.now();
   readonly #awaitingEnd: ((end: TreeEnd) => void)[] = [];
@@ -184,9 +187,24 @@ export class Tree {
     };
   }
 
-  /** The supervisor of actors of that name in the tree; undefined while none runs there. */
-  supervision(name: string): Supervision | undefined {
-    return this.#supervisions.get(addressOf(this.#topology.name, name));
+  /** The supervisor of that name in the tree, or the root; undefined while none runs there. */
+  supervision(name = ''): Supervision<ChildInput> | undefined {
+    const { name: root, file } = this.#topology;
+    const address = name === '' ? addressOf(root) : addressOf(root, name);
+    const ofActors = this.#supervisions.get(address);
+    if (ofActors || !this.#supervisors.has(address)) return ofActors;
+    const known = this.#ofProcesses.get(address);
+    if (known) return known;
+    const made = new ProcessSupervision(name, address, {
+      operator: this.operator,
+      file,
+      control: () => this.#supervisors.get(address),
+      unit: (unit) => this.#unitOf(unit),
+      supervision: (unit) => this.supervision(unit),
+      settled: () => new Promise((resolve) => this.host.later(resolve)),
+    });
+    this.#ofProcesses.set(address, made);
+    return made;
   }
 
   /** Stops all in order. */

@@ -137,6 +137,7 @@ export interface SupervisorChild extends ChildPolicy, SupervisorSpec {
 }
 
 export type ChildSpec = NodeChild | ExecChild | SupervisorChild | ActorChildSpec;
+export type ProcessSpec = NodeChild | ExecChild;
 export type ChildKind = ChildSpec['kind'];
 
 export interface SupervisorSpec {
@@ -146,6 +147,8 @@ export interface SupervisorSpec {
   readonly periodMs: number;
   readonly autoShutdown: AutoShutdown;
   readonly children: Readonly<Record<string, ChildSpec>>;
+  /** What every child of a dynamic supervisor is made from; it has none at first. */
+  readonly pool?: ProcessSpec;
 }
 
 /** Whether OTP's rules hold in it: there are only actors below. */

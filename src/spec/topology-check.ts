@@ -20,6 +20,7 @@ import {
   type ChildSpec,
   edgeModes,
   isOfActors,
+  type ProcessSpec,
   processDefaults,
   type SupervisorSpec,
   supervisorDefaults,
@@ -214,6 +215,24 @@ export function checkTopology(exported: unknown, file: string): Topology {
   return topology;
 }
 
+/** Checks one child of a supervisor of processes. @throws {IpcError} ERR_TOPOLOGY_INVALID. */
+export function parseChild(input: unknown, what: string, id: string, folder: string): ChildSpec {
+  const parsed = parse(input, what, child as unknown as typeof topologySchema);
+  if (!parsed.success)
+    throw invalid(
+      what,
+      parsed.error.issues.map((issue) => wordingOf(issue, [])),
+    );
+  const mistakes: string[] = [];
+  const spec = completeChild(parsed.data as never, folder, id, mistakes);
+  if (spec.kind === 'supervisor') {
+    checkSignificance(spec, '', mistakes);
+    if (!isOfActors(spec)) checkGates(spec, 'children', mistakes);
+  }
+  if (mistakes.length > 0) throw invalid(what, mistakes);
+  return spec;
+}
+
 /** Checks what describes one child below which there are only actors. @throws {IpcError} ERR_TOPOLOGY_INVALID. */
 export function parseActors(input: unknown, name: string): ActorChildSpec {
   const parsed = parse(input, name, child as unknown as typeof topologySchema);
@@ -288,8 +307,18 @@ function completeSupervisor(
   if (!dynamic && !named) mistakes.push(pathOf(at, 'children: is missing; it must be an object'));
   const children = completeChildren((named ?? {}) as never, folder, pathOf(at, 'children'), mistakes);
   const template = made ? completeChild(made as never, folder, pathOf(at, 'child'), mistakes) : null;
+  if (template && isPooled(template)) {
+    const limit = intensity ?? supervisorDefaults.intensity;
+    // An app without a name is called as the supervisor is.
+    const app = at.slice(at.lastIndexOf('.') + 1);
+    const pool =
+      template.kind === 'node' && !(made as { app?: string }).app ? { ...template, app } : template;
+    return { ...rest, strategy: 'one-for-one', intensity: limit, children: {}, pool };
+  }
   if (template && !isActor(template))
-    mistakes.push(pathOf(at, 'child: it must be an actor, or a supervisor of actors, without dependsOn'));
+    mistakes.push(
+      pathOf(at, 'child: it must be a process, an actor, or a supervisor of actors, without dependsOn'),
+    );
   if (dynamic || Object.values(children).every(isActor))
     return { ...rest, strategy, intensity: intensity ?? actorsIntensity, children, template } as ActorsChild;
   return { ...rest, strategy, intensity: intensity ?? supervisorDefaults.intensity, children };
@@ -298,6 +327,10 @@ function completeSupervisor(
 /** Whether OTP's rules can hold for it: gates are for those that wait for processes. */
 function isActor(spec: ChildSpec): spec is ActorChildSpec {
   return (spec.kind === 'actor' || isOfActors(spec)) && Object.keys(spec.dependsOn).length === 0;
+}
+
+function isPooled(spec: ChildSpec): spec is ProcessSpec {
+  return (spec.kind === 'node' || spec.kind === 'exec') && Object.keys(spec.dependsOn).length === 0;
 }
 
 function isSource(value: unknown): boolean {
