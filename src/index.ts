@@ -1,6 +1,7 @@
 // The public API of the entry `actor-ipc`.
 export { sessionOf, sessionSetup, type WithSession } from './actors/session-setup.ts';
 export { type ErrorCode, type FatalTo, IpcError } from './errors.ts';
+export type { DependencyNews } from './machines/incarnation.ts';
 export type { MulticastReport, ReaderView, SlowPolicy } from './machines/multicast.ts';
 export type { Reconnect } from './machines/process.ts';
 export {
@@ -13,6 +14,7 @@ export {
   type Multicast,
   type MulticastOptions,
   multicast,
+  onDependency,
   type Participation,
   type Runtime,
   type RuntimeOptions,
