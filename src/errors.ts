@@ -278,6 +278,11 @@ const codes = {
     (pipe: string, max: number) => `pipe ${pipe} has ${max} calls waiting already; await some of them first`,
   ),
 
+  ERR_SECRET_MISSING: row(
+    'call',
+    true,
+    (name: string, why: string) => `the secret ${name} is not there: ${why}; what needs it can't start`,
+  ),
   // Supervisors.
   ERR_CHILD_START: row(
     'call',

@@ -27,6 +27,8 @@ export interface Tree {
   readonly nodeArgs: (file: string) => readonly string[];
   /** Given to every program, below what its own spec says. */
   readonly env: NodeJS.ProcessEnv;
+  /** Names of variables that only those get whose spec names them. */
+  readonly withheld: () => ReadonlySet<string>;
   readonly services: ServicesFor;
   readonly watch: TreeObserver;
   readonly watching: Watching;

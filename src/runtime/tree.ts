@@ -19,6 +19,7 @@ import type { ChildSpec, SupervisorSpec, Topology } from '../spec/child.ts';
 import { processRulesDefaults } from '../spec/probe.ts';
 import type { Supervision } from '../spec/supervision.ts';
 import type { ChildInput } from '../spec/topology-check.ts';
+import { secretNames } from '../spec/value.ts';
 import { type FlightRecord, FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { requireKernel } from '../transport/native.ts';
@@ -237,6 +238,7 @@ export class Tree {
       outputFile: (unit, stream) => this.#workspace.unitLogPath(unit, stream),
       nodeArgs: (file) => [...loaderArgs(file, bootstrapPath), bootstrapPath],
       env: { ACTOR_IPC_RUN_DIR: directory },
+      withheld: () => secretNames(this.#topology),
       watching: this.#watching,
       onSupervision: (unit, supervision) => {
         if (supervision) this.#supervisions.set(unit, supervision);

@@ -30,6 +30,7 @@ import {
 import { checkGates } from './gate-check.ts';
 import { notifyFdOf, type ProcessRules } from './probe.ts';
 import { livenessOf, processRuleKeys, readinessOf, standby, statesOf } from './probe-check.ts';
+import type { EnvValue } from './value.ts';
 
 const name = z.string().refine(isName, { error: nameRule });
 /** What a timer of Node takes: about 24 days. */
@@ -98,11 +99,21 @@ const policyWith = (defaults: typeof processDefaults | typeof supervisorDefaults
   significant: z.boolean().default(defaults.significant),
 });
 
+/** A text, or where a secret is to be read. */
+const envValue = z.union(
+  [
+    z.string(),
+    z.strictObject({ secret: z.string().min(1) }),
+    z.strictObject({ secretFile: z.string().min(1) }),
+  ],
+  { error: 'it must be a text, secret("NAME") or secret({ file })' },
+);
+
 const processKeys = {
   ...policyWith(processDefaults),
   file: z.string().min(1, { error: 'it must name a file' }),
   args: z.array(z.string()).default([]),
-  env: z.record(z.string(), z.string()).default({}),
+  env: z.record(z.string(), envValue).default({}),
   cwd: z.string().optional(),
   ...processRuleKeys,
 };
@@ -277,6 +288,7 @@ function completeChild(spec: Parsed, folder: string, at: string, mistakes: strin
   const cwd = resolve(folder, spec.cwd ?? '.');
   if (!isFolder(cwd)) mistakes.push(`${at}.cwd: there is no folder ${cwd}`);
   const file = fileOf(spec, folder);
+  const env = envOf(spec.env, folder);
   if (spec.kind === 'node' && !isReadableFile(file))
     mistakes.push(`${at}.file: there is no readable file ${file}`);
   const rules = {
@@ -286,8 +298,16 @@ function completeChild(spec: Parsed, folder: string, at: string, mistakes: strin
   };
   checkRules(spec, rules, at, mistakes);
   return spec.kind === 'node'
-    ? { ...spec, ...rules, file, cwd, app: spec.app ?? at.slice(at.lastIndexOf('.') + 1), survive: false }
-    : { ...spec, ...rules, file, cwd, standby: 0 };
+    ? {
+        ...spec,
+        ...rules,
+        file,
+        cwd,
+        env,
+        app: spec.app ?? at.slice(at.lastIndexOf('.') + 1),
+        survive: false,
+      }
+    : { ...spec, ...rules, file, cwd, env, standby: 0 };
 }
 
 function completeSupervisor(
@@ -382,6 +402,18 @@ function checkRules(
     [rules.ready, rules.liveness].some(({ by }) => by.kind === 'log')
   )
     mistakes.push(`${at}: the log of what survives its supervisor is not read; use another probe`);
+}
+
+/** Files of secrets are relative to the topology, like all else. */
+function envOf(env: Readonly<Record<string, EnvValue>>, folder: string): Record<string, EnvValue> {
+  return Object.fromEntries(
+    Object.entries(env).map(([name, value]) => [
+      name,
+      typeof value === 'object' && 'secretFile' in value
+        ? { secretFile: resolve(folder, value.secretFile) }
+        : value,
+    ]),
+  );
 }
 
 function fileOf(spec: { kind: string; file: string }, folder: string): string {
