@@ -2,6 +2,7 @@
 // sockets that it holds, the logs, and the control socket that the command line asks.
 import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { ActorSupervision } from '../actors/actor-supervision.ts';
 import type { Hosted, Log } from '../actors/hosting.ts';
 import type { OutputStream } from '../actors/output.ts';
 import { startSupervisor } from '../actors/supervisor.ts';
@@ -98,7 +99,7 @@ export class Tree {
     log: () => this.#options.log,
   });
   readonly #watching = new Watching();
-  readonly #supervisions = new Map<Address, Supervision>();
+  readonly #supervisions = new Map<Address, ActorSupervision>();
   readonly #ofProcesses = new Map<Address, ProcessSupervision>();
   readonly #watchers = new Set<TreeWatcher>();
   readonly #startedAtMs = Date.now();
@@ -167,7 +168,7 @@ export class Tree {
       workspace: this.#workspace.folder,
       startedAtMs: this.#startedAtMs,
     };
-    return treeStatus(head, this.#topology, contextOf);
+    return treeStatus(head, this.#topology, contextOf, (unit) => this.#supervisions.get(unit)?.list());
   }
 
   /**
@@ -192,7 +193,7 @@ export class Tree {
   supervision(name = ''): Supervision<ChildInput> | undefined {
     const { name: root, file } = this.#topology;
     const address = name === '' ? addressOf(root) : addressOf(root, name);
-    const ofActors = this.#supervisions.get(address);
+    const ofActors: Supervision | undefined = this.#supervisions.get(address);
     if (ofActors || !this.#supervisors.has(address)) return ofActors;
     const known = this.#ofProcesses.get(address);
     if (known) return known;
