@@ -2,6 +2,7 @@
 export { channelTarget } from './actors/channel-target.ts';
 export { sessionOf, sessionSetup, type WithSession } from './actors/session-setup.ts';
 export { type ErrorCode, type FatalTo, IpcError } from './errors.ts';
+export type { DependencyNews } from './machines/incarnation.ts';
 export type { MulticastReport, ReaderView, SlowPolicy } from './machines/multicast.ts';
 export type { Reconnect } from './machines/process.ts';
 export {
@@ -14,6 +15,7 @@ export {
   type Multicast,
   type MulticastOptions,
   multicast,
+  onDependency,
   openArena,
   type Participation,
   type Running,

@@ -28,6 +28,15 @@ export interface ActorSupervisionOptions {
   readonly onEnd: (output: SupervisorOutput) => void;
 }
 
+/** A child as a listing shows it. */
+export interface ListedActor {
+  /** Path below the supervisor that was asked. */
+  readonly name: string;
+  readonly kind: 'actor' | 'supervisor';
+  readonly phase: string;
+  readonly starts: number;
+}
+
 export class ActorSupervision implements Supervision {
   readonly address: Address;
   readonly #host: Host;
@@ -107,6 +116,16 @@ export class ActorSupervision implements Supervision {
   async getChildSpec(child: string | ChildRef) {
     this.#refuseIfOver();
     return this.#calls.spec(child);
+  }
+
+  /** The children that are known longest, down to the last grandchild, each behind its supervisor. */
+  *list(prefix = ''): Generator<ListedActor> {
+    for (const child of this.#supervisor.roster.children.values()) {
+      const { key, phase, epoch, run, spec } = child;
+      const name = `${prefix}${typeof key === 'string' ? key : `#${key}`}`;
+      yield { name, kind: spec.kind, phase, starts: epoch };
+      if (run instanceof SupervisorRun) yield* run.supervision.list(`${name}/`);
+    }
   }
 
   /** What changes something waits for its turn. */

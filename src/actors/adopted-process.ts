@@ -88,6 +88,9 @@ export class AdoptedProcess implements SupervisedProcess {
     if (number === constants.signals.SIGTERM) this.#signalGroup(constants.signals.SIGCONT);
   }
 
+  /** It has nobody to be told. */
+  dependency(): void {}
+
   kill(): void {
     if (this.#over) return;
     this.#handle.signal(constants.signals.SIGKILL);

@@ -1,6 +1,7 @@
 // Child control: the supervisor's end of the control socket of one child process. The child says how far it is, asks for
 // its app and for the identity of its peers, and sends its log records; the supervisor asks it to stop.
 import { IpcError, messageOf } from '../errors.ts';
+import type { DependencyNews } from '../machines/incarnation.ts';
 import { isName, isStatePath } from '../names.ts';
 import { ChannelEnd } from '../transport/channel-end.ts';
 import { type FeedLinkOffer, feedLane, offerIn, openFeedLink } from '../transport/feed-link.ts';
@@ -89,6 +90,11 @@ export class ChildControl {
   /** Lets a child that stands by begin with its work. */
   activate(epoch: number): void {
     this.#socket.send({ t: 'activate', epoch });
+  }
+
+  /** Tells what has become of a unit that this one holds on to. */
+  dependency({ type, dependency, state }: DependencyNews): void {
+    this.#socket.send({ t: type, dependency, state });
   }
 
   /** Has the child send its records, or no longer. */

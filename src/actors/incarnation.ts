@@ -84,6 +84,8 @@ function runSupervisor(
   startNested: StartNested,
 ): Obey {
   const { clock } = tree.host;
+  // First: one without children is ready at once.
+  send({ type: 'incarnation.spawned', epoch, pid: null, atMs: clock.now() });
   const supervisor = startNested(child, {
     address: addressOf(unit, 'supervisor'),
     path: unit,
@@ -101,7 +103,6 @@ function runSupervisor(
       send({ type: 'incarnation.emptied', epoch, atMs: clock.now() });
     },
   });
-  send({ type: 'incarnation.spawned', epoch, pid: null, atMs: clock.now() });
   return ({ type }) => {
     // It has no process that a signal could go to, or that another could stand beside.
     if (type === 'signal' || type === 'unreplace') return;

@@ -1,7 +1,10 @@
 // Launch: what a process of a unit is started with, and why it could not be.
+import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
+import { IpcError } from '../errors.ts';
 import type { ExecChild, NodeChild } from '../spec/child.ts';
+import type { EnvValue, SecretRef } from '../spec/value.ts';
 import { controlFdInChild } from './minder.ts';
 import type { Tree } from './tree.ts';
 
@@ -45,12 +48,14 @@ export function envOf(
 ): NodeJS.ProcessEnv {
   // Whom our own supervisor told this is ourselves.
   const { NOTIFY_SOCKET: _, ...own } = process.env;
+  // A secret is for those alone who name it.
+  for (const name of tree.withheld()) delete own[name];
   const env = {
     ...own,
     ...tree.env,
     ACTOR_IPC_UNIT: unit,
     ACTOR_IPC_EPOCH: String(epoch),
-    ...child.env,
+    ...resolved(child.env),
   };
   if (child.kind === 'exec') return env;
   return {
@@ -59,4 +64,25 @@ export function envOf(
     ACTOR_IPC_CONTROL_FD: String(controlFdInChild),
     ...(standby && { ACTOR_IPC_STANDBY: '1' }),
   };
+}
+
+/** @throws {IpcError} ERR_SECRET_MISSING. */
+function resolved(env: Readonly<Record<string, EnvValue>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).map(([name, value]) => [name, typeof value === 'string' ? value : secretOf(value)]),
+  );
+}
+
+function secretOf(ref: SecretRef): string {
+  if ('secret' in ref) {
+    const value = process.env[ref.secret];
+    if (value === undefined) throw IpcError.of('ERR_SECRET_MISSING', ref.secret, 'no variable has that name');
+    return value;
+  }
+  try {
+    return readFileSync(ref.secretFile, 'utf8').replace(/\r?\n$/, '');
+  } catch (error) {
+    const { code = 'unknown' } = error as NodeJS.ErrnoException;
+    throw IpcError.of('ERR_SECRET_MISSING', ref.secretFile, `the file can't be read (${code})`);
+  }
 }

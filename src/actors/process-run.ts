@@ -1,7 +1,12 @@
 // Process run: the incarnation of a unit that is a process. One at a time does the unit's work; while another one comes up to
 // replace it, or is on its way out, there are two.
 import { messageOf } from '../errors.ts';
-import type { Identity, IncarnationEvent, IncarnationOrder } from '../machines/incarnation.ts';
+import type {
+  DependencyNews,
+  Identity,
+  IncarnationEvent,
+  IncarnationOrder,
+} from '../machines/incarnation.ts';
 import type { ExecChild, NodeChild } from '../spec/child.ts';
 import { AdoptedProcess } from './adopted-process.ts';
 import type { StandbyPool } from './standby.ts';
@@ -43,6 +48,8 @@ class ProcessRun {
   #current: SupervisedProcess | undefined;
   /** Comes up to replace the current one. */
   #successor: { process?: SupervisedProcess; state?: string } | undefined;
+  /** What is told to a process that comes later: units that are not where this one needs them. */
+  readonly #lost = new Map<string, DependencyNews>();
   /** Processes of which something is left. */
   #left = 0;
   #leaving = false;
@@ -130,6 +137,9 @@ class ProcessRun {
       case 'kill':
         this.#leave();
         return this.#current?.kill();
+      case 'dependency.lost':
+      case 'dependency.back':
+        return this.#onDependency(order);
       case 'signal':
         return this.#current?.signal(order.number);
       case 'replace':
@@ -137,6 +147,12 @@ class ProcessRun {
       case 'unreplace':
         return this.#giveUp('it was not ready in time');
     }
+  }
+
+  #onDependency(news: DependencyNews): void {
+    if (news.type === 'dependency.lost') this.#lost.set(news.dependency, news);
+    else this.#lost.delete(news.dependency);
+    this.#current?.dependency(news);
   }
 
   #fillPool(): void {
@@ -173,6 +189,7 @@ class ProcessRun {
     const { pid } = next.process;
     this.#send({ type: 'incarnation.replaced', epoch: before, next: epoch, pid, atMs: this.#nowMs });
     if (next.state !== undefined) this.#send({ type: 'incarnation.reported', epoch, state: next.state });
+    for (const news of this.#lost.values()) next.process.dependency(news);
     if (former) this.#retire(former);
     this.#fillPool();
   }

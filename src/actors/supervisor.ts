@@ -67,6 +67,9 @@ export function startSupervisor(
   const startNested: StartNested = (nested, below) =>
     startSupervisor(tree, nested, { ...below, endsWhenIdle: false });
   const up = new Set<string>();
+  let ending = false;
+  // As in OTP: a pool that restarts begins anew.
+  if (spec.pool) for (const id of Object.keys(spec.children)) dropChild(spec, id);
   const onWarm = (id: string) => (warm: number) => units.get(id)?.post({ type: 'standby.changed', warm });
   const pools = standbyPools(tree, path, spec.children, onWarm);
   const unitLogic = unitMachine.provide({
@@ -116,6 +119,7 @@ export function startSupervisor(
         units,
         waiting: new Set(),
         report(report) {
+          if (report.type === 'supervisor.changed') ending = report.state === 'stopping';
           tree.watch.report(path, report);
           options.onReport?.(report);
         },
@@ -158,7 +162,14 @@ export function startSupervisor(
       supervisor!.post({ type: 'spec.changed', supervision: supervisionOf(spec), children: rulesOf(spec) });
     });
   };
-  tree.supervisors.set(path, { spec, change: (next, keep = new Set()) => change(next, keep), forget });
+  tree.supervisors.set(path, {
+    spec,
+    get ending() {
+      return ending;
+    },
+    change: (next, keep = new Set()) => change(next, keep),
+    forget,
+  });
   return supervisor;
 }
 

@@ -28,6 +28,8 @@ export interface Tree {
   readonly nodeArgs: (file: string) => readonly string[];
   /** Given to every program, below what its own spec says. */
   readonly env: NodeJS.ProcessEnv;
+  /** Names of variables that only those get whose spec names them. */
+  readonly withheld: () => ReadonlySet<string>;
   readonly services: ServicesFor;
   readonly watch: TreeObserver;
   readonly watching: Watching;
@@ -37,6 +39,8 @@ export interface Tree {
 
 /** A running supervisor, for those who change what it supervises. */
 export interface SupervisorControl {
+  /** It takes no more orders. */
+  readonly ending: boolean;
   readonly spec: SupervisorSpec;
   /**
    * Gives it another spec. New units are down until somebody starts them; what runs goes on, by the new rules.

@@ -2,6 +2,7 @@
 // from it, with its control socket, its output and its probes.
 import { closeSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
+import type { DependencyNews } from '../machines/incarnation.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { ExecChild, NodeChild } from '../spec/child.ts';
 import { notifyFdOf } from '../spec/probe.ts';
@@ -35,6 +36,8 @@ export interface SupervisedProcess {
   ask(): void;
   /** Sends a signal to its group. */
   signal(number: number): void;
+  /** Tells it what has become of a unit that it holds on to. */
+  dependency(news: DependencyNews): void;
   kill(): void;
 }
 
@@ -128,6 +131,11 @@ export class UnitProcess implements SupervisedProcess {
 
   signal(number: number): void {
     this.#minder.signal(number);
+  }
+
+  /** A plain program has nobody to be told. */
+  dependency(news: DependencyNews): void {
+    this.#control?.dependency(news);
   }
 
   kill(): void {
@@ -257,6 +265,10 @@ class Control {
 
   activate(epoch: number): void {
     this.#control.activate(epoch);
+  }
+
+  dependency(news: DependencyNews): void {
+    this.#control.dependency(news);
   }
 
   ping(answer: () => void): () => void {

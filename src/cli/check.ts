@@ -1,5 +1,6 @@
 // `check`: loads and validates a topology and prints its tree; nothing is started.
 import { Command } from 'commander';
+import { loadEnvFile } from '../runtime/env-file.ts';
 import { findTopology, loadTopology } from '../runtime/loader.ts';
 import { type ActorsSpec, describeEdge, type SupervisorSpec, type Topology } from '../spec/child.ts';
 import { startOrder } from '../spec/start-order.ts';
@@ -8,11 +9,16 @@ export function checkCommand(): Command {
   return new Command('check')
     .description('check a topology and print its tree and start order; nothing runs')
     .argument('[file]', 'topology file (default: topology.{ts,mts,js,mjs,yaml,json} here)')
+    .option('--env-file <file>', 'variables for the topology (default: .env beside it)')
     .option('--json', 'print the topology with all defaults filled in')
-    .action(async (named: string | undefined, { json = false }: { json?: boolean }) => {
-      const topology = await loadTopology(findTopology(named, process.cwd()));
-      process.stdout.write(json ? `${JSON.stringify(topology, null, 2)}\n` : describe(topology));
-    });
+    .action(
+      async (named: string | undefined, { json = false, envFile }: { json?: boolean; envFile?: string }) => {
+        const file = findTopology(named, process.cwd());
+        loadEnvFile(file, envFile);
+        const topology = await loadTopology(file);
+        process.stdout.write(json ? `${JSON.stringify(topology, null, 2)}\n` : describe(topology));
+      },
+    );
 }
 
 function describe(topology: Topology): string {
@@ -30,7 +36,7 @@ function branches(spec: SupervisorSpec | ActorsSpec, indent: string): string[] {
     const gates = Object.entries(child.dependsOn).map(([parent, edge]) => `${parent}:${describeEdge(edge)}`);
     const what =
       child.kind === 'supervisor'
-        ? `supervisor, ${child.strategy}`
+        ? `supervisor, ${'pool' in child ? 'dynamic' : child.strategy}`
         : 'file' in child
           ? `${child.kind} ${child.file}`
           : child.kind;

@@ -1,5 +1,6 @@
 // `run`: starts a tree and stays with it to its end.
 import { Command, Option } from 'commander';
+import { loadEnvFile } from '../runtime/env-file.ts';
 import { reapOrphans } from '../runtime/init.ts';
 import { findTopology, loadTopology } from '../runtime/loader.ts';
 import { createLog, type LogLevel } from '../runtime/log.ts';
@@ -13,6 +14,7 @@ interface RunOptions {
   workspace?: string;
   logLevel: LogLevel;
   json?: boolean;
+  envFile?: string;
 }
 
 export function runCommand(): Command {
@@ -26,15 +28,17 @@ export function runCommand(): Command {
         .choices(['debug', 'info', 'warn', 'error'])
         .default('info'),
     )
+    .option('--env-file <file>', 'variables for the topology and its units (default: .env beside it)')
     .option('--json', 'print one JSON object per line: log records, and what the units write')
     .action(run);
 }
 
 async function run(
   named: string | undefined,
-  { workspace, logLevel, json = false }: RunOptions,
+  { workspace, logLevel, json = false, envFile }: RunOptions,
 ): Promise<void> {
   const file = findTopology(named, process.cwd());
+  loadEnvFile(file, envFile);
   const topology = await loadTopology(file);
   const place = openWorkspace(workspaceFolder(file, workspace));
   const color = process.stdout.isTTY === true && !process.env.NO_COLOR;

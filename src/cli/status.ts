@@ -32,9 +32,17 @@ function render({ name, pid, uptimeMs, units }: TreeStatus): string {
     style: { head: [], border: [], compact: true },
     chars: plainBorders,
   });
-  for (const unit of units) table.push(rowOf(unit));
+  for (const unit of units) {
+    table.push(rowOf(unit));
+    const { shown = [], more = false } = unit.actors ?? {};
+    for (const { name: actor, kind, phase, starts } of shown)
+      table.push(rowOf({ ...unit, name: `${unit.name}/${actor}`, kind, phase, starts, ...noProcess }));
+    if (more) table.push([`${unit.name}/...`, 'and more', '', '', '']);
+  }
   return `${pc.bold(name)}  root ${pid}, up ${describeMs(uptimeMs)}\n${table.toString()}\n`;
 }
+
+const noProcess = { state: null, pid: null, lastExit: null, note: null } as const;
 
 function rowOf({ name, kind, phase, state, pid, starts, lastExit, note }: UnitStatus): string[] {
   const indent = '  '.repeat(name.split('/').length - 1);

@@ -120,7 +120,7 @@ function readElsewhere(
     });
     reader.once('message', (answer: ReaderAnswer) => {
       if ('topology' in answer) resolve(answer.topology);
-      else if ('live' in answer) new Promise<Topology>((live) => live(readLive(file))).then(resolve, reject);
+      else if ('live' in answer) resolve(new Promise((live) => live(readLive(file))));
       else reject(IpcError.received(answer.error));
     });
     const fail = (why: string) =>

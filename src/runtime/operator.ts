@@ -92,6 +92,21 @@ export class Operator {
     );
   }
 
+  /** As `start`, but its first end is a failure, too. @throws {IpcError} ERR_UNIT_UNKNOWN, ERR_UNIT_FAILED. */
+  begin(name: string, options: OrderOptions = {}): Promise<Outcome> {
+    const unit = this.#find(name);
+    const { epoch } = unit.view;
+    const up = cameUp(name, epoch);
+    const goal: Goal = (view) => {
+      const { phase, exit } = view;
+      const ended = view.epoch > epoch && phase !== 'completed' && exit !== null && phase !== 'up';
+      return ended && phase !== 'exited' && !alive.has(phase)
+        ? IpcError.of('ERR_UNIT_FAILED', name, exit.reason)
+        : up(view);
+    };
+    return this.#carryOut(name, options, () => unit.post({ type: 'start' }), goal);
+  }
+
   /** Until nothing of it is left. @throws {IpcError} ERR_UNIT_UNKNOWN, ERR_UNIT_UNKILLABLE. */
   stop(name: string, options: OrderOptions = {}): Promise<Outcome> {
     const unit = this.#find(name);

@@ -16,6 +16,7 @@ import { startMulticast } from '../actors/multicast.ts';
 import { startClientProcess, startServerProcess } from '../actors/process.ts';
 import { attachRegion } from '../actors/region-attachment.ts';
 import { type ErrorData, IpcError, messageOf } from '../errors.ts';
+import type { DependencyNews } from '../machines/incarnation.ts';
 import type { MulticastReport, ReaderView, SlowPolicy } from '../machines/multicast.ts';
 import type { clientProcessMachine, Reconnect, serverProcessMachine } from '../machines/process.ts';
 import { type Address, addressOf, isStatePath } from '../names.ts';
@@ -378,6 +379,15 @@ export class Runtime {
     return this.#root?.standby ?? false;
   }
 
+  /**
+   * Hears of units that this one depends on in the mode `hold`: that one has left its state, or is back in it. What is lost
+   * already is told at once. Nothing is told without a supervisor.
+   * @returns how to stop.
+   */
+  onDependency(listener: (news: DependencyNews) => void): () => void {
+    return this.#root?.onDependency(listener) ?? (() => {});
+  }
+
   /** Reports the named state of this process to its supervisor; without one, nobody asks. */
   reportState(state: string): void {
     if (!isStatePath(state)) throw new TypeError(`${state} is no state: names joined by dots are`);
@@ -634,6 +644,11 @@ export function reportState(state: string | AnyActorRef): void {
   };
   report();
   state.subscribe({ next: report, error() {} });
+}
+
+/** As `Runtime.onDependency`, by the runtime of this process. */
+export function onDependency(listener: (news: DependencyNews) => void): () => void {
+  return currentRuntime().onDependency(listener);
 }
 
 /** As `Runtime.activated`, by the runtime of this process. */

@@ -2,6 +2,7 @@
 // and for the identity of peers, passes log records on, and hears when to stop.
 import type { Log, LogLevel } from '../actors/hosting.ts';
 import { IpcError } from '../errors.ts';
+import type { DependencyNews } from '../machines/incarnation.ts';
 import { type FeedLinkOffer, offerIn } from '../transport/feed-link.ts';
 import type { FlightRecorder } from '../transport/flight-recorder.ts';
 import { type Frame, textOf, wholeOf } from '../transport/frame.ts';
@@ -33,6 +34,8 @@ export class RootLink {
   readonly #activated: Promise<void>;
   #activate: () => void = () => {};
   #onStop: (() => void) | undefined;
+  readonly #lost = new Map<string, DependencyNews>();
+  readonly #dependents = new Set<(news: DependencyNews) => void>();
   #feed: Feed | undefined;
   #source: FeedSource | undefined;
   #onArena: ((arena: string) => void) | undefined;
@@ -76,6 +79,13 @@ export class RootLink {
   /** What to do when the root asks this process to stop. */
   onStop(stop: () => void): void {
     this.#onStop = stop;
+  }
+
+  /** Calls back for what is lost now, and at each change. @returns how to stop. */
+  onDependency(listener: (news: DependencyNews) => void): () => void {
+    this.#dependents.add(listener);
+    for (const news of this.#lost.values()) listener(news);
+    return () => void this.#dependents.delete(listener);
   }
 
   reportReady(): void {
@@ -191,6 +201,13 @@ export class RootLink {
     this.#activate();
   }
 
+  #onDependency(type: DependencyNews['type'], dependency: string, state: string): void {
+    const news = { type, dependency, state };
+    if (type === 'dependency.lost') this.#lost.set(dependency, news);
+    else this.#lost.delete(dependency);
+    for (const listener of [...this.#dependents]) listener(news);
+  }
+
   #onFrame(frame: Frame, fds: number[]): void {
     if (frame.t === 'ping') {
       closeAll(fds);
@@ -199,6 +216,10 @@ export class RootLink {
     if (frame.t === 'activate') {
       closeAll(fds);
       return this.#onActivate(wholeOf(frame, 'epoch'));
+    }
+    if (frame.t === 'dependency.lost' || frame.t === 'dependency.back') {
+      closeAll(fds);
+      return this.#onDependency(frame.t, textOf(frame, 'dependency', 64), textOf(frame, 'state', 256));
     }
     if (frame.t === 'watch') return this.#watch(offerIn(frame, fds));
     if (frame.t === 'unwatch') {

@@ -1,4 +1,5 @@
 // Status: what a running tree looks like from outside, as plain data.
+import type { ListedActor } from '../actors/actor-supervision.ts';
 import type { Exit } from '../machines/exit.ts';
 import type { SupervisorContext } from '../machines/supervisor.ts';
 import { type Address, addressOf } from '../names.ts';
@@ -21,6 +22,26 @@ export interface UnitStatus {
   readonly note: string | null;
   readonly app: string | null;
   readonly dependsOn: Readonly<Record<string, string>>;
+  /** Of a supervisor of actors: those below it, as many as are shown. */
+  readonly actors?: ActorListing;
+}
+
+export interface ActorListing {
+  readonly shown: readonly ListedActor[];
+  /** Whether there are more than these. */
+  readonly more: boolean;
+}
+
+/** A dynamic supervisor can have a hundred thousand. */
+const listedMax = 100;
+
+export function listActors(actors: Iterable<ListedActor>): ActorListing {
+  const shown: ListedActor[] = [];
+  for (const each of actors) {
+    if (shown.length === listedMax) return { shown, more: true };
+    shown.push(each);
+  }
+  return { shown, more: false };
 }
 
 export interface TreeStatus {
@@ -33,23 +54,31 @@ export interface TreeStatus {
   readonly units: readonly UnitStatus[];
 }
 
-/** @param contextOf the context of the supervisor machine at an address. */
+/**
+ * @param contextOf the context of the supervisor machine at an address.
+ * @param actorsOf the children of the supervisor of actors at a unit, while it runs.
+ */
 export function treeStatus(
   head: Pick<TreeStatus, 'name' | 'file' | 'pid' | 'workspace' | 'startedAtMs'>,
   topology: SupervisorSpec,
-  contextOf: (address: Address) => SupervisorContext | undefined,
+  contextOf: ContextOf,
+  actorsOf: ActorsOf = () => undefined,
 ): TreeStatus {
   const root = addressOf(head.name);
-  const units = unitsOf(topology, root, addressOf('supervisor'), '', contextOf);
+  const units = unitsOf(topology, root, addressOf('supervisor'), '', contextOf, actorsOf);
   return { ...head, uptimeMs: Date.now() - head.startedAtMs, units };
 }
+
+type ContextOf = (address: Address) => SupervisorContext | undefined;
+type ActorsOf = (unit: Address) => Iterable<ListedActor> | undefined;
 
 function unitsOf(
   spec: SupervisorSpec,
   path: Address,
   supervisor: Address,
   prefix: string,
-  contextOf: (address: Address) => SupervisorContext | undefined,
+  contextOf: ContextOf,
+  actorsOf: ActorsOf,
 ): UnitStatus[] {
   const views = contextOf(supervisor)?.units ?? {};
   return Object.entries(spec.children).flatMap(([id, child]) => {
@@ -69,9 +98,13 @@ function unitsOf(
         Object.entries(child.dependsOn).map(([parent, edge]) => [parent, describeEdge(edge)]),
       ),
     };
-    if (child.kind !== 'supervisor' || isOfActors(child)) return [unit];
+    if (child.kind !== 'supervisor') return [unit];
+    if (isOfActors(child)) {
+      const actors = actorsOf(addressOf(path, id));
+      return [actors ? { ...unit, actors: listActors(actors) } : unit];
+    }
     const below = addressOf(path, id);
-    return [unit, ...unitsOf(child, below, addressOf(below, 'supervisor'), `${name}/`, contextOf)];
+    return [unit, ...unitsOf(child, below, addressOf(below, 'supervisor'), `${name}/`, contextOf, actorsOf)];
   });
 }
 

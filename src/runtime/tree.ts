@@ -2,6 +2,7 @@
 // sockets that it holds, the logs, and the control socket that the command line asks.
 import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { ActorSupervision } from '../actors/actor-supervision.ts';
 import type { Hosted, Log } from '../actors/hosting.ts';
 import type { OutputStream } from '../actors/output.ts';
 import { startSupervisor } from '../actors/supervisor.ts';
@@ -18,6 +19,8 @@ import { type Address, addressOf } from '../names.ts';
 import type { ChildSpec, SupervisorSpec, Topology } from '../spec/child.ts';
 import { processRulesDefaults } from '../spec/probe.ts';
 import type { Supervision } from '../spec/supervision.ts';
+import type { ChildInput } from '../spec/topology-check.ts';
+import { secretNames } from '../spec/value.ts';
 import { type FlightRecord, FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { requireKernel } from '../transport/native.ts';
@@ -36,6 +39,7 @@ import { loaderArgs } from './loader.ts';
 import { Operator, type UnitHandle } from './operator.ts';
 import { defaultRunDirectory, treeRunDirectory } from './place.ts';
 import { ProcessRecords } from './process-records.ts';
+import { ProcessSupervision } from './process-supervision.ts';
 import { describeExit, describeFlight, type TreeStatus, treeStatus } from './status.ts';
 import { controlHandlers } from './tree-control.ts';
 import { UnitLogs } from './unit-logs.ts';
@@ -97,7 +101,8 @@ export class Tree {
     log: () => this.#options.log,
   });
   readonly #watching = new Watching();
-  readonly #supervisions = new Map<Address, Supervision>();
+  readonly #supervisions = new Map<Address, ActorSupervision>();
+  readonly #ofProcesses = new Map<Address, ProcessSupervision>();
   readonly #watchers = new Set<TreeWatcher>();
   readonly #startedAtMs = Date.now();
   readonly #awaitingEnd: ((end: TreeEnd) => void)[] = [];
@@ -166,7 +171,7 @@ export class Tree {
       workspace: this.#workspace.folder,
       startedAtMs: this.#startedAtMs,
     };
-    return treeStatus(head, this.#topology, contextOf);
+    return treeStatus(head, this.#topology, contextOf, (unit) => this.#supervisions.get(unit)?.list());
   }
 
   /**
@@ -187,9 +192,24 @@ export class Tree {
     };
   }
 
-  /** The supervisor of actors of that name in the tree; undefined while none runs there. */
-  supervision(name: string): Supervision | undefined {
-    return this.#supervisions.get(addressOf(this.#topology.name, name));
+  /** The supervisor of that name in the tree, or the root; undefined while none runs there. */
+  supervision(name = ''): Supervision<ChildInput> | undefined {
+    const { name: root, file } = this.#topology;
+    const address = name === '' ? addressOf(root) : addressOf(root, name);
+    const ofActors: Supervision | undefined = this.#supervisions.get(address);
+    if (ofActors || !this.#supervisors.has(address)) return ofActors;
+    const known = this.#ofProcesses.get(address);
+    if (known) return known;
+    const made = new ProcessSupervision(name, address, {
+      operator: this.operator,
+      file,
+      control: () => this.#supervisors.get(address),
+      unit: (unit) => this.#unitOf(unit),
+      supervision: (unit) => this.supervision(unit),
+      settled: () => new Promise((resolve) => this.host.later(resolve)),
+    });
+    this.#ofProcesses.set(address, made);
+    return made;
   }
 
   /** Stops all in order. */
@@ -222,6 +242,7 @@ export class Tree {
       outputFile: (unit, stream) => this.#workspace.unitLogPath(unit, stream),
       nodeArgs: (file) => [...loaderArgs(file, bootstrapPath), bootstrapPath],
       env: { ACTOR_IPC_RUN_DIR: directory },
+      withheld: () => secretNames(this.#topology),
       watching: this.#watching,
       onSupervision: (unit, supervision) => {
         if (supervision) this.#supervisions.set(unit, supervision);

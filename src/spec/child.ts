@@ -1,5 +1,6 @@
 // Child specs: what a supervisor is told about each of its children, as plain data, with every default filled in.
 import type { ProcessRules } from './probe.ts';
+import type { EnvValue } from './value.ts';
 
 /** Which children are stopped and started together when one must restart. */
 export type Strategy = 'one-for-one' | 'one-for-all' | 'rest-for-one';
@@ -115,7 +116,7 @@ interface ProcessChild extends ChildPolicy, ProcessRules {
   /** An absolute path; for `exec` also a name that is looked up in PATH. */
   readonly file: string;
   readonly args: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
+  readonly env: Readonly<Record<string, EnvValue>>;
   readonly cwd: string;
 }
 
@@ -137,6 +138,7 @@ export interface SupervisorChild extends ChildPolicy, SupervisorSpec {
 }
 
 export type ChildSpec = NodeChild | ExecChild | SupervisorChild | ActorChildSpec;
+export type ProcessSpec = NodeChild | ExecChild;
 export type ChildKind = ChildSpec['kind'];
 
 export interface SupervisorSpec {
@@ -146,6 +148,8 @@ export interface SupervisorSpec {
   readonly periodMs: number;
   readonly autoShutdown: AutoShutdown;
   readonly children: Readonly<Record<string, ChildSpec>>;
+  /** What every child of a dynamic supervisor is made from; it has none at first. */
+  readonly pool?: ProcessSpec;
 }
 
 /** Whether OTP's rules hold in it: there are only actors below. */

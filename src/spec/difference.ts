@@ -35,11 +35,14 @@ export function changesBetween(now: SupervisorSpec, next: SupervisorSpec, path =
 }
 
 function changesOf(now: ChildSpec, next: ChildSpec, unit: string): Change[] {
-  if (now.kind !== next.kind) return [{ do: 'replace', unit, keys: ['kind'] }];
+  const pools = [now, next].filter((each) => 'pool' in each).length;
+  if (now.kind !== next.kind || pools === 1) return [{ do: 'replace', unit, keys: ['kind'] }];
   const keys = differentKeys(now, next);
   const how = keys.some((key) => startKeys.has(key)) ? 'restart' : 'change';
   const own: Change[] = keys.length > 0 ? [{ do: how, unit, keys }] : [];
   if (now.kind !== 'supervisor' || next.kind !== 'supervisor') return own;
+  // The children of a pool are none of the file's business.
+  if (pools === 2) return own;
   return [...own, ...changesBetween(now as SupervisorSpec, next as SupervisorSpec, unit)];
 }
 

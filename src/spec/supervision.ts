@@ -66,11 +66,14 @@ export type ChildSpecView = Pick<ChildPolicy, 'restart' | 'significant'> & {
  * A supervisor at run time. Calls wait while a group of its children restarts, except the three that only look.
  * @throws {IpcError} ERR_STOPPING once it is ending.
  */
-export interface Supervision {
+export interface Supervision<C = ActorChildInput> {
   readonly address: string;
   /** Adds a child and starts it; if the start fails, the child is forgotten again. */
-  startChild(id: string, child: ActorChildInput): Promise<StartAnswer>;
-  /** Of a dynamic supervisor: one more child from its template, with this input if one is given. */
+  startChild(id: string, child: C): Promise<StartAnswer>;
+  /**
+   * Of a dynamic supervisor: one more child from its template, with this input if one is given. Of processes the input is
+   * `{ args?, env? }`, which are added to those of the template.
+   */
   startChild(input?: unknown): Promise<StartAnswer>;
   /** Stops a child, also one that is to be restarted; it stays known unless it is temporary. Dynamic: by its ref. */
   terminateChild(child: string | ChildRef): Promise<CallAnswer>;

@@ -20,6 +20,7 @@ import {
   type ChildSpec,
   edgeModes,
   isOfActors,
+  type ProcessSpec,
   processDefaults,
   type SupervisorSpec,
   supervisorDefaults,
@@ -29,6 +30,7 @@ import {
 import { checkGates } from './gate-check.ts';
 import { notifyFdOf, type ProcessRules } from './probe.ts';
 import { livenessOf, processRuleKeys, readinessOf, standby, statesOf } from './probe-check.ts';
+import type { EnvValue } from './value.ts';
 
 const name = z.string().refine(isName, { error: nameRule });
 /** What a timer of Node takes: about 24 days. */
@@ -97,11 +99,21 @@ const policyWith = (defaults: typeof processDefaults | typeof supervisorDefaults
   significant: z.boolean().default(defaults.significant),
 });
 
+/** A text, or where a secret is to be read. */
+const envValue = z.union(
+  [
+    z.string(),
+    z.strictObject({ secret: z.string().min(1) }),
+    z.strictObject({ secretFile: z.string().min(1) }),
+  ],
+  { error: 'it must be a text, secret("NAME") or secret({ file })' },
+);
+
 const processKeys = {
   ...policyWith(processDefaults),
   file: z.string().min(1, { error: 'it must name a file' }),
   args: z.array(z.string()).default([]),
-  env: z.record(z.string(), z.string()).default({}),
+  env: z.record(z.string(), envValue).default({}),
   cwd: z.string().optional(),
   ...processRuleKeys,
 };
@@ -232,6 +244,24 @@ export function checkTopology(exported: unknown, file: string): Topology {
   return topology;
 }
 
+/** Checks one child of a supervisor of processes. @throws {IpcError} ERR_TOPOLOGY_INVALID. */
+export function parseChild(input: unknown, what: string, id: string, folder: string): ChildSpec {
+  const parsed = parse(input, what, child as unknown as typeof topologySchema);
+  if (!parsed.success)
+    throw invalid(
+      what,
+      parsed.error.issues.map((issue) => wordingOf(issue, [])),
+    );
+  const mistakes: string[] = [];
+  const spec = completeChild(parsed.data as never, folder, id, mistakes);
+  if (spec.kind === 'supervisor') {
+    checkSignificance(spec, '', mistakes);
+    if (!isOfActors(spec)) checkGates(spec, 'children', mistakes);
+  }
+  if (mistakes.length > 0) throw invalid(what, mistakes);
+  return spec;
+}
+
 /** Checks what describes one child below which there are only actors. @throws {IpcError} ERR_TOPOLOGY_INVALID. */
 export function parseActors(input: unknown, name: string): ActorChildSpec {
   const parsed = parse(input, name, child as unknown as typeof topologySchema);
@@ -276,6 +306,7 @@ function completeChild(spec: Parsed, folder: string, at: string, mistakes: strin
   const cwd = resolve(folder, spec.cwd ?? '.');
   if (!isFolder(cwd)) mistakes.push(`${at}.cwd: there is no folder ${cwd}`);
   const file = fileOf(spec, folder);
+  const env = envOf(spec.env, folder);
   if (spec.kind === 'node' && !isReadableFile(file))
     mistakes.push(`${at}.file: there is no readable file ${file}`);
   const rules = {
@@ -285,8 +316,16 @@ function completeChild(spec: Parsed, folder: string, at: string, mistakes: strin
   };
   checkRules(spec, rules, at, mistakes);
   return spec.kind === 'node'
-    ? { ...spec, ...rules, file, cwd, app: spec.app ?? at.slice(at.lastIndexOf('.') + 1), survive: false }
-    : { ...spec, ...rules, file, cwd, standby: 0 };
+    ? {
+        ...spec,
+        ...rules,
+        file,
+        cwd,
+        env,
+        app: spec.app ?? at.slice(at.lastIndexOf('.') + 1),
+        survive: false,
+      }
+    : { ...spec, ...rules, file, cwd, env, standby: 0 };
 }
 
 function completeSupervisor(
@@ -306,8 +345,18 @@ function completeSupervisor(
   if (!dynamic && !named) mistakes.push(pathOf(at, 'children: is missing; it must be an object'));
   const children = completeChildren((named ?? {}) as never, folder, pathOf(at, 'children'), mistakes);
   const template = made ? completeChild(made as never, folder, pathOf(at, 'child'), mistakes) : null;
+  if (template && isPooled(template)) {
+    const limit = intensity ?? supervisorDefaults.intensity;
+    // An app without a name is called as the supervisor is.
+    const app = at.slice(at.lastIndexOf('.') + 1);
+    const pool =
+      template.kind === 'node' && !(made as { app?: string }).app ? { ...template, app } : template;
+    return { ...rest, strategy: 'one-for-one', intensity: limit, children: {}, pool };
+  }
   if (template && !isActor(template))
-    mistakes.push(pathOf(at, 'child: it must be an actor, or a supervisor of actors, without dependsOn'));
+    mistakes.push(
+      pathOf(at, 'child: it must be a process, an actor, or a supervisor of actors, without dependsOn'),
+    );
   if (dynamic || Object.values(children).every(isActor))
     return { ...rest, strategy, intensity: intensity ?? actorsIntensity, children, template } as ActorsChild;
   return { ...rest, strategy, intensity: intensity ?? supervisorDefaults.intensity, children };
@@ -316,6 +365,10 @@ function completeSupervisor(
 /** Whether OTP's rules can hold for it: gates are for those that wait for processes. */
 function isActor(spec: ChildSpec): spec is ActorChildSpec {
   return (spec.kind === 'actor' || isOfActors(spec)) && Object.keys(spec.dependsOn).length === 0;
+}
+
+function isPooled(spec: ChildSpec): spec is ProcessSpec {
+  return (spec.kind === 'node' || spec.kind === 'exec') && Object.keys(spec.dependsOn).length === 0;
 }
 
 function isSource(value: unknown): boolean {
@@ -367,6 +420,18 @@ function checkRules(
     [rules.ready, rules.liveness].some(({ by }) => by.kind === 'log')
   )
     mistakes.push(`${at}: the log of what survives its supervisor is not read; use another probe`);
+}
+
+/** Files of secrets are relative to the topology, like all else. */
+function envOf(env: Readonly<Record<string, EnvValue>>, folder: string): Record<string, EnvValue> {
+  return Object.fromEntries(
+    Object.entries(env).map(([name, value]) => [
+      name,
+      typeof value === 'object' && 'secretFile' in value
+        ? { secretFile: resolve(folder, value.secretFile) }
+        : value,
+    ]),
+  );
 }
 
 function fileOf(spec: { kind: string; file: string }, folder: string): string {

@@ -15,6 +15,7 @@ import type {
 
 export type { ActorLogic, ActorSource, ActorStart } from './child.ts';
 export type { ActorOptions, ArenaInput, ExecOptions, NodeOptions, TopologyInput } from './topology-check.ts';
+export { type EnvValue, env, type SecretRef, secret } from './value.ts';
 
 /** Describes a tree of processes; export it as the default of a topology file. */
 export function defineTopology(topology: TopologyInput): TopologyInput {

@@ -65,6 +65,10 @@ describe('a tree with actors', function () {
     const pool = tree.supervision('pool')!;
     const answers = [await pool.startChild(), await pool.startChild()];
     assert.deepInclude(await pool.countChildren(), { active: 2 });
+    assert.deepEqual(unit('pool').actors, {
+      shown: ['#1', '#2'].map((name) => ({ name, kind: 'actor' as const, phase: 'up', starts: 1 })),
+      more: false,
+    });
     const [first, second] = answers.map((answer) => (answer.ok ? answer.ref! : assert.fail()));
     first!.send({ type: 'fail' });
     assert.equal(first!.epoch, 2);

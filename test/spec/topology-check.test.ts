@@ -257,7 +257,11 @@ describe('checkTopology()', () => {
       ['a factor below 1', child({ backoff: { factor: 0.5 } }), 'children.a.backoff.factor: ', '0.5'],
       ['more jitter than all', child({ backoff: { jitter: 2 } }), 'children.a.backoff.jitter: ', '2'],
       ['an argument that is no text', child({ args: [5] }), 'children.a.args.0: must be a string, not 5'],
-      ['a variable that is no text', child({ env: { A: 1 } }), 'children.a.env.A: must be a string, not 1'],
+      [
+        'a variable that is no text',
+        child({ env: { A: 1 } }),
+        'children.a.env.A: it must be a text, secret("NAME") or secret({ file }), not 1',
+      ],
       ['a program without a name', { name: 'tree', children: { a: exec('') } }, 'children.a.file: ', '""'],
       [
         'a state that is none',
