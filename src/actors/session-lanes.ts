@@ -1,5 +1,7 @@
 // Session lanes: which lane of a session's segments carries what.
-import type { AppSpec, ChannelSpec } from '../spec/universe.ts';
+
+import type { ChannelSpec } from '../spec/channel-spec.ts';
+import type { AppSpec } from '../spec/universe.ts';
 import { native } from '../transport/native.ts';
 import { type MemoryLimits, releaseRingBytes } from '../transport/session-memory.ts';
 

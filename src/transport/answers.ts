@@ -1,7 +1,7 @@
 // Answers: what the peer asks on one channel, who answers it, and what we still owe.
 import { IpcError, messageOf } from '../errors.ts';
+import type { Dialog, RequestContext } from '../spec/conversation.ts';
 import type { Descriptor } from '../spec/native-handle.ts';
-import type { Dialog, RequestContext } from '../spec/session.ts';
 import { aheadDefault, Exchange, type ExchangeRole } from './exchange.ts';
 import type { MessageCheck } from './message-check.ts';
 import { OwedRequest } from './owed-request.ts';

@@ -3,24 +3,14 @@
 //
 // Whether bytes may flow is decided elsewhere (src/machines/channel.ts) and told here by openForUse, drain and finish.
 import { IpcError } from '../errors.ts';
+import type { BorrowOptions, Channel, ChannelStats } from '../spec/channel.ts';
+import type { ChannelSpec } from '../spec/channel-spec.ts';
+import type { ConversationOptions, Dialog, Replies, RequestOptions, Stray } from '../spec/conversation.ts';
 import type { Borrowed, Handle, InPlaceCodec, Loan, SharedValue } from '../spec/memory.ts';
-import type { Descriptor, HandleOptions, Received } from '../spec/native-handle.ts';
-import type {
-  BorrowOptions,
-  Breach,
-  Channel,
-  ChannelStats,
-  ConversationOptions,
-  Dialog,
-  Peer,
-  Replies,
-  RequestOptions,
-  SendOptions,
-  Side,
-  Stray,
-  WaitOptions,
-} from '../spec/session.ts';
-import type { ChannelSpec } from '../spec/universe.ts';
+import type { Descriptor, HandleOptions, Received, SendOptions } from '../spec/native-handle.ts';
+import type { Peer, Side } from '../spec/peer.ts';
+import type { Breach } from '../spec/session.ts';
+import type { WaitOptions } from '../spec/waiting.ts';
 import type { DialogHandler, ReplyHandler } from './answers.ts';
 import { IncomingHandles } from './handles.ts';
 import type { Link, LinkMember } from './link.ts';

@@ -1,7 +1,8 @@
 // Questions: what we have asked the peer on one channel and what has not been answered yet.
 import { IpcError } from '../errors.ts';
-import type { ConversationOptions, Dialog, Peer, Replies, RequestOptions } from '../spec/session.ts';
-import type { ChannelOptions } from '../spec/universe.ts';
+import type { ChannelOptions } from '../spec/channel-spec.ts';
+import type { ConversationOptions, Dialog, Replies, RequestOptions } from '../spec/conversation.ts';
+import type { Peer } from '../spec/peer.ts';
 import { aheadDefault, creditMax, Exchange, type ExchangeRole, endOfExchange } from './exchange.ts';
 import type { MessageCheck } from './message-check.ts';
 import { monotonicMs, timerMaxMs } from './monotonic.ts';

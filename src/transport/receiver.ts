@@ -2,10 +2,10 @@
 // them: the events of a machine, a batch handler, or calls of receive. Messages that nobody takes stay in the ring, so the
 // sender feels it.
 import { IpcError, messageOf } from '../errors.ts';
+import type { ChannelOptions } from '../spec/channel-spec.ts';
 import type { InPlaceCodec } from '../spec/memory.ts';
 import type { Received } from '../spec/native-handle.ts';
 import type { Breach } from '../spec/session.ts';
-import type { ChannelOptions } from '../spec/universe.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
 import { BlockReference, readReference, referenceBytes } from './block-reference.ts';
 import { Borrow, type BorrowCounter } from './borrow.ts';

@@ -1,10 +1,10 @@
 // Sender: the sending direction of a channel. Encodes, writes into the lane, and keeps those who wait for room or for the
 // reader in order.
 import { IpcError, messageOf } from '../errors.ts';
+import type { ChannelOptions } from '../spec/channel-spec.ts';
 import type { Handle } from '../spec/memory.ts';
-import type { NativeHandle } from '../spec/native-handle.ts';
-import type { SendOptions, WaitOptions } from '../spec/session.ts';
-import type { ChannelOptions } from '../spec/universe.ts';
+import type { NativeHandle, SendOptions } from '../spec/native-handle.ts';
+import type { WaitOptions } from '../spec/waiting.ts';
 import type { Block } from './arena.ts';
 import { referenceBytes } from './block-reference.ts';
 import { codecs, type Encoder, packPlain } from './codec.ts';

@@ -1,7 +1,9 @@
 // Session kinds: actor logic that runs sequential code. The public API of the entry `actor-ipc/kinds`.
 import type { EventObject } from 'xstate';
 import { IpcError } from '../../errors.ts';
-import type { Session, SessionEvent, SessionInput, Side } from '../../spec/session.ts';
+import type { Side } from '../../spec/peer.ts';
+import type { Session } from '../../spec/session.ts';
+import type { SessionEvent, SessionInput } from '../../spec/session-event.ts';
 import type { AppSpec } from '../../spec/universe.ts';
 import type { WithSession } from '../session-setup.ts';
 import {
