@@ -194,7 +194,7 @@ export class ChannelEnd implements Channel, LinkMember {
     if (this.#finished) throw this.#finished;
     if (!this.#memory)
       throw IpcError.of('ERR_NO_ARENA', `borrowing on channel ${this.name}`, 'arenaBytes or sharedBytes');
-    return this.#receiver.borrowValue(this.#memory, handle, codec, options);
+    return this.#receiver.borrows.ofValue(this.#memory, handle, codec, options);
   }
 
   [Symbol.asyncIterator](): AsyncIterator<unknown, undefined> {
@@ -249,7 +249,8 @@ export class ChannelEnd implements Channel, LinkMember {
     const { sent, dropped, full, loans: lent } = this.#sender;
     const loans = lent.out;
     const unreadBytes = this.#finished ? 0 : this.#sender.unreadBytes;
-    const { received, borrows } = this.#receiver;
+    const { received } = this.#receiver;
+    const borrows = this.#receiver.borrows.count;
     const { questions, answers } = this.#requests;
     const requests = { asked: questions.size, owed: answers.size, expired: answers.expired };
     const { rejected, unexpected, unhandled, lateReplies, unknownReplies, refusedReplies } = this.#strays;
