@@ -1,27 +1,23 @@
 // Receiver: the receiving direction of a channel. Reads the lane in bounded portions and hands messages to whoever takes
 // them: the events of a machine, a batch handler, or calls of receive. Messages that nobody takes stay in the ring, so the
 // sender feels it.
-import { IpcError, messageOf } from '../errors.ts';
+import { IpcError } from '../errors.ts';
 import type { ChannelOptions } from '../spec/channel-spec.ts';
-import type { Breach } from '../spec/session.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
 import { Borrow } from './borrow.ts';
 import { Borrows } from './borrows.ts';
-import { codecs, type Decoder } from './codec.ts';
 import type { OwnedDescriptor } from './descriptor.ts';
 import type { IncomingHandles } from './handles.ts';
 import { Handled, Inbox } from './inbox.ts';
-import { IncomingRecords, isNumbered, type MessageHandler, type RecordSink } from './incoming-records.ts';
-import type { LaneReader, RecordPlace } from './lane.ts';
+import { isNumbered, type MessageHandler } from './incoming-records.ts';
+import { Intake, type IntakeObserver } from './intake.ts';
+import type { LaneReader } from './lane.ts';
 import type { Link } from './link.ts';
 import type { MessageCheck } from './message-check.ts';
-import { recordKind } from './record.ts';
 import type { SessionMemory } from './session-memory.ts';
 import { type Call, WaitingLine, waiting } from './waiting.ts';
 
-/** Records handled in one turn of the event loop, so that a flood on one channel starves nobody. */
-const turnRecordsMax = 256;
-/** The same for messages that become events of a machine, which cost some microseconds each. */
+/** Messages handled in one turn as events of a machine, which cost some microseconds each. */
 const turnEventsMax = 64;
 
 /** A call of receive; what it takes is copied, borrowed, or copied into the caller's memory. */
@@ -32,31 +28,21 @@ interface Receiving extends Call<unknown> {
 }
 
 /** What a receiver tells its channel. */
-export interface ReceiverObserver {
-  /** A request or what belongs to one. Throws if it makes no sense. */
-  numbered(kind: number, flags: number, number: number, value: unknown, handle?: OwnedDescriptor): void;
+export interface ReceiverObserver extends IntakeObserver {
   /** Whether something that the channel waits for may stand behind messages that nobody takes. */
   looksAhead(): boolean;
-  /** A message failed its schema. */
-  rejected(error: unknown): void;
   /** A message was dropped because nobody takes any. */
   unexpected(): void;
-  peerEnded(): void;
-  broken(why: string, breach: Breach): void;
 }
 
-export class Receiver implements RecordSink {
-  received = 0;
+export class Receiver {
   readonly borrows: Borrows;
 
   readonly #name: string;
   readonly #link: Link;
-  readonly #reader: LaneReader;
-  readonly #decoder: Decoder;
   readonly #observer: ReceiverObserver;
-  readonly #place: RecordPlace = { kind: 0, flags: 0, at: 0, bytes: 0 };
   readonly #options: ChannelOptions;
-  readonly #records: IncomingRecords;
+  readonly #intake: Intake;
   readonly #check: MessageCheck | undefined;
   readonly #receiving = new WaitingLine<Receiving>();
   readonly #inbox: Inbox;
@@ -65,13 +51,7 @@ export class Receiver implements RecordSink {
   /** Whether the handler of batches takes borrows. */
   #batchBorrows = false;
   #batchHandles = false;
-  /** Whether whoever takes the next message takes it as a Borrow, if it stands in the peer's arena. */
-  #takesBlocks = false;
-  /** Where the next message goes if it stands in the ring and has room there; its number of bytes is handed on then. */
-  #into: Uint8Array | undefined;
-  #peerEnded = false;
   #finishing = false;
-  #finished: IpcError | undefined;
 
   constructor(
     name: string,
@@ -85,37 +65,31 @@ export class Receiver implements RecordSink {
   ) {
     this.#name = name;
     this.#link = link;
-    this.#reader = reader;
-    this.#decoder = codecs[options.codec].decoder();
     this.#options = options;
     this.#check = check;
     this.#observer = observer;
-    this.#inbox = new Inbox(options.unexpectedMax, (borrow) => this.#copyOf(borrow));
+    this.#inbox = new Inbox(options.unexpectedMax, (borrow) => this.#intake.copyOf(borrow));
+    this.#intake = new Intake(name, options, link, reader, memory, handles, check, this.#inbox, observer);
     this.borrows = new Borrows(name, options, () => {
-      if (!this.#finished) link.again();
+      if (!this.#intake.finished) link.again();
     });
-    this.#records = new IncomingRecords(
-      `channel ${name}`,
-      options,
-      reader,
-      this.#decoder,
-      memory,
-      handles,
-      this,
-    );
+  }
+
+  get received(): number {
+    return this.#intake.received;
   }
 
   tryReceive(handles = false): unknown {
     if (this.#inbox.length > 0) return this.#inbox.plainOf(this.#inbox.shift(), handles);
     let message: unknown;
-    if (!this.#finished)
-      this.#readWhile(
+    if (!this.#intake.finished)
+      this.#intake.readWhile(
         () => message === undefined,
         (next) => {
           message = next;
         },
       );
-    if (message === undefined && (this.#finished || this.#peerEnded)) throw this.#end();
+    if (message === undefined && (this.#intake.finished || this.#intake.peerEnded)) throw this.#end();
     return handles || this.#inbox.handled > 0 ? this.#inbox.plainOf(message, handles) : message;
   }
 
@@ -123,7 +97,7 @@ export class Receiver implements RecordSink {
   tryBorrow(): Borrow | undefined {
     this.borrows.need();
     let message = this.#inbox.shift();
-    if (message === undefined && !this.#finished)
+    if (message === undefined && !this.#intake.finished)
       this.#readBlocks(
         () => message === undefined,
         (next) => {
@@ -131,7 +105,7 @@ export class Receiver implements RecordSink {
         },
       );
     if (message !== undefined) return this.#borrowOf(message);
-    if (this.#finished || this.#peerEnded) throw this.#end();
+    if (this.#intake.finished || this.#intake.peerEnded) throw this.#end();
     return undefined;
   }
 
@@ -183,17 +157,17 @@ export class Receiver implements RecordSink {
     if (!(memory instanceof Uint8Array)) throw new TypeError('receiveInto takes a Uint8Array or a Buffer');
     let message = this.#receiving.length === 0 ? this.#inbox.shift() : undefined;
     if (message === undefined && this.#receiving.length === 0) {
-      if (!this.#finished) {
-        if (this.#check === undefined) this.#into = memory;
+      if (!this.#intake.finished) {
+        if (this.#check === undefined) this.#intake.into = memory;
         this.#readBlocks(
           () => message === undefined,
           (next) => {
             message = next;
           },
         );
-        this.#into = undefined;
+        this.#intake.into = undefined;
       }
-      if (message === undefined && (this.#finished || this.#peerEnded)) throw this.#end();
+      if (message === undefined && (this.#intake.finished || this.#intake.peerEnded)) throw this.#end();
     }
     message ??= await waiting<unknown>(`receive on channel ${this.#name}`, options, (call) =>
       this.#receiving.join({ ...call, borrow: true, into: memory }),
@@ -253,13 +227,13 @@ export class Receiver implements RecordSink {
 
   /** Goes on if a record waited for a descriptor. */
   handleArrived(): void {
-    if (this.#records.waitsFor === 'descriptor') this.pollNow();
+    if (this.#intake.awaitsDescriptor) this.pollNow();
   }
 
   /** Hands on what has come, up to a turn's portion. @returns whether something was left for another turn. */
   poll(): boolean {
-    if (this.#finished) return false;
-    if (this.#onMessage) return this.#readWhile(always, this.#onMessage, turnEventsMax);
+    if (this.#intake.finished) return false;
+    if (this.#onMessage) return this.#intake.readWhile(always, this.#onMessage, turnEventsMax);
     if (this.#onBatch) return this.#readBatch(this.#onBatch);
     return this.#readForCalls();
   }
@@ -274,11 +248,9 @@ export class Receiver implements RecordSink {
       // The handlers get the rest in the same portions as ever.
     }
     // Kept for those who still ask, but not given back as read: nobody has taken them. Bounded by the size of the ring.
-    this.#takesBlocks = !copies;
-    if (!this.#onMessage && !this.#onBatch)
-      while (this.#records.waitsFor === undefined && this.#reader.read(this.#place))
-        this.#handle(this.#place, (message) => this.#inbox.push(message));
-    this.#finished = cause;
+    this.#intake.takesBlocks = !copies;
+    if (!this.#onMessage && !this.#onBatch) this.#intake.readRest((message) => this.#inbox.push(message));
+    this.#intake.finished = cause;
     this.#receiving.rejectAll(cause);
     // Nobody may ever ask for those that are left; their descriptors must not stay open.
     this.#inbox.closeDescriptors();
@@ -292,7 +264,7 @@ export class Receiver implements RecordSink {
       more = this.#readBlocks(this.#mayBorrow, (message) => batch.push(this.#borrowOf(message)));
       this.borrows.heldBack = !this.#mayBorrow();
       more &&= !this.borrows.heldBack;
-    } else more = this.#readWhile(always, (message) => batch.push(message));
+    } else more = this.#intake.readWhile(always, (message) => batch.push(message));
     if (batch.length > 0)
       onBatch(
         this.#batchHandles || this.#inbox.handled > 0
@@ -307,9 +279,9 @@ export class Receiver implements RecordSink {
   readonly #mayBorrow = () => this.#finishing || !this.borrows.full;
 
   #readBlocks(wanted: () => boolean, onMessage: MessageHandler): boolean {
-    this.#takesBlocks = true;
-    const more = this.#readWhile(wanted, onMessage);
-    this.#takesBlocks = false;
+    this.#intake.takesBlocks = true;
+    const more = this.#intake.readWhile(wanted, onMessage);
+    this.#intake.takesBlocks = false;
     return more;
   }
 
@@ -317,24 +289,24 @@ export class Receiver implements RecordSink {
     const wanted = () => {
       const { first } = this.#receiving;
       // What nobody has asked for yet is kept as it is: the next call may want to borrow it.
-      this.#takesBlocks = first === undefined || first.borrow === true;
+      this.#intake.takesBlocks = first === undefined || first.borrow === true;
       // What has a schema is looked at before anybody gets it.
-      this.#into = this.#check === undefined ? first?.into : undefined;
+      this.#intake.into = this.#check === undefined ? first?.into : undefined;
       if (first !== undefined) return true;
       // A request finds its taker elsewhere, or waits there for one.
-      if (isNumbered(this.#reader.nextKind())) return true;
+      if (isNumbered(this.#intake.nextKind())) return true;
       return (this.#inbox.hasRoom || this.#dropsUnexpected()) && this.#observer.looksAhead();
     };
-    const more = this.#readWhile(wanted, (message) => {
+    const more = this.#intake.readWhile(wanted, (message) => {
       const call = this.#receiving.shift();
       if (call) call.resolve(call.borrow ? message : this.#inbox.plainOf(message, call.handles));
       else if (!this.#inbox.full) this.#inbox.push(message);
       else this.#dropUnexpected(message);
     });
-    if (this.#peerEnded) this.#receiving.rejectAll(this.#end());
+    if (this.#intake.peerEnded) this.#receiving.rejectAll(this.#end());
     const again = more && wanted();
-    this.#takesBlocks = false;
-    this.#into = undefined;
+    this.#intake.takesBlocks = false;
+    this.#intake.into = undefined;
     return again;
   }
 
@@ -344,122 +316,10 @@ export class Receiver implements RecordSink {
 
   #dropUnexpected(message: unknown): void {
     // Only a peer that changes a record while we look at it gets here otherwise.
-    if (!this.#dropsUnexpected()) this.#reader.refuse('a record changed while it was read');
+    if (!this.#dropsUnexpected()) this.#intake.refuse('a record changed while it was read');
     if (message instanceof Borrow) message.release();
     else this.#inbox.plainOf(message);
     this.#observer.unexpected();
-  }
-
-  /**
-   * Handles records within a turn while `wanted`; gives their room back and wakes a writer that waits for it.
-   * @returns whether records are left.
-   */
-  #readWhile(wanted: () => boolean, onMessage: MessageHandler, max = turnRecordsMax): boolean {
-    const place = this.#place;
-    let left = max;
-    if (this.#records.waitsFor !== undefined && !this.#resume(wanted, onMessage)) return this.#broken();
-    // A handler may end the channel while we are here.
-    while (left > 0 && !this.#finished && wanted() && this.#reader.read(place)) {
-      left--;
-      this.#handle(place, onMessage);
-      if (this.#records.waitsFor !== undefined) break;
-    }
-    if (this.#finished) return false;
-    if (this.#reader.release()) this.#link.notify();
-    if (this.#reader.broken === undefined)
-      return left === 0 && this.#records.waitsFor === undefined && this.#reader.available();
-    return this.#broken();
-  }
-
-  /** Goes on with the record that waits. @returns whether what is behind it can be read. */
-  #resume(wanted: () => boolean, onMessage: MessageHandler): boolean {
-    if (this.#records.waitsFor === 'segment' && (this.#finished || !wanted())) return false;
-    return this.#records.resume(onMessage);
-  }
-
-  /** Tells that the peer's memory makes no sense, if it does not. */
-  #broken(): false {
-    if (this.#reader.broken !== undefined && !this.#finished)
-      this.#observer.broken(`channel ${this.#name}: ${this.#reader.broken}`, this.#reader.breach);
-    return false;
-  }
-
-  #handle(place: RecordPlace, onMessage: MessageHandler): void {
-    let message: unknown;
-    try {
-      if (this.#peerEnded) throw new Error('a record after the end');
-      if (place.kind !== recordKind.message || place.flags !== 0)
-        return this.#records.handle(place, onMessage);
-      message =
-        this.#into !== undefined && place.bytes <= this.#into.byteLength
-          ? this.#copyInto(this.#into, place)
-          : this.#decoder.decode(this.#reader.ring, place.at, place.bytes);
-    } catch (error) {
-      this.#reader.refuse(messageOf(error));
-      return;
-    }
-    if (this.#check !== undefined) return this.handOn(message, onMessage);
-    this.received++;
-    onMessage(message);
-  }
-
-  #copyInto(memory: Uint8Array, { at, bytes }: RecordPlace): number {
-    memory.set(this.#reader.ring.subarray(at, at + bytes));
-    return bytes;
-  }
-
-  handOn(message: unknown, onMessage: MessageHandler, handle?: OwnedDescriptor): void {
-    let checked = message;
-    try {
-      checked = this.#check ? this.#check.incoming(message) : message;
-    } catch (error) {
-      handle?.close();
-      this.#observer.rejected(error);
-      return;
-    }
-    this.received++;
-    if (!handle) return onMessage(checked);
-    this.#inbox.handled++;
-    onMessage(new Handled(checked, handle));
-  }
-
-  handOnBorrow(borrow: Borrow, onMessage: MessageHandler): void {
-    // What has a schema is looked at before anybody gets it.
-    if (this.#check !== undefined) return this.handOn(this.#decode(borrow), onMessage);
-    this.received++;
-    onMessage(this.#takesBlocks ? borrow : this.#decode(borrow));
-  }
-
-  handOnNumbered(
-    kind: number,
-    flags: number,
-    number: number,
-    value: unknown,
-    handle?: OwnedDescriptor,
-  ): void {
-    this.received++;
-    this.#observer.numbered(kind, flags, number, value, handle);
-  }
-
-  endOfPeer(): void {
-    this.#peerEnded = true;
-    this.#observer.peerEnded();
-  }
-
-  #decode(borrow: Borrow): unknown {
-    using held = borrow;
-    return this.#decoder.decode(held.bytes, 0, held.bytes.byteLength);
-  }
-
-  /** A kept message for someone who wants no borrow. Throws if the peer wrote nonsense; the session ends then. */
-  #copyOf(borrow: Borrow): unknown {
-    try {
-      return this.#decode(borrow);
-    } catch (error) {
-      this.#reader.refuse(messageOf(error));
-      this.#observer.broken(`channel ${this.#name}: ${messageOf(error)}`, 'protocol');
-      throw this.#finished ?? IpcError.from(error, 'ERR_CHANNEL_HOSED', this.#name, messageOf(error));
-    }
   }
 
   #borrowOf(message: unknown): Borrow {
@@ -469,7 +329,7 @@ export class Receiver implements RecordSink {
   }
 
   #end(): IpcError {
-    return this.#finished ?? IpcError.of('ERR_CHANNEL_CLOSED', this.#name);
+    return this.#intake.finished ?? IpcError.of('ERR_CHANNEL_CLOSED', this.#name);
   }
 }
 
