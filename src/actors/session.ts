@@ -4,7 +4,7 @@ import { IpcError } from '../errors.ts';
 import { sessionMachine } from '../machines/session.ts';
 import type { Side } from '../spec/peer.ts';
 import type { HoseReason } from '../spec/session.ts';
-import type { TakenBack } from '../transport/session-memory.ts';
+import type { TakenBack } from '../transport/lent-memory.ts';
 import { Handles, type Host } from './hosting.ts';
 import {
   type AcceptedOptions,

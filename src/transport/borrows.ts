@@ -4,7 +4,7 @@ import type { ChannelOptions } from '../spec/channel-spec.ts';
 import type { InPlaceCodec } from '../spec/memory.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
 import { Borrow, type BorrowCounter } from './borrow.ts';
-import type { SessionMemory } from './session-memory.ts';
+import type { BorrowedMemory } from './borrowed-memory.ts';
 
 export class Borrows implements BorrowCounter {
   /** Borrows in hand, and calls that wait for one. */
@@ -40,7 +40,7 @@ export class Borrows implements BorrowCounter {
 
   /** Borrows what a handle leads to; counted with the messages. */
   async ofValue<T>(
-    memory: SessionMemory,
+    memory: BorrowedMemory,
     handle: unknown,
     codec: InPlaceCodec<T, never>,
     options?: WaitOptions,

@@ -183,7 +183,7 @@ export class ChannelEnd implements Channel, LinkMember {
 
   lend<T>(value: SharedValue<T>): Handle<T> {
     if (!this.open) throw this.#refusal();
-    return this.#sender.loans.lend(this.#memory, value) as Handle<T>;
+    return this.#sender.loans.lend(this.#memory?.lent, value) as Handle<T>;
   }
 
   async borrow<T>(
@@ -194,7 +194,7 @@ export class ChannelEnd implements Channel, LinkMember {
     if (this.#finished) throw this.#finished;
     if (!this.#memory)
       throw IpcError.of('ERR_NO_ARENA', `borrowing on channel ${this.name}`, 'arenaBytes or sharedBytes');
-    return this.#receiver.borrows.ofValue(this.#memory, handle, codec, options);
+    return this.#receiver.borrows.ofValue(this.#memory.borrowed, handle, codec, options);
   }
 
   [Symbol.asyncIterator](): AsyncIterator<unknown, undefined> {

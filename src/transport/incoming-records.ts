@@ -4,13 +4,13 @@ import { messageOf } from '../errors.ts';
 import type { ChannelOptions } from '../spec/channel-spec.ts';
 import { BlockReference, readReference, referenceBytes } from './block-reference.ts';
 import type { Borrow } from './borrow.ts';
+import type { BorrowedMemory } from './borrowed-memory.ts';
 import { asTheyAre } from './borrows.ts';
 import { type Decoder, unpackPlain } from './codec.ts';
 import type { OwnedDescriptor } from './descriptor.ts';
 import type { IncomingHandles } from './handles.ts';
 import type { LaneReader, RecordPlace } from './lane.ts';
 import { recordFlag, recordKind } from './record.ts';
-import type { SessionMemory } from './session-memory.ts';
 
 export type MessageHandler = (message: unknown) => void;
 
@@ -34,7 +34,7 @@ export class IncomingRecords {
   readonly #options: ChannelOptions;
   readonly #reader: LaneReader;
   readonly #decoder: Decoder;
-  readonly #memory: SessionMemory | undefined;
+  readonly #memory: BorrowedMemory | undefined;
   readonly #handles: IncomingHandles;
   readonly #sink: RecordSink;
   /** What the last reference told; kept while its segment has not come. */
@@ -47,7 +47,7 @@ export class IncomingRecords {
     options: ChannelOptions,
     reader: LaneReader,
     decoder: Decoder,
-    memory: SessionMemory | undefined,
+    memory: BorrowedMemory | undefined,
     handles: IncomingHandles,
     sink: RecordSink,
   ) {
@@ -135,7 +135,7 @@ export class IncomingRecords {
   }
 
   /** A message in the peer's arena. Throws if the reference makes no sense. */
-  #handleBlock(memory: SessionMemory, onMessage: MessageHandler): void {
+  #handleBlock(memory: BorrowedMemory, onMessage: MessageHandler): void {
     const reference = this.#reference;
     if (reference.bytes > this.#options.maxMessageBytes) throw new Error('a message above the limit');
     const borrow = memory.borrow(this.#what, reference, asTheyAre, false);

@@ -4,6 +4,7 @@ import { IpcError, messageOf } from '../errors.ts';
 import type { ChannelOptions } from '../spec/channel-spec.ts';
 import type { Breach } from '../spec/session.ts';
 import type { Borrow } from './borrow.ts';
+import type { BorrowedMemory } from './borrowed-memory.ts';
 import { codecs, type Decoder } from './codec.ts';
 import type { OwnedDescriptor } from './descriptor.ts';
 import type { IncomingHandles } from './handles.ts';
@@ -13,7 +14,6 @@ import type { LaneReader, RecordPlace } from './lane.ts';
 import type { Link } from './link.ts';
 import type { MessageCheck } from './message-check.ts';
 import { recordKind } from './record.ts';
-import type { SessionMemory } from './session-memory.ts';
 
 /** Records handled in one turn of the event loop, so that a flood on one channel starves nobody. */
 const turnRecordsMax = 256;
@@ -54,7 +54,7 @@ export class Intake implements RecordSink {
     options: ChannelOptions,
     link: Link,
     reader: LaneReader,
-    memory: SessionMemory | undefined,
+    memory: BorrowedMemory | undefined,
     handles: IncomingHandles,
     check: MessageCheck | undefined,
     inbox: Inbox,

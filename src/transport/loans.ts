@@ -6,9 +6,9 @@ import type { Handle } from '../spec/memory.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
 import type { Block } from './arena.ts';
 import { referenceBytes } from './block-reference.ts';
+import type { Lender, LentMemory } from './lent-memory.ts';
 import { recordKind } from './record.ts';
 import { done, type SendingLine } from './sending-line.ts';
-import type { Lender, SessionMemory } from './session-memory.ts';
 
 /** What loans need of the channel's sender. */
 export interface LoanLane {
@@ -26,11 +26,11 @@ export class Loans implements Lender {
 
   readonly #name: string;
   readonly #options: ChannelOptions;
-  readonly #memory: SessionMemory | undefined;
+  readonly #memory: LentMemory | undefined;
   readonly #lane: LoanLane;
 
   /** @param memory undefined where the app has no arena. */
-  constructor(name: string, options: ChannelOptions, memory: SessionMemory | undefined, lane: LoanLane) {
+  constructor(name: string, options: ChannelOptions, memory: LentMemory | undefined, lane: LoanLane) {
     this.#name = name;
     this.#options = options;
     this.#memory = memory;
@@ -84,7 +84,7 @@ export class Loans implements Lender {
   }
 
   /** @throws {IpcError} ERR_LOAN_LIMIT, ERR_LOAN_FOREIGN, ERR_NO_ARENA, ERR_MEMORY_RETURNED, ERR_ARENA_FULL. */
-  lend(memory: SessionMemory | undefined, value: unknown): Handle {
+  lend(memory: LentMemory | undefined, value: unknown): Handle {
     if (!memory)
       throw IpcError.of('ERR_NO_ARENA', `lending on channel ${this.#name}`, 'arenaBytes or sharedBytes');
     this.#needLoan(memory);
@@ -108,7 +108,7 @@ export class Loans implements Lender {
       memory.poll();
       if (!this.#mayLend(memory)) return false;
       block = arena.allocate(payload.length);
-      if (!block && memory.lent > 0) return false;
+      if (!block && memory.count > 0) return false;
       if (!block) throw arena.full(payload.length);
     }
     this.out++;
@@ -129,13 +129,13 @@ export class Loans implements Lender {
     return false;
   }
 
-  #needLoan(memory: SessionMemory): void {
+  #needLoan(memory: LentMemory): void {
     const { maxLoans } = this.#options;
     if (!this.#mayLend(memory)) memory.poll();
     if (!this.#mayLend(memory)) throw IpcError.of('ERR_LOAN_LIMIT', this.#name, maxLoans);
   }
 
-  #mayLend(memory: SessionMemory): boolean {
+  #mayLend(memory: LentMemory): boolean {
     return this.out < this.#options.maxLoans && memory.hasSlot;
   }
 }

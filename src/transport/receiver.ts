@@ -69,7 +69,17 @@ export class Receiver {
     this.#check = check;
     this.#observer = observer;
     this.#inbox = new Inbox(options.unexpectedMax, (borrow) => this.#intake.copyOf(borrow));
-    this.#intake = new Intake(name, options, link, reader, memory, handles, check, this.#inbox, observer);
+    this.#intake = new Intake(
+      name,
+      options,
+      link,
+      reader,
+      memory?.borrowed,
+      handles,
+      check,
+      this.#inbox,
+      observer,
+    );
     this.borrows = new Borrows(name, options, () => {
       if (!this.#intake.finished) link.again();
     });

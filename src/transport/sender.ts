@@ -3,6 +3,7 @@
 import { IpcError, messageOf } from '../errors.ts';
 import type { ChannelOptions } from '../spec/channel-spec.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
+import type { BorrowedMemory } from './borrowed-memory.ts';
 import { codecs, type Encoder, packPlain } from './codec.ts';
 import type { LaneWriter } from './lane.ts';
 import type { Link } from './link.ts';
@@ -36,7 +37,7 @@ export class Sender implements LoanLane {
   readonly #link: Link;
   readonly #writer: LaneWriter;
   readonly #encoder: Encoder;
-  readonly #memory: SessionMemory | undefined;
+  readonly #borrowed: BorrowedMemory | undefined;
   /** The largest message that goes into the ring. */
   readonly #inRingMax: number;
   #structuresTold = 0;
@@ -62,9 +63,10 @@ export class Sender implements LoanLane {
     this.line = new SendingLine(name, link, writer);
     this.#sending = this.line.sending;
     this.#encoder = codecs[options.codec].encoder();
-    this.#memory = memory?.limits.arenaBytes ? memory : undefined;
-    this.loans = new Loans(name, options, this.#memory, this);
-    this.#inRingMax = this.#memory ? writer.capacity / inRingPart : writer.payloadMax;
+    const arena = memory?.limits.arenaBytes ? memory : undefined;
+    this.#borrowed = arena?.borrowed;
+    this.loans = new Loans(name, options, arena?.lent, this);
+    this.#inRingMax = arena ? writer.capacity / inRingPart : writer.payloadMax;
   }
 
   get unreadBytes(): number {
@@ -182,7 +184,7 @@ export class Sender implements LoanLane {
         : this.#writer.writeNumbered(kind, flags, number, payload, payload.length);
     if (!written) return false;
     this.sent++;
-    this.#memory?.publishReleases();
+    this.#borrowed?.publishReleases();
     this.#writer.publish();
     this.#link.notify();
     return true;
