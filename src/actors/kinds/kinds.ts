@@ -22,7 +22,8 @@ import {
   type MessagesOf,
   type Served,
 } from './kind-logic.ts';
-import type { KindOptions, KindRun } from './kind-run.ts';
+import type { KindOptions } from './kind-options.ts';
+import type { KindRun } from './kind-run.ts';
 import type { KindName } from './kind-snapshot.ts';
 import { Outcome, outcomeOf } from './source.ts';
 
@@ -31,7 +32,7 @@ export { type Handle, handleOf, type ReplyEvent, type Sender, type ServiceMessag
 export type { Inbox, InboxOptions, InboxOverflow, InboxStats, InboxView } from './inbox.ts';
 export type { Io, Selectable, Selected } from './io.ts';
 export type { KindEvent, KindLogic, KindTypes } from './kind-logic.ts';
-export type { KindOptions } from './kind-run.ts';
+export type { KindOptions } from './kind-options.ts';
 export type { KindSnapshot, KindView } from './kind-snapshot.ts';
 export type { Promised, Resolver } from './promised.ts';
 export { type Receiver, Source } from './source.ts';
@@ -189,7 +190,7 @@ class ServiceRun {
       if ('refuse' in message) message.refuse(error);
       else message.replyTo?.send({ type: 'reply.failed', id: message.id, error });
     };
-    const forget = this.#run.closeAtEnd((why) =>
+    const forget = this.#run.belongings.closeAtEnd((why) =>
       refuse(IpcError.of('ERR_KIND_ENDED', this.#run.address, why)),
     );
     try {
