@@ -34,6 +34,32 @@ export {
 export type { Supervised } from './runtime/supervised.ts';
 export type { ActorChildInput, ActorsInput } from './spec/actor-check.ts';
 export type {
+  Broadcast,
+  BroadcastMessage,
+  Publisher,
+  PublisherStats,
+  Publishers,
+  SubscriptionStats,
+} from './spec/broadcast.ts';
+export { type BroadcastOptions, type BroadcastSpec, broadcast } from './spec/broadcast-spec.ts';
+export type { BorrowOptions, Channel, ChannelStats } from './spec/channel.ts';
+export {
+  type ChannelOptions,
+  type ChannelSpec,
+  type ChannelTypes,
+  channel,
+  type InitChannelSpec,
+  type OnDemandSpec,
+} from './spec/channel-spec.ts';
+export type {
+  ConversationOptions,
+  Dialog,
+  Replies,
+  RequestContext,
+  RequestOptions,
+  Stray,
+} from './spec/conversation.ts';
+export type {
   Arena,
   ArenaStats,
   Borrowed,
@@ -42,7 +68,8 @@ export type {
   Loan,
   SharedValue,
 } from './spec/memory.ts';
-export type { Descriptor, HandleOptions, NativeHandle, Received } from './spec/native-handle.ts';
+export type { Descriptor, HandleOptions, NativeHandle, Received, SendOptions } from './spec/native-handle.ts';
+export type { Peer, Side } from './spec/peer.ts';
 export type { ArenaChange, ArenaReader, ArenaWriter } from './spec/published-arena.ts';
 export type {
   DequeueOptions,
@@ -59,35 +86,15 @@ export type {
 export type { ChannelSchema, StandardSchema } from './spec/schema.ts';
 export type {
   AppActor,
-  BorrowOptions,
-  Broadcast,
-  BroadcastMessage,
-  Channel,
-  ChannelStats,
-  ConversationOptions,
-  Dialog,
   HoseReason,
   KeepAlive,
   Offer,
   OpenChannelOptions,
-  Peer,
-  Publisher,
-  PublisherStats,
-  Publishers,
-  Replies,
-  RequestContext,
-  RequestOptions,
   ScopedMemory,
-  SendOptions,
   Session,
-  SessionEvent,
-  SessionInput,
-  Side,
   Stall,
-  Stray,
-  SubscriptionStats,
-  WaitOptions,
 } from './spec/session.ts';
+export type { SessionEvent, SessionInput } from './spec/session-event.ts';
 export type {
   CallAnswer,
   CallError,
@@ -98,20 +105,7 @@ export type {
   StartAnswer,
   Supervision,
 } from './spec/supervision.ts';
-export {
-  type AppInput,
-  type AppSpec,
-  type BroadcastOptions,
-  type BroadcastSpec,
-  broadcast,
-  type ChannelOptions,
-  type ChannelSpec,
-  type ChannelTypes,
-  channel,
-  defineUniverse,
-  type InitChannelSpec,
-  type OnDemandSpec,
-  type Permissions,
-} from './spec/universe.ts';
+export { type AppInput, type AppSpec, defineUniverse, type Permissions } from './spec/universe.ts';
+export type { WaitOptions } from './spec/waiting.ts';
 export { type BytesInput, rawBytes } from './transport/in-place.ts';
 export type { SharedArena } from './transport/value-arena.ts';

@@ -1,7 +1,7 @@
 // Channel target: a channel as the target of a machine's `sendTo`.
 import type { ActorRef, EventObject, Snapshot } from 'xstate';
 import { IpcError } from '../errors.ts';
-import type { Channel } from '../spec/session.ts';
+import type { Channel } from '../spec/channel.ts';
 import type { ChannelEnd } from '../transport/channel-end.ts';
 
 type MessageOf<C> = C extends Channel<infer Out, infer _In, infer _R> ? Out : never;

@@ -2,7 +2,8 @@
 import { type ErrorData, IpcError } from '../errors.ts';
 import { type ChannelInput, type ChannelReport, channelMachine } from '../machines/channel.ts';
 import type { Address } from '../names.ts';
-import type { Peer, Stray } from '../spec/session.ts';
+import type { Stray } from '../spec/conversation.ts';
+import type { Peer } from '../spec/peer.ts';
 import type { ChannelEnd } from '../transport/channel-end.ts';
 import { Handles, type Host, type Hosted } from './hosting.ts';
 

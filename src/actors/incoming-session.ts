@@ -9,7 +9,7 @@ import {
   protocolVersions,
 } from '../machines/login.ts';
 import type { Address } from '../names.ts';
-import type { Peer } from '../spec/session.ts';
+import type { Peer } from '../spec/peer.ts';
 import type { Frame } from '../transport/frame.ts';
 import { Link } from '../transport/link.ts';
 import { native, nativeCode } from '../transport/native.ts';

@@ -3,16 +3,8 @@ import { IpcError } from '../errors.ts';
 import type { SessionReport, sessionMachine } from '../machines/session.ts';
 import type { Address } from '../names.ts';
 import type { Arena } from '../spec/memory.ts';
-import type {
-  AppActor,
-  KeepAlive,
-  Offer,
-  OpenChannelOptions,
-  Peer,
-  ScopedMemory,
-  Side,
-  Stall,
-} from '../spec/session.ts';
+import type { Peer, Side } from '../spec/peer.ts';
+import type { AppActor, KeepAlive, Offer, OpenChannelOptions, ScopedMemory, Stall } from '../spec/session.ts';
 import type { AppSpec } from '../spec/universe.ts';
 import type { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
 import type { BroadcastSubscription } from '../transport/broadcast-subscription.ts';

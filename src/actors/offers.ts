@@ -6,8 +6,8 @@
 // Offers that come before our program is there are kept, as its first messages are.
 import { IpcError, messageOf } from '../errors.ts';
 import type { ChannelEvent } from '../machines/channel.ts';
+import type { ChannelSpec } from '../spec/channel-spec.ts';
 import type { Offer, OpenChannelOptions } from '../spec/session.ts';
-import type { ChannelSpec } from '../spec/universe.ts';
 import type { ChannelEnd } from '../transport/channel-end.ts';
 import { type Frame, metadataBytesMax } from '../transport/frame.ts';
 import { activityOf } from '../transport/peer-process.ts';

@@ -2,7 +2,8 @@
 import { type ErrorData, IpcError, messageOf } from '../errors.ts';
 import type { ChannelReport, channelMachine } from '../machines/channel.ts';
 import { type Address, addressOf } from '../names.ts';
-import type { Offer, Side } from '../spec/session.ts';
+import type { Side } from '../spec/peer.ts';
+import type { Offer } from '../spec/session.ts';
 import type { AppSpec } from '../spec/universe.ts';
 import type { ChannelEnd } from '../transport/channel-end.ts';
 import type { Frame } from '../transport/frame.ts';

@@ -1,7 +1,8 @@
 // Session channels: the channels of a session and the memory that its sides lend each other, made once both segments are there.
 import { createHash } from 'node:crypto';
 import { addressOf } from '../names.ts';
-import type { Breach, Side } from '../spec/session.ts';
+import type { Side } from '../spec/peer.ts';
+import type { Breach } from '../spec/session.ts';
 import { ChannelEnd } from '../transport/channel-end.ts';
 import { SessionMemory } from '../transport/session-memory.ts';
 import { ValueArena } from '../transport/value-arena.ts';

@@ -2,18 +2,14 @@
 // that makes no sense throws.
 import { type ErrorData, IpcError } from '../errors.ts';
 import type { Hello, VersionRange } from '../machines/login.ts';
-import {
-  type BroadcastOptions,
-  broadcastOptionKeys,
-  type ChannelOptions,
-  channelOptionKeys,
-  lanesMax,
-} from '../spec/universe.ts';
+import { type BroadcastOptions, broadcastOptionKeys } from '../spec/broadcast-spec.ts';
+import { type ChannelOptions, channelOptionKeys } from '../spec/channel-spec.ts';
+import { lanesMax } from '../spec/universe.ts';
 import type { UniverseExtract } from '../spec/universe-extract.ts';
 import type { Accepted as Admitted } from '../transport/broadcast-subscription.ts';
 import { type Frame, mapOf, metadataOf, textOf, wholeOf } from '../transport/frame.ts';
+import type { SegmentOffer } from '../transport/lent-memory.ts';
 import { native } from '../transport/native.ts';
-import type { SegmentOffer } from '../transport/session-memory.ts';
 
 export function helloFrame(hello: Hello): Frame {
   return { t: 'hello', ...hello };

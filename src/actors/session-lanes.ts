@@ -1,7 +1,10 @@
 // Session lanes: which lane of a session's segments carries what.
-import type { AppSpec, ChannelSpec } from '../spec/universe.ts';
+
+import type { ChannelSpec } from '../spec/channel-spec.ts';
+import type { AppSpec } from '../spec/universe.ts';
+import type { MemoryLimits } from '../transport/lent-memory.ts';
 import { native } from '../transport/native.ts';
-import { type MemoryLimits, releaseRingBytes } from '../transport/session-memory.ts';
+import { releaseRingBytes } from '../transport/session-memory.ts';
 
 /** The channels that are open as long as the session is, in the order of the description. */
 export function initChannels({ channels }: AppSpec): [name: string, options: ChannelSpec][] {

@@ -16,7 +16,9 @@ import {
 } from 'xstate';
 import type { GuardPredicate } from 'xstate/guards';
 import { IpcError } from '../errors.ts';
-import type { Session, SessionEvent, SessionInput, Side } from '../spec/session.ts';
+import type { Side } from '../spec/peer.ts';
+import type { Session } from '../spec/session.ts';
+import type { SessionEvent, SessionInput } from '../spec/session-event.ts';
 import type { AppSpec } from '../spec/universe.ts';
 import { sessionOfActor } from './app-session.ts';
 

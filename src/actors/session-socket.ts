@@ -1,9 +1,10 @@
 // Session socket: what an open session hears from its socket.
 import { messageOf } from '../errors.ts';
 import type { Frame } from '../transport/frame.ts';
+import type { SegmentOffer } from '../transport/lent-memory.ts';
 import type { SocketEnd } from '../transport/native.ts';
 import { closeAll, takeFds } from '../transport/packet-socket.ts';
-import type { SegmentOffer, SessionMemory } from '../transport/session-memory.ts';
+import type { SessionMemory } from '../transport/session-memory.ts';
 import type { Live } from './live-session.ts';
 import { leaveBroadcast, onSubscribe, onSubscribed } from './session-broadcasts.ts';
 import {

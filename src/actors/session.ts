@@ -2,8 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { IpcError } from '../errors.ts';
 import { sessionMachine } from '../machines/session.ts';
-import type { HoseReason, Side } from '../spec/session.ts';
-import type { TakenBack } from '../transport/session-memory.ts';
+import type { Side } from '../spec/peer.ts';
+import type { HoseReason } from '../spec/session.ts';
+import type { TakenBack } from '../transport/lent-memory.ts';
 import { Handles, type Host } from './hosting.ts';
 import {
   type AcceptedOptions,

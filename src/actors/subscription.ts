@@ -2,7 +2,7 @@
 import { IpcError } from '../errors.ts';
 import { type SubscriptionEvent, subscriptionMachine } from '../machines/subscription.ts';
 import type { Address } from '../names.ts';
-import type { BroadcastOptions } from '../spec/universe.ts';
+import type { BroadcastOptions } from '../spec/broadcast-spec.ts';
 import { BroadcastSubscription } from '../transport/broadcast-subscription.ts';
 import type { Link } from '../transport/link.ts';
 import { Handles, type Host, type Hosted } from './hosting.ts';

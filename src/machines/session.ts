@@ -3,7 +3,8 @@
 // over what had arrived and fail with that cause; the owner is told once, and lets go of the memory when it is done.
 import { assign, setup } from 'xstate';
 import type { ErrorData } from '../errors.ts';
-import type { HoseReason, Side } from '../spec/session.ts';
+import type { Side } from '../spec/peer.ts';
+import type { HoseReason } from '../spec/session.ts';
 import { effect } from './effect.ts';
 
 export interface SessionInput {

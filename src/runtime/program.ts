@@ -21,9 +21,9 @@ import type { MulticastReport, ReaderView, SlowPolicy } from '../machines/multic
 import type { clientProcessMachine, Reconnect, serverProcessMachine } from '../machines/process.ts';
 import { type Address, addressOf, isStatePath } from '../names.ts';
 import { type ActorsInput, checkActors } from '../spec/actor-check.ts';
+import type { Publishers } from '../spec/broadcast.ts';
 import type { ArenaReader, ArenaWriter } from '../spec/published-arena.ts';
 import type { Pipe, Region, RegionOptions } from '../spec/region.ts';
-import type { Publishers } from '../spec/session.ts';
 import type { AllowedClient, AppSpec } from '../spec/universe.ts';
 import { checkBorrows } from '../transport/borrow.ts';
 import { BroadcastPublisher } from '../transport/broadcast-publisher.ts';

@@ -79,49 +79,63 @@ function wordsAt({ from, state, mode }: GraphEdge, { nodes }: DependenceGraph): 
   return words.length > 0 ? words.join(', ') : undefined;
 }
 
-/** In the language of Graphviz; dashed edges, from parent to child. */
-export function toDot(graph: DependenceGraph): string {
-  const quote = (text: string) => JSON.stringify(text);
+/** How a language writes a unit, and the begin and end of what a supervisor holds. */
+interface Drawing {
+  unit(node: GraphNode): string;
+  supervisor(node: GraphNode): string[];
+  readonly end: string;
+}
+
+/** All nodes, each supervisor's inside it. */
+function drawn({ nodes }: DependenceGraph, drawing: Drawing): string[] {
   const inside = (supervisor: string | null, indent: string): string[] =>
-    graph.nodes
+    nodes
       .filter((node) => node.supervisor === supervisor)
       .flatMap((node) =>
         node.kind === 'supervisor'
           ? [
-              `${indent}subgraph ${quote(`cluster_${node.id}`)} {`,
-              `${indent}  label=${quote(node.unit)};`,
-              `${indent}  ${node.id} [label=${quote(node.label)}, shape=box, style=rounded];`,
+              ...drawing.supervisor(node).map((line) => indent + line),
               ...inside(node.id, `${indent}  `),
-              `${indent}}`,
+              indent + drawing.end,
             ]
-          : [`${indent}${node.id} [label=${quote(node.label)}];`],
+          : [indent + drawing.unit(node)],
       );
+  return inside(null, '  ');
+}
+
+/** In the language of Graphviz; dashed edges, from parent to child. */
+export function toDot(graph: DependenceGraph): string {
+  const quote = (text: string) => JSON.stringify(text);
+  const nodes = drawn(graph, {
+    unit: ({ id, label }) => `${id} [label=${quote(label)}];`,
+    supervisor: ({ id, unit, label }) => [
+      `subgraph ${quote(`cluster_${id}`)} {`,
+      `  label=${quote(unit)};`,
+      `  ${id} [label=${quote(label)}, shape=box, style=rounded];`,
+    ],
+    end: '}',
+  });
   const edges = graph.edges.map((edge) => {
     const words = wordsAt(edge, graph);
     return `  ${edge.from} -> ${edge.to}${words === undefined ? '' : ` [label=${quote(words)}]`};`;
   });
-  return `digraph ${quote(graph.name)} {\n  edge [style="dashed"];\n${[...inside(null, '  '), ...edges].join('\n')}\n}\n`;
+  return `digraph ${quote(graph.name)} {\n  edge [style="dashed"];\n${[...nodes, ...edges].join('\n')}\n}\n`;
 }
 
 /** In the language of Mermaid. */
 export function toMermaid(graph: DependenceGraph): string {
   const quote = (text: string) => `"${text.replaceAll('"', '#quot;')}"`;
-  const inside = (supervisor: string | null, indent: string): string[] =>
-    graph.nodes
-      .filter((node) => node.supervisor === supervisor)
-      .flatMap((node) =>
-        node.kind === 'supervisor'
-          ? [
-              `${indent}subgraph group_${node.id} [${quote(node.unit)}]`,
-              `${indent}  ${node.id}([${quote(node.label)}])`,
-              ...inside(node.id, `${indent}  `),
-              `${indent}end`,
-            ]
-          : [`${indent}${node.id}[${quote(node.label)}]`],
-      );
+  const nodes = drawn(graph, {
+    unit: ({ id, label }) => `${id}[${quote(label)}]`,
+    supervisor: ({ id, unit, label }) => [
+      `subgraph group_${id} [${quote(unit)}]`,
+      `  ${id}([${quote(label)}])`,
+    ],
+    end: 'end',
+  });
   const edges = graph.edges.map((edge) => {
     const words = wordsAt(edge, graph);
     return `  ${edge.from} -.->${words === undefined ? '' : `|${quote(words)}|`} ${edge.to}`;
   });
-  return `flowchart TD\n${[...inside(null, '  '), ...edges].join('\n')}\n`;
+  return `flowchart TD\n${[...nodes, ...edges].join('\n')}\n`;
 }

@@ -29,3 +29,8 @@ export interface HandleOptions {
   /** Answers `{ message, handle }`. Without it, a handle that comes with a message is closed. */
   handles: true;
 }
+
+export interface SendOptions {
+  /** Travels with the message; ours stays open and is ours to close. */
+  handle?: NativeHandle;
+}

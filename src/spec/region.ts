@@ -1,5 +1,5 @@
 // What regions of shared memory and their pipes look like to those who use them.
-import type { WaitOptions } from './session.ts';
+import type { WaitOptions } from './waiting.ts';
 
 /** How a packet becomes bytes: any data that msgpack can carry, or a Uint8Array as it is. */
 export type PacketCodec = 'msgpack' | 'bytes';

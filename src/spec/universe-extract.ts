@@ -1,12 +1,8 @@
 // Universe extract: what both sides of a session must agree on, and the first thing in which two descriptions differ.
-import {
-  type AppSpec,
-  type BroadcastOptions,
-  broadcastOptionKeys,
-  type ChannelOptions,
-  channelOptionKeys,
-  memoryKeys,
-} from './universe.ts';
+
+import { type BroadcastOptions, broadcastOptionKeys } from './broadcast-spec.ts';
+import { type ChannelOptions, channelOptionKeys } from './channel-spec.ts';
+import { type AppSpec, memoryKeys } from './universe.ts';
 
 /** What both sides of a session must agree on, as it travels in the log-in. */
 export interface UniverseExtract {

@@ -1,14 +1,14 @@
 // Answers: what the peer asks on one channel, who answers it, and what we still owe.
 import { IpcError, messageOf } from '../errors.ts';
+import type { Dialog, RequestContext } from '../spec/conversation.ts';
 import type { Descriptor } from '../spec/native-handle.ts';
-import type { Dialog, RequestContext } from '../spec/session.ts';
 import { aheadDefault, Exchange, type ExchangeRole } from './exchange.ts';
 import type { MessageCheck } from './message-check.ts';
+import type { NumberedSender } from './numbered-sender.ts';
 import { OwedRequest } from './owed-request.ts';
 import type { RequestSettings } from './questions.ts';
 import { recordKind, requestMode } from './record.ts';
 import { requestIn } from './request-record.ts';
-import type { Sender } from './sender.ts';
 import type { Strays } from './strays.ts';
 import { waitingMax } from './waiting.ts';
 
@@ -30,7 +30,7 @@ export class Answers {
 
   readonly #settings: RequestSettings;
   readonly #channel: string;
-  readonly #sender: Sender;
+  readonly #sender: NumberedSender;
   readonly #strays: Strays;
   readonly #check: MessageCheck | undefined;
   /** The last number of the peer's. */

@@ -1,8 +1,9 @@
 // BroadcastPublisher: the writing end of a broadcast. Owns its segment, which every reader maps; knows who reads, wakes
 // those and nobody else, and keeps those who publish in order while readers that block leave no room.
 import { IpcError, messageOf } from '../errors.ts';
-import type { Publisher, PublisherStats, WaitOptions } from '../spec/session.ts';
-import type { BroadcastOptions } from '../spec/universe.ts';
+import type { Publisher, PublisherStats } from '../spec/broadcast.ts';
+import type { BroadcastOptions } from '../spec/broadcast-spec.ts';
+import type { WaitOptions } from '../spec/waiting.ts';
 import { type BroadcastPlace, BroadcastRingWriter } from './broadcast-ring.ts';
 import { broadcastCodecs, type Encoder } from './codec.ts';
 import type { Cursor } from './cursor.ts';

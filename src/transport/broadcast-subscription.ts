@@ -1,8 +1,9 @@
 // BroadcastSubscription: the reading end of a broadcast at a session's client. Asks for the memory at its first use, reads
 // it at its own pace, and hands messages to whoever takes them, each with the count of those that were missed before it.
 import { IpcError, messageOf } from '../errors.ts';
-import type { Broadcast, BroadcastMessage, SubscriptionStats, WaitOptions } from '../spec/session.ts';
-import type { BroadcastOptions } from '../spec/universe.ts';
+import type { Broadcast, BroadcastMessage, SubscriptionStats } from '../spec/broadcast.ts';
+import type { BroadcastOptions } from '../spec/broadcast-spec.ts';
+import type { WaitOptions } from '../spec/waiting.ts';
 import { type BroadcastPlace, BroadcastRingReader } from './broadcast-ring.ts';
 import { broadcastCodecs } from './codec.ts';
 import type { Cursor } from './cursor.ts';

@@ -3,29 +3,20 @@
 //
 // Whether bytes may flow is decided elsewhere (src/machines/channel.ts) and told here by openForUse, drain and finish.
 import { IpcError } from '../errors.ts';
+import type { BorrowOptions, Channel, ChannelStats } from '../spec/channel.ts';
+import type { ChannelSpec } from '../spec/channel-spec.ts';
+import type { ConversationOptions, Dialog, Replies, RequestOptions, Stray } from '../spec/conversation.ts';
 import type { Borrowed, Handle, InPlaceCodec, Loan, SharedValue } from '../spec/memory.ts';
-import type { Descriptor, HandleOptions, Received } from '../spec/native-handle.ts';
-import type {
-  BorrowOptions,
-  Breach,
-  Channel,
-  ChannelStats,
-  ConversationOptions,
-  Dialog,
-  Peer,
-  Replies,
-  RequestOptions,
-  SendOptions,
-  Side,
-  Stray,
-  WaitOptions,
-} from '../spec/session.ts';
-import type { ChannelSpec } from '../spec/universe.ts';
+import type { Descriptor, HandleOptions, Received, SendOptions } from '../spec/native-handle.ts';
+import type { Peer, Side } from '../spec/peer.ts';
+import type { Breach } from '../spec/session.ts';
+import type { WaitOptions } from '../spec/waiting.ts';
 import type { DialogHandler, ReplyHandler } from './answers.ts';
 import { IncomingHandles } from './handles.ts';
 import type { Link, LinkMember } from './link.ts';
 import { ChannelLoan, type LoanOwner } from './loan.ts';
 import { MessageCheck } from './message-check.ts';
+import { NumberedSender } from './numbered-sender.ts';
 import { Receiver } from './receiver.ts';
 import { recordKind } from './record.ts';
 import { Requests } from './requests.ts';
@@ -58,6 +49,7 @@ export class ChannelEnd implements Channel, LinkMember {
   open = false;
 
   readonly #sender: Sender;
+  readonly #numbered: NumberedSender;
   readonly #receiver: Receiver;
   readonly #requests: Requests;
   readonly #strays: Strays;
@@ -84,23 +76,24 @@ export class ChannelEnd implements Channel, LinkMember {
     this.name = name;
     this.tailBytes = reader.tailBytes;
     this.#check = MessageCheck.of(name, spec.schema, side);
-    this.#sender = new Sender(name, spec, link, writer, memory, (number, fd) => {
+    this.#sender = new Sender(name, spec, link, writer, memory);
+    this.#numbered = new NumberedSender(name, spec, this.#sender, writer, (number, fd) => {
       if (!observer.sendHandle) throw IpcError.of('ERR_HANDLE_INVALID', `channel ${name} carries none`);
       observer.sendHandle(number, fd);
     });
     this.#loanOwner = {
       name,
-      sender: this.#sender,
+      loans: this.#sender.loans,
       refusal: () => (this.open ? undefined : this.#refusal()),
     };
     this.#strays = new Strays(
-      (number, counts) => this.#sender.sendNumbered(recordKind.stray, number, counts),
+      (number, counts) => this.#numbered.sendNumbered(recordKind.stray, number, counts),
       (stray) => observer.stray?.(stray),
     );
     this.#requests = new Requests({
       channel: name,
       options: spec,
-      sender: this.#sender,
+      sender: this.#numbered,
       strays: this.#strays,
       check: this.#check,
       peerOf,
@@ -119,7 +112,7 @@ export class ChannelEnd implements Channel, LinkMember {
   trySend(message: unknown, options?: SendOptions): boolean {
     if (!this.open) throw this.#refusal();
     if (this.#check !== undefined) this.#check.outgoing(message);
-    if (options?.handle !== undefined) return this.#sender.trySendHandle(message, options.handle);
+    if (options?.handle !== undefined) return this.#numbered.trySendHandle(message, options.handle);
     return this.#sender.trySend(message);
   }
 
@@ -127,7 +120,7 @@ export class ChannelEnd implements Channel, LinkMember {
     try {
       if (!this.open) throw this.#refusal();
       if (this.#check !== undefined) this.#check.outgoing(message);
-      if (options?.handle !== undefined) return this.#sender.sendHandle(message, options.handle, options);
+      if (options?.handle !== undefined) return this.#numbered.sendHandle(message, options.handle, options);
       return this.#sender.send(message, options);
     } catch (error) {
       return Promise.reject(error);
@@ -145,7 +138,7 @@ export class ChannelEnd implements Channel, LinkMember {
   }
 
   flush(options?: WaitOptions): Promise<void> {
-    return this.#finished ? Promise.reject(this.#finished) : this.#sender.flush(options);
+    return this.#finished ? Promise.reject(this.#finished) : this.#sender.line.flush(options);
   }
 
   tryReceive(options: HandleOptions): Received<unknown> | undefined;
@@ -183,13 +176,14 @@ export class ChannelEnd implements Channel, LinkMember {
 
   loan(bytes: number): Loan {
     if (!this.open) throw this.#refusal();
-    const block = this.#sender.loan(bytes);
-    return new ChannelLoan(this.#loanOwner, block, this.#sender.bytesOf(block, bytes));
+    const { loans } = this.#sender;
+    const block = loans.loan(bytes);
+    return new ChannelLoan(this.#loanOwner, block, loans.bytesOf(block, bytes));
   }
 
   lend<T>(value: SharedValue<T>): Handle<T> {
     if (!this.open) throw this.#refusal();
-    return this.#sender.lend(this.#memory, value) as Handle<T>;
+    return this.#sender.loans.lend(this.#memory?.lent, value) as Handle<T>;
   }
 
   async borrow<T>(
@@ -200,7 +194,7 @@ export class ChannelEnd implements Channel, LinkMember {
     if (this.#finished) throw this.#finished;
     if (!this.#memory)
       throw IpcError.of('ERR_NO_ARENA', `borrowing on channel ${this.name}`, 'arenaBytes or sharedBytes');
-    return this.#receiver.borrowValue(this.#memory, handle, codec, options);
+    return this.#receiver.borrows.ofValue(this.#memory.borrowed, handle, codec, options);
   }
 
   [Symbol.asyncIterator](): AsyncIterator<unknown, undefined> {
@@ -252,9 +246,11 @@ export class ChannelEnd implements Channel, LinkMember {
   }
 
   stats(): ChannelStats {
-    const { sent, dropped, full, loans } = this.#sender;
+    const { sent, dropped, full, loans: lent } = this.#sender;
+    const loans = lent.out;
     const unreadBytes = this.#finished ? 0 : this.#sender.unreadBytes;
-    const { received, borrows } = this.#receiver;
+    const { received } = this.#receiver;
+    const borrows = this.#receiver.borrows.count;
     const { questions, answers } = this.#requests;
     const requests = { asked: questions.size, owed: answers.size, expired: answers.expired };
     const { rejected, unexpected, unhandled, lateReplies, unknownReplies, refusedReplies } = this.#strays;
@@ -285,7 +281,7 @@ export class ChannelEnd implements Channel, LinkMember {
 
   poll(): boolean {
     if (this.#finished) return false;
-    this.#sender.poll();
+    this.#sender.line.poll();
     return this.#receiver.poll();
   }
 
@@ -299,7 +295,7 @@ export class ChannelEnd implements Channel, LinkMember {
    */
   async drain(options: WaitOptions): Promise<void> {
     this.open = false;
-    await this.#sender.flush(options);
+    await this.#sender.line.flush(options);
     this.#sender.sendEnd();
   }
 

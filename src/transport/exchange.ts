@@ -1,7 +1,8 @@
 // Exchange: values that go to and fro after a request, until one side ends it: the replies to a request for many, or a
 // dialog. Each side says how many more values it has room for, so that neither holds more than that.
 import { IpcError } from '../errors.ts';
-import type { Dialog, WaitOptions } from '../spec/session.ts';
+import type { Dialog } from '../spec/conversation.ts';
+import type { WaitOptions } from '../spec/waiting.ts';
 import { recordKind } from './record.ts';
 import { type Call, WaitingLine, waiting } from './waiting.ts';
 

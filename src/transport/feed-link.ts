@@ -1,5 +1,5 @@
 // Feed link: the shared memory in which a child's records travel to the root. One lane; the root's own stays empty.
-import { type ChannelOptions, channelDefaults } from '../spec/universe.ts';
+import { type ChannelOptions, channelDefaults } from '../spec/channel-spec.ts';
 import { type Frame, wholeOf } from './frame.ts';
 import { Link } from './link.ts';
 import { takeFds } from './packet-socket.ts';

@@ -3,12 +3,12 @@ import { IpcError } from '../errors.ts';
 import type { Loan } from '../spec/memory.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
 import type { Block } from './arena.ts';
-import type { Sender } from './sender.ts';
+import type { Loans } from './loans.ts';
 
 /** Whose loans they are. */
 export interface LoanOwner {
   readonly name: string;
-  readonly sender: Sender;
+  readonly loans: Loans;
   /** Why nothing can be sent now, if that is so. */
   refusal(): IpcError | undefined;
 }
@@ -36,7 +36,7 @@ export class ChannelLoan implements Loan {
 
   trySend(length: number = this.#capacity): boolean {
     const block = this.#ready(length);
-    if (!this.#owner.sender.trySendLoan(block, length)) return false;
+    if (!this.#owner.loans.trySend(block, length)) return false;
     this.#end();
     return true;
   }
@@ -45,7 +45,7 @@ export class ChannelLoan implements Loan {
     const block = this.#ready(length);
     this.#sending = true;
     try {
-      await this.#owner.sender.sendLoan(block, length, options);
+      await this.#owner.loans.send(block, length, options);
       this.#end();
     } catch (error) {
       this.#sending = false;
@@ -58,7 +58,7 @@ export class ChannelLoan implements Loan {
     const block = this.#block;
     if (!block || this.#sending) throw this.#returned();
     this.#end();
-    this.#owner.sender.giveBack(block);
+    this.#owner.loans.giveBack(block);
   }
 
   [Symbol.dispose](): void {

@@ -1,8 +1,8 @@
 // MessageCheck: the schemas of a channel as one side applies them. What we send is checked and sent as it is; what arrives
 // is handed on as its schema gives it back.
 import { IpcError, messageOf } from '../errors.ts';
+import type { Side } from '../spec/peer.ts';
 import type { ChannelSchema, SchemaIssue, StandardSchema } from '../spec/schema.ts';
-import type { Side } from '../spec/session.ts';
 
 /** Issues that a message of an error names; one is what people need. */
 const issuesMax = 3;

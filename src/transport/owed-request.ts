@@ -1,7 +1,8 @@
 // OwedRequest: a request of the peer from its arrival to its answer, as its handler knows it.
 import { IpcError } from '../errors.ts';
+import type { RequestContext } from '../spec/conversation.ts';
 import type { Descriptor } from '../spec/native-handle.ts';
-import type { Peer, RequestContext } from '../spec/session.ts';
+import type { Peer } from '../spec/peer.ts';
 import type { Exchange } from './exchange.ts';
 import { monotonicMs, timerMaxMs } from './monotonic.ts';
 import type { RequestMode } from './record.ts';

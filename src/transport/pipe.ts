@@ -2,7 +2,7 @@
 // come first served, and are tried again whenever the region says so.
 import { IpcError } from '../errors.ts';
 import type { DequeueOptions, Packet, PacketCodec, PipeStats, RegionValue } from '../spec/region.ts';
-import type { WaitOptions } from '../spec/session.ts';
+import type { WaitOptions } from '../spec/waiting.ts';
 import { doneRingsDue, type NativeAnswer, type NativePacket, tookRingsDue } from './native.ts';
 import { packetCodecs } from './packet-codec.ts';
 import { type RegionUse, SharedValue } from './region-value.ts';

@@ -1,13 +1,14 @@
 // Questions: what we have asked the peer on one channel and what has not been answered yet.
 import { IpcError } from '../errors.ts';
-import type { ConversationOptions, Dialog, Peer, Replies, RequestOptions } from '../spec/session.ts';
-import type { ChannelOptions } from '../spec/universe.ts';
+import type { ChannelOptions } from '../spec/channel-spec.ts';
+import type { ConversationOptions, Dialog, Replies, RequestOptions } from '../spec/conversation.ts';
+import type { Peer } from '../spec/peer.ts';
 import { aheadDefault, creditMax, Exchange, type ExchangeRole, endOfExchange } from './exchange.ts';
 import type { MessageCheck } from './message-check.ts';
 import { monotonicMs, timerMaxMs } from './monotonic.ts';
+import type { NumberedSender } from './numbered-sender.ts';
 import { type RequestMode, recordFlag, recordKind, requestMode } from './record.ts';
 import { failureIn, requestNumberMax } from './request-record.ts';
-import type { Sender } from './sender.ts';
 import type { Strays } from './strays.ts';
 import { type Call, waiting, waitingMax } from './waiting.ts';
 
@@ -21,7 +22,7 @@ type Asked = (Call<unknown> | { readonly exchange: Exchange }) & { readonly name
 export interface RequestSettings {
   readonly channel: string;
   readonly options: Pick<ChannelOptions, 'unexpectedMax' | 'unexpectedTimeoutMs'>;
-  readonly sender: Sender;
+  readonly sender: NumberedSender;
   readonly strays: Strays;
   readonly check: MessageCheck | undefined;
   readonly peerOf: () => Peer;
@@ -29,7 +30,7 @@ export interface RequestSettings {
 
 export class Questions {
   readonly #channel: string;
-  readonly #sender: Sender;
+  readonly #sender: NumberedSender;
   readonly #strays: Strays;
   readonly #check: MessageCheck | undefined;
   #nextId = 1;

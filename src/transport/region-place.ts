@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { type FSWatcher, readdirSync, readFileSync, renameSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { IpcError, messageOf } from '../errors.ts';
-import type { WaitOptions } from '../spec/session.ts';
+import type { WaitOptions } from '../spec/waiting.ts';
 import { textOf, wholeOf } from './frame.ts';
 import { type NativeListener, type NativeRegion, native, nativeCode } from './native.ts';
 import { closeAll, PacketSocket, takeFds } from './packet-socket.ts';

@@ -16,7 +16,7 @@ import type {
   Pipe as SomePipe,
   Region as SomeRegion,
 } from '../spec/region.ts';
-import type { WaitOptions } from '../spec/session.ts';
+import type { WaitOptions } from '../spec/waiting.ts';
 import { type NativeRegion, nativeCode } from './native.ts';
 import { packetCodecs, pathOutside } from './packet-codec.ts';
 import { Pipe } from './pipe.ts';

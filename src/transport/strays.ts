@@ -1,7 +1,7 @@
 // Strays: what came on a channel and was not used. Counted, told to those who listen, and, where it was a reply, told to
 // the peer that sent it.
 import { IpcError, messageOf } from '../errors.ts';
-import type { Stray } from '../spec/session.ts';
+import type { Stray } from '../spec/conversation.ts';
 
 /** Sends [number, late, unknown]; resolves when that stands in the ring. */
 export type TellPeer = (requestId: number, counts: readonly [late: number, unknown: number]) => Promise<void>;

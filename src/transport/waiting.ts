@@ -1,6 +1,6 @@
 // Waiting: a promise that also settles by timeout or abort, and the bounded lists of those who wait.
 import { IpcError } from '../errors.ts';
-import type { WaitOptions } from '../spec/session.ts';
+import type { WaitOptions } from '../spec/waiting.ts';
 
 /** How the one who waits is answered. */
 export interface Call<T> {

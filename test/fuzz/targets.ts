@@ -18,7 +18,7 @@ import {
 import { IpcError } from '../../src/errors.ts';
 import { checkLogin, type LoginPolicy, protocolVersions } from '../../src/machines/login.ts';
 import { ControlServer } from '../../src/runtime/control-server.ts';
-import { type ChannelSpec, channelDefaults } from '../../src/spec/universe.ts';
+import { type ChannelSpec, channelDefaults } from '../../src/spec/channel-spec.ts';
 import { ChannelEnd } from '../../src/transport/channel-end.ts';
 import { codecs, packPlain, unpackPlain } from '../../src/transport/codec.ts';
 import { offerIn } from '../../src/transport/feed-link.ts';

@@ -7,7 +7,8 @@ import {
   type PeerProcess,
   type VersionRange,
 } from '../../src/machines/login.ts';
-import { channel, defineUniverse } from '../../src/spec/universe.ts';
+import { channel } from '../../src/spec/channel-spec.ts';
+import { defineUniverse } from '../../src/spec/universe.ts';
 import { extractOf } from '../../src/spec/universe-extract.ts';
 
 const apps = defineUniverse('floor', {

@@ -1,14 +1,9 @@
 import { assert } from 'chai';
 import fc from 'fast-check';
 import { IpcError } from '../../src/errors.ts';
-import {
-  type AppInput,
-  broadcast,
-  type ChannelOptions,
-  channel,
-  channelDefaults,
-  defineUniverse,
-} from '../../src/spec/universe.ts';
+import { broadcast } from '../../src/spec/broadcast-spec.ts';
+import { type ChannelOptions, channel, channelDefaults } from '../../src/spec/channel-spec.ts';
+import { type AppInput, defineUniverse } from '../../src/spec/universe.ts';
 import { differenceOf, extractOf, type UniverseExtract } from '../../src/spec/universe-extract.ts';
 
 /** Fails unless `make` is refused as a description that makes no universe. @returns the message. */

@@ -2,7 +2,7 @@
 // knows, so here a side can lie.
 import { assert } from 'chai';
 import { IpcError } from '../../src/errors.ts';
-import { type BroadcastOptions, broadcast } from '../../src/spec/universe.ts';
+import { type BroadcastOptions, broadcast } from '../../src/spec/broadcast-spec.ts';
 import { BroadcastPublisher } from '../../src/transport/broadcast-publisher.ts';
 import { BroadcastSubscription } from '../../src/transport/broadcast-subscription.ts';
 import type { Cursor } from '../../src/transport/cursor.ts';

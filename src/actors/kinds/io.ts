@@ -125,7 +125,7 @@ export class KindIo {
   }
 
   get timers(): Timers {
-    return this.#run.timers;
+    return this.#run.belongings.timers;
   }
 
   readonly deliver = (message: EventObject): void => {
@@ -153,11 +153,11 @@ export class KindIo {
   };
 
   readonly timer = (ms: number): Timer => {
-    return this.#run.keep(new Timer(this.#run.clock, `timer ${ms} ms`, ms));
+    return this.#run.belongings.keep(new Timer(this.#run.clock, `timer ${ms} ms`, ms));
   };
 
   readonly every = (ms: number): Timer => {
-    return this.#run.keep(new Timer(this.#run.clock, `every ${ms} ms`, ms, true));
+    return this.#run.belongings.keep(new Timer(this.#run.clock, `every ${ms} ms`, ms, true));
   };
 
   readonly select = (sources: Record<string, Selectable>, options?: WaitOptions): Promise<unknown> => {
@@ -187,7 +187,7 @@ export class KindIo {
 
   readonly share = (handle: Handle): RunHandle => {
     const shared = (handle as unknown as RunHandle).shareFor(this.#run.waits);
-    shared.onClosed = this.#run.closeAtEnd(() => shared.close());
+    shared.onClosed = this.#run.belongings.closeAtEnd(() => shared.close());
     return shared;
   };
 
@@ -201,7 +201,7 @@ export class KindIo {
     by?: { readonly name: string; readonly joined: Source<unknown> };
   } = {}): Promised<T> => {
     const promised = new Promised<T>(this.#run.waits);
-    const forget = this.#run.closeAtEnd((why) => promised.close(why));
+    const forget = this.#run.belongings.closeAtEnd((why) => promised.close(why));
     promised.arm(forget);
     if (by) {
       const ended = () => promised.close(`${by.name} has ended without an answer`);

@@ -7,8 +7,10 @@ import { type Address, addressOf } from '../../names.ts';
 import type { Session } from '../../spec/session.ts';
 import { passSession, sessionOfActor } from '../app-session.ts';
 import { type Host, residenceOf, sharedHandles } from '../hosting.ts';
+import { clockOf } from './actor-clock.ts';
+import { Belongings } from './belongings.ts';
 import { type Child, Children } from './children.ts';
-import { type InboxOptions, MessageQueue } from './inbox.ts';
+import { type KindOptions, kindDefaults } from './kind-options.ts';
 import {
   endSnapshot,
   type KindEnd,
@@ -17,30 +19,10 @@ import {
   type KindView,
   liveSnapshot,
 } from './kind-snapshot.ts';
+import { MessageQueue } from './message-queue.ts';
 import { Output } from './output.ts';
 import { Outcome } from './source.ts';
-import { type Timer, Timers } from './timer.ts';
 import { Waits } from './waits.ts';
-
-/** What all kinds can be given besides their function. */
-export interface KindOptions {
-  /** What it is called in addresses, logs and errors; default: the name of its function, else of its kind. */
-  name?: string;
-  inbox?: InboxOptions;
-  /** Children that may run at once; default 1024. */
-  childrenMax?: number;
-  /** How long it may take to end once it is told to stop, in-flight work and children among it; default 2000. */
-  drainTimeoutMs?: number;
-  /** In a session: which of its events (`message.<channel>`, ...) go to the inbox. The others are left to its channels. */
-  events?: readonly string[];
-}
-
-/** Draining takes less than the half of `shutdown` that a supervisor gives a program for ending by itself. */
-export const kindDefaults = { childrenMax: 1_024, drainTimeoutMs: 2_000 };
-
-/** Promises without an answer and shared handles that are open, of one kind. More is a program that forgets them. */
-const closersMax = 16_384;
-const timersKept = 64;
 
 export interface KindSpec {
   readonly kind: KindName;
@@ -79,9 +61,8 @@ export class KindRun {
   readonly output = new Output();
   readonly #scope: KindScope;
   readonly #abort = new AbortController();
-  readonly #timers = new Set<Timer>();
-  readonly #closers = new Set<(why: string) => void>();
-  #namedTimers: Timers | undefined;
+  /** What ends with it. */
+  readonly belongings = new Belongings();
   #residence: { readonly host: Host; readonly address: Address } | undefined;
   #clock: Clock = systemClock;
   #phase: Phase = 'running';
@@ -92,8 +73,6 @@ export class KindRun {
   #end: KindEnd | undefined;
   #afterDrain: (() => void) | undefined;
   #drainTimer: unknown;
-  /** Timers that have fired are forgotten when there are so many. */
-  #pruneTimersAt = timersKept;
   readonly #live: KindSnapshot<unknown>;
   #last: KindSnapshot<unknown> | undefined;
 
@@ -166,12 +145,6 @@ export class KindRun {
     return session as Session;
   }
 
-  get timers(): Timers {
-    this.#namedTimers ??= new Timers(this.#clock);
-    if (this.#end) this.#namedTimers.close();
-    return this.#namedTimers;
-  }
-
   // ---- its life, as its logic tells
 
   start(): void {
@@ -179,6 +152,7 @@ export class KindRun {
     this.#clock = this.#residence?.host.clock ?? clockOf(this.self);
     this.waits.clock = this.#clock;
     this.waits.owner = this.address;
+    this.belongings.begin(this.address, this.#clock);
     this.inbox.name = `the inbox of ${this.address}`;
     // In the next turn: who starts it can open streams first, and misses nothing.
     queueMicrotask(() => {
@@ -265,25 +239,6 @@ export class KindRun {
     // A machine that has invoked it is its reader.
     this.self._parent?.send(item);
   };
-
-  /** A timer that is cancelled with this kind. */
-  keep(timer: Timer): Timer {
-    if (this.#timers.size >= this.#pruneTimersAt) {
-      for (const old of this.#timers) if (!old.active) this.#timers.delete(old);
-      this.#pruneTimersAt = Math.max(timersKept, 2 * this.#timers.size);
-    }
-    this.#timers.add(timer);
-    if (this.#end) timer.cancel();
-    return timer;
-  }
-
-  /** Has `close` called at its end. @returns a function that ends it. */
-  closeAtEnd(close: (why: string) => void): () => void {
-    if (this.#closers.size >= closersMax)
-      throw IpcError.of('ERR_KIND_BUSY', `open promises and handles of ${this.address}`, closersMax);
-    this.#closers.add(close);
-    return () => this.#closers.delete(close);
-  }
 
   /** @throws {IpcError} ERR_KIND_UNHOSTED, ERR_KIND_BUSY, ERR_KIND_ENDED. */
   spawn(
@@ -393,9 +348,7 @@ export class KindRun {
     this.#abort.abort(error);
     this.inbox.close(error);
     for (const message of this.inbox.clear()) refuseMessage(message, error);
-    for (const close of [...this.#closers]) close(error.message);
-    for (const timer of this.#timers) timer.cancel();
-    this.#namedTimers?.close();
+    this.belongings.end(error.message);
     this.output.finish(end.how === 'done' ? error : end.error, end.how === 'done');
     this.children.stopAll();
     if (leaks.length > 0)
@@ -438,16 +391,4 @@ export class KindRun {
 function refuseMessage(message: EventObject, error: IpcError): void {
   const { refuse } = message as { refuse?: unknown };
   if (typeof refuse === 'function') refuse(error);
-}
-
-/** The clock of an actor that XState runs alone, which knows no time of day. */
-function clockOf(actor: KindScope['self']): Clock {
-  const { clock } = actor as unknown as {
-    clock: Pick<Clock, 'setTimeout' | 'clearTimeout'> & Partial<Clock>;
-  };
-  return {
-    now: () => clock.now?.() ?? systemClock.now(),
-    setTimeout: (callback, delayMs) => clock.setTimeout(callback, delayMs),
-    clearTimeout: (timer) => clock.clearTimeout(timer),
-  };
 }

@@ -1,7 +1,9 @@
 // Session kinds: actor logic that runs sequential code. The public API of the entry `actor-ipc/kinds`.
 import type { EventObject } from 'xstate';
 import { IpcError } from '../../errors.ts';
-import type { Session, SessionEvent, SessionInput, Side } from '../../spec/session.ts';
+import type { Side } from '../../spec/peer.ts';
+import type { Session } from '../../spec/session.ts';
+import type { SessionEvent, SessionInput } from '../../spec/session-event.ts';
 import type { AppSpec } from '../../spec/universe.ts';
 import type { WithSession } from '../session-setup.ts';
 import {
@@ -20,7 +22,8 @@ import {
   type MessagesOf,
   type Served,
 } from './kind-logic.ts';
-import type { KindOptions, KindRun } from './kind-run.ts';
+import type { KindOptions } from './kind-options.ts';
+import type { KindRun } from './kind-run.ts';
 import type { KindName } from './kind-snapshot.ts';
 import { Outcome, outcomeOf } from './source.ts';
 
@@ -29,7 +32,7 @@ export { type Handle, handleOf, type ReplyEvent, type Sender, type ServiceMessag
 export type { Inbox, InboxOptions, InboxOverflow, InboxStats, InboxView } from './inbox.ts';
 export type { Io, Selectable, Selected } from './io.ts';
 export type { KindEvent, KindLogic, KindTypes } from './kind-logic.ts';
-export type { KindOptions } from './kind-run.ts';
+export type { KindOptions } from './kind-options.ts';
 export type { KindSnapshot, KindView } from './kind-snapshot.ts';
 export type { Promised, Resolver } from './promised.ts';
 export { type Receiver, Source } from './source.ts';
@@ -187,7 +190,7 @@ class ServiceRun {
       if ('refuse' in message) message.refuse(error);
       else message.replyTo?.send({ type: 'reply.failed', id: message.id, error });
     };
-    const forget = this.#run.closeAtEnd((why) =>
+    const forget = this.#run.belongings.closeAtEnd((why) =>
       refuse(IpcError.of('ERR_KIND_ENDED', this.#run.address, why)),
     );
     try {

@@ -1,6 +1,6 @@
 // Stream: what a kind gives out to one consumer, bounded. The one who gives waits for room, or drops by the consumer's wish.
 import type { WaitOptions } from '../../spec/waiting.ts';
-import { Fifo } from './inbox.ts';
+import { Fifo } from './fifo.ts';
 import { OrEnd, Source } from './source.ts';
 import type { Waits } from './waits.ts';
 
