@@ -112,7 +112,7 @@ describe('a client of a server that offers nonsense', () => {
       assert.match(said, wordsOf[code]!);
       bell.close();
       segment.close();
-      await waitUntil('its descriptors to be closed', () => openDescriptors().size === before);
+      await waitUntil('its descriptors to be closed', () => openDescriptors().size <= before);
       claim.release();
       await court.close();
     });
