@@ -5,32 +5,30 @@ export { type ErrorCode, type FatalTo, IpcError } from './errors.ts';
 export type { DependencyNews } from './machines/incarnation.ts';
 export type { MulticastReport, ReaderView, SlowPolicy } from './machines/multicast.ts';
 export type { Reconnect } from './machines/process.ts';
+export type { Multicast, Participation, Running, RunOptions, Serving } from './runtime/participation.ts';
 export {
-  type ArenaOptions,
   activated,
-  type ConnectOptions,
   connect,
   createArena,
   createRuntime,
-  type Multicast,
-  type MulticastOptions,
   multicast,
   onDependency,
   openArena,
-  type Participation,
-  type Running,
-  type RunOptions,
-  type Runtime,
-  type RuntimeOptions,
   region,
   reportState,
   run,
-  type ServeOptions,
-  type Serving,
   serve,
   supervise,
   writeArena,
+} from './runtime/process-runtime.ts';
+export type {
+  ArenaOptions,
+  ConnectOptions,
+  MulticastOptions,
+  Runtime,
+  RuntimeOptions,
 } from './runtime/program.ts';
+export type { ServeOptions } from './runtime/serving.ts';
 export type { Supervised } from './runtime/supervised.ts';
 export type { ActorChildInput, ActorsInput } from './spec/actor-check.ts';
 export type {

@@ -3,7 +3,8 @@
 import { pathToFileURL } from 'node:url';
 import { messageOf } from '../errors.ts';
 import { FlightRecorder } from '../transport/flight-recorder.ts';
-import { adoptRuntime, Runtime } from './program.ts';
+import { adoptRuntime } from './process-runtime.ts';
+import { Runtime } from './program.ts';
 import { RootLink } from './root-link.ts';
 import { onStopSignals } from './signals.ts';
 import { placeOf } from './stack.ts';

@@ -1,13 +1,6 @@
-// Program: this process as a participant. Serving, connecting and reporting go through the one runtime of the process,
+// Program: a runtime, the actors of one process and its place among others. A process has one of its own,
 // which a supervisor's child gets from its bootstrap and any other program makes for itself at first use.
-import type {
-  AnyActorLogic,
-  AnyActorRef,
-  AnyMachineSnapshot,
-  InputFrom,
-  OutputFrom,
-  StateValue,
-} from 'xstate';
+import type { AnyActorLogic, OutputFrom } from 'xstate';
 import type { Hosted, Log } from '../actors/hosting.ts';
 import { type Handle, handleOfRoot } from '../actors/kinds/handle.ts';
 import { Outcome } from '../actors/kinds/source.ts';
@@ -17,16 +10,14 @@ import { startClientProcess, startServerProcess } from '../actors/process.ts';
 import { attachRegion } from '../actors/region-attachment.ts';
 import { type ErrorData, IpcError, messageOf } from '../errors.ts';
 import type { DependencyNews } from '../machines/incarnation.ts';
-import type { MulticastReport, ReaderView, SlowPolicy } from '../machines/multicast.ts';
+import type { MulticastReport, SlowPolicy } from '../machines/multicast.ts';
 import type { clientProcessMachine, Reconnect, serverProcessMachine } from '../machines/process.ts';
 import { type Address, addressOf, isStatePath } from '../names.ts';
 import { type ActorsInput, checkActors } from '../spec/actor-check.ts';
-import type { Publishers } from '../spec/broadcast.ts';
 import type { ArenaReader, ArenaWriter } from '../spec/published-arena.ts';
 import type { Pipe, Region, RegionOptions } from '../spec/region.ts';
 import type { AllowedClient, AppSpec } from '../spec/universe.ts';
 import { checkBorrows } from '../transport/borrow.ts';
-import { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
 import { FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { native, requireKernel } from '../transport/native.ts';
@@ -41,27 +32,27 @@ import { SharedArena } from '../transport/value-arena.ts';
 import { ArenaClient } from './arena-client.ts';
 import { Host } from './host.ts';
 import { createLog } from './log.ts';
+import {
+  type Multicast,
+  Part,
+  type Participation,
+  type Running,
+  RunningPart,
+  type RunOptions,
+  type Serving,
+  ServingPart,
+} from './participation.ts';
 import { defaultRunDirectory } from './place.ts';
 import type { RootLink } from './root-link.ts';
-import { onStopSignals } from './signals.ts';
+import {
+  checkAppScope,
+  closeBroadcasts,
+  type MachinesByClient,
+  machinesByClient,
+  openBroadcasts,
+  type ServeOptions,
+} from './serving.ts';
 import { Supervised } from './supervised.ts';
-
-/** One machine for each client app that the server allows. */
-export type MachinesByClient<A extends AppSpec> = {
-  readonly [Client in A['allow'][number]]: AnyActorLogic;
-};
-
-export interface ServeOptions<A extends AppSpec = AppSpec> extends SessionTuning {
-  /** Log-ins that may be under way at once; default 64. */
-  pendingMax?: number;
-  /**
-   * Actor logic for client apps: one actor for all sessions of that app, which have it as `session.app`. It begins with the
-   * first of them and ends with the server. Its input is `{ client, arena }`.
-   */
-  appScope?: { readonly [Client in A['allow'][number]]?: AnyActorLogic };
-  /** Any JSON value up to 64 KiB that each client gets as `session.peer.metadata`. */
-  metadata?: unknown;
-}
 
 export interface ConnectOptions extends SessionTuning {
   metadata?: unknown;
@@ -83,39 +74,6 @@ export interface MulticastOptions {
   slowAfterMs?: number;
   /** Called when a reader becomes too slow, and when it takes packets again. Without it, the log is told. */
   onReport?: (report: MulticastReport) => void;
-}
-
-/** A multicast that runs: its readers as they are now. */
-export interface Multicast extends Participation {
-  readers(): readonly ReaderView[];
-}
-
-/** What `serve` and `connect` give back. */
-export interface Participation {
-  /** Ends all its sessions in order, then itself. Resolves when nothing of it is left. */
-  stop(): Promise<void>;
-  /** Resolves at its end; rejects if it failed or gave up. */
-  readonly ended: Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
-}
-
-export interface RunOptions<L extends AnyActorLogic> {
-  input?: InputFrom<L>;
-  /** Its address; default: the name of the kind. */
-  name?: string;
-}
-
-/** What `run` gives back. Stopping it lets a server or service finish what is in flight. */
-export interface Running<L extends AnyActorLogic = AnyActorLogic> extends Participation {
-  /** For messages, requests and streams. */
-  readonly handle: Handle<L>;
-  /** Its output; rejects if it failed, with ERR_KIND_ENDED if it was stopped without an output. */
-  readonly result: Promise<OutputFrom<L>>;
-}
-
-/** What `serve` gives back: the part of this process, and the writing ends of the app's broadcasts. */
-export interface Serving<A extends AppSpec = AppSpec> extends Participation {
-  readonly broadcasts: Publishers<A>;
 }
 
 export interface RuntimeOptions {
@@ -450,237 +408,8 @@ export class Runtime {
   }
 }
 
-class Part implements Participation {
-  readonly ended: Promise<void>;
-  readonly #requestStop: () => void;
-  #settle: ((error: ErrorData | null) => void) | undefined;
-
-  constructor(requestStop: () => void) {
-    this.#requestStop = requestStop;
-    this.ended = new Promise((resolve, reject) => {
-      this.#settle = (error) => (error ? reject(IpcError.received(error)) : resolve());
-    });
-    // Nobody has to look at it.
-    this.ended.catch(() => {});
-  }
-
-  settle(error: ErrorData | null): void {
-    this.#settle?.(error);
-  }
-
-  async stop(): Promise<void> {
-    this.#requestStop();
-    await this.ended.catch(() => {});
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.stop();
-  }
-}
-
-class ServingPart<A extends AppSpec> extends Part implements Serving<A> {
-  readonly broadcasts: Publishers<A>;
-
-  constructor(broadcasts: Publishers<A>, requestStop: () => void) {
-    super(requestStop);
-    this.broadcasts = broadcasts;
-  }
-}
-
-class RunningPart<L extends AnyActorLogic> extends Part implements Running<L> {
-  handle!: Handle<L>;
-  readonly result: Promise<OutputFrom<L>>;
-
-  constructor(outcome: Outcome<OutputFrom<L>>, requestStop: () => void) {
-    super(requestStop);
-    this.result = new Promise((resolve, reject) => {
-      outcome.arm(() => {
-        try {
-          resolve(outcome.take());
-        } catch (error) {
-          reject(error);
-        }
-      });
-    });
-    // Nobody has to look at it.
-    this.result.catch(() => {});
-  }
-}
-
 function errorData(name: string, error: unknown): ErrorData {
   return error instanceof IpcError
     ? error.toJSON()
     : IpcError.from(error, 'ERR_KIND_FAILED', name, messageOf(error)).toJSON();
-}
-
-/** One segment per broadcast, for as long as this process serves the app. */
-function openBroadcasts(app: AppSpec): Record<string, BroadcastPublisher> {
-  const publishers: Record<string, BroadcastPublisher> = {};
-  try {
-    for (const [name, spec] of Object.entries(app.broadcasts))
-      publishers[name] = new BroadcastPublisher(name, spec);
-  } catch (error) {
-    closeBroadcasts(publishers);
-    throw error;
-  }
-  return publishers;
-}
-
-function closeBroadcasts(publishers: Readonly<Record<string, BroadcastPublisher>>): void {
-  for (const publisher of Object.values(publishers))
-    publisher.finish(IpcError.of('ERR_CHANNEL_CLOSED', publisher.name));
-}
-
-function machinesByClient(
-  app: AppSpec,
-  machine: AnyActorLogic | Record<string, AnyActorLogic>,
-): Record<string, AnyActorLogic> {
-  if (typeof (machine as AnyActorLogic).getInitialSnapshot === 'function')
-    return Object.fromEntries(app.allow.map((client) => [client, machine as AnyActorLogic]));
-  const machines = machine as Record<string, AnyActorLogic>;
-  for (const client of Object.keys(machines))
-    if (!app.allow.includes(client)) throw IpcError.of('ERR_APP_UNKNOWN', client);
-  for (const client of app.allow)
-    if (!machines[client])
-      throw IpcError.of('ERR_CONFIGURATION', `app ${app.name} allows ${client}, but has no machine for it`);
-  return machines;
-}
-
-function checkAppScope(
-  { allow }: AppSpec,
-  logics: Readonly<Record<string, AnyActorLogic | undefined>>,
-): Readonly<Record<string, AnyActorLogic>> {
-  for (const client of Object.keys(logics))
-    if (!allow.includes(client)) throw IpcError.of('ERR_APP_UNKNOWN', client);
-  return logics as Readonly<Record<string, AnyActorLogic>>;
-}
-
-// ---- the runtime of this process
-
-const key = Symbol.for('actor-ipc.runtime');
-const shared = globalThis as { [key]?: Runtime };
-
-/** Makes `runtime` the one that `serve`, `connect` and `reportState` use in this process. */
-export function adoptRuntime(runtime: Runtime): void {
-  shared[key] = runtime;
-}
-
-/**
- * The runtime of this process, made at the first call. A first SIGTERM or SIGINT then ends all sessions in order and the
- * process after them, a second one ends it at once.
- */
-export function currentRuntime(): Runtime {
-  if (!shared[key]) {
-    const runtime = new Runtime();
-    shared[key] = runtime;
-    onStopSignals((signal) => void runtime.stop().then(() => process.exit(128 + signal)));
-  }
-  return shared[key];
-}
-
-/** As `Runtime.serve`, by the runtime of this process. */
-export async function serve<A extends AppSpec>(
-  app: A,
-  machine: AnyActorLogic | MachinesByClient<A>,
-  options?: ServeOptions<A>,
-): Promise<Serving<A>> {
-  const runtime = currentRuntime();
-  if (runtime.standby) await runtime.activated();
-  return runtime.serve(app, machine, options);
-}
-
-/** As `Runtime.connect`, by the runtime of this process. */
-export async function connect<C extends AppSpec, S extends AppSpec>(
-  client: AllowedClient<C, S>,
-  server: S,
-  machine: AnyActorLogic,
-  options?: ConnectOptions,
-): Promise<Participation> {
-  const runtime = currentRuntime();
-  if (runtime.standby) await runtime.activated();
-  return runtime.connect<C, S>(client, server, machine, options);
-}
-
-/** As `Runtime.createArena`, by the runtime of this process. */
-export function createArena(options: ArenaOptions): SharedArena {
-  return currentRuntime().createArena(options);
-}
-
-/** As `Runtime.openArena`, by the runtime of this process. */
-export async function openArena(name: string): Promise<ArenaReader> {
-  return currentRuntime().openArena(name);
-}
-
-/** As `Runtime.writeArena`, by the runtime of this process. */
-export async function writeArena(name: string): Promise<ArenaWriter> {
-  return currentRuntime().writeArena(name);
-}
-
-/** As `Runtime.region`, by the runtime of this process. */
-export async function region(name: string, options?: RegionOptions): Promise<Region> {
-  return currentRuntime().region(name, options);
-}
-
-/** As `Runtime.multicast`, by the runtime of this process. */
-export function multicast<T>(
-  input: Pipe<T>,
-  readers: readonly Pipe<T>[],
-  options?: MulticastOptions,
-): Multicast {
-  return currentRuntime().multicast(input, readers, options);
-}
-
-/**
- * Reports the named state of this process to its supervisor.
- * @param state a name, or several joined by dots; or an actor whose state is reported from now on: its first tag, else the
- *   path of its state value.
- */
-export function reportState(state: string | AnyActorRef): void {
-  if (typeof state === 'string') return currentRuntime().reportState(state);
-  const runtime = currentRuntime();
-  const report = () => {
-    const path = statePathOf(state.getSnapshot() as AnyMachineSnapshot);
-    if (path !== undefined) runtime.reportState(path);
-  };
-  report();
-  state.subscribe({ next: report, error() {} });
-}
-
-/** As `Runtime.onDependency`, by the runtime of this process. */
-export function onDependency(listener: (news: DependencyNews) => void): () => void {
-  return currentRuntime().onDependency(listener);
-}
-
-/** As `Runtime.activated`, by the runtime of this process. */
-export function activated(): Promise<void> {
-  return currentRuntime().activated();
-}
-
-/** The named state that a machine is in; undefined if it has no name that could be reported. */
-function statePathOf({ tags, value }: Partial<AnyMachineSnapshot>): string | undefined {
-  const path = tags && tags.size > 0 ? [...tags][0]! : pathIn(value);
-  return path !== undefined && isStatePath(path) ? path : undefined;
-}
-
-/** Of parallel states the first one counts. */
-function pathIn(value: StateValue | undefined): string | undefined {
-  if (value === undefined || typeof value === 'string') return value;
-  const [name, inner] = Object.entries(value)[0] ?? [];
-  const rest = pathIn(inner);
-  return rest === undefined ? name : `${name}.${rest}`;
-}
-
-/** As `Runtime.supervise`, by the runtime of this process. */
-export async function supervise(name: string, supervisor: ActorsInput): Promise<Supervised> {
-  return currentRuntime().supervise(name, supervisor);
-}
-
-/** A runtime of one's own, for programs that keep several apart. */
-export function createRuntime(options: RuntimeOptions = {}): Runtime {
-  return new Runtime(options);
-}
-
-/** As `Runtime.run`, by the runtime of this process. */
-export function run<L extends AnyActorLogic>(logic: L, options?: RunOptions<L>): Running<L> {
-  return currentRuntime().run(logic, options);
 }

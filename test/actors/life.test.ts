@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { assert } from 'chai';
 import { setup } from 'xstate';
 import { sessionOf } from '../../src/index.ts';
-import type { ServeOptions } from '../../src/runtime/program.ts';
+import type { ServeOptions } from '../../src/runtime/serving.ts';
 import { native } from '../../src/transport/native.ts';
 import { type Program, startFixture } from '../support/fixture.ts';
 import { waitUntil } from '../support/wait-until.ts';

@@ -2,7 +2,8 @@
 import type { AnyStateMachine } from 'xstate';
 import { setup } from 'xstate';
 import { channel, defineUniverse, type Session, sessionOf } from '../../src/index.ts';
-import type { ConnectOptions, ServeOptions } from '../../src/runtime/program.ts';
+import type { ConnectOptions } from '../../src/runtime/program.ts';
+import type { ServeOptions } from '../../src/runtime/serving.ts';
 import { Programs } from './programs.ts';
 
 export interface Ball {

@@ -1,7 +1,8 @@
 // A universe with channels that are opened on demand, and one session of it between two runtimes.
 import type { AnyStateMachine } from 'xstate';
 import { channel, defineUniverse, type Session } from '../../src/index.ts';
-import type { ConnectOptions, ServeOptions } from '../../src/runtime/program.ts';
+import type { ConnectOptions } from '../../src/runtime/program.ts';
+import type { ServeOptions } from '../../src/runtime/serving.ts';
 import { deferred } from './library.ts';
 import { type Court, holder } from './pair.ts';
 

@@ -1,6 +1,7 @@
 import { assert } from 'chai';
 import type { MulticastReport } from '../../src/machines/multicast.ts';
-import { createRuntime, type Runtime } from '../../src/runtime/program.ts';
+import { createRuntime } from '../../src/runtime/process-runtime.ts';
+import type { Runtime } from '../../src/runtime/program.ts';
 import type { Pipe, Region } from '../../src/spec/region.ts';
 import { type TemporaryFolder, temporaryFolder } from '../support/temporary-folder.ts';
 import { regionUser } from '../support/transport/region-user.ts';

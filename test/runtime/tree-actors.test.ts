@@ -5,7 +5,7 @@ import type { Log } from '../../src/actors/hosting.ts';
 import { addressOf } from '../../src/names.ts';
 import { loadTopology } from '../../src/runtime/loader.ts';
 import { openWorkspace } from '../../src/runtime/place.ts';
-import { createRuntime } from '../../src/runtime/program.ts';
+import { createRuntime } from '../../src/runtime/process-runtime.ts';
 import { Tree } from '../../src/runtime/tree.ts';
 import { actor } from '../../src/spec/topology.ts';
 import { scratch } from '../cli/command.ts';
