@@ -40,6 +40,9 @@ const roundTrips = { ...busy, measures: ['round-trip'] } as const;
 /** Sessions that are open and silent beside the one that is measured. */
 const crowd = 999;
 
+/** Programs under one root. */
+const unitsMany = 300;
+
 /** Actors of one process below one supervisor. */
 const actorsMany = 100_000;
 
@@ -164,6 +167,15 @@ export const groups: readonly Group[] = [
       },
       { name: subject, job: { transport: 'actors', ...roundTrips, payload: 16, crowd: actorsMany } },
       { name: `${subject}, ten`, job: { transport: 'actors', ...roundTrips, payload: 16, crowd: 10 } },
+    ],
+  },
+  {
+    name: 'units',
+    title: `20 programs under one root (${unitsMany} with --long): start and memory of each, wake-ups of the idle root; from SIGKILL until the next one does its work`,
+    rows: [
+      { name: subject, job: { transport: 'units', ...roundTrips, payload: 16, crowd: unitsMany } },
+      { name: 'Node process, standby', job: { transport: 'units-standby', ...roundTrips, payload: 16 } },
+      { name: 'Node process, cold', job: { transport: 'units-cold', ...roundTrips, payload: 16 } },
     ],
   },
   {

@@ -21,6 +21,9 @@ export type Transport =
   | 'xstate'
   | 'actors'
   | 'actors-alone'
+  | 'units'
+  | 'units-standby'
+  | 'units-cold'
   | 'cpp'
   | 'cpp-copy';
 
@@ -42,7 +45,7 @@ export interface Job extends Durations {
   readonly pauseUs: number;
   /** The session's option; undefined: its default. */
   readonly spinUs: number | undefined;
-  /** Sessions beside the one that is measured, all idle; or actors. */
+  /** Sessions beside the one that is measured, all idle; or actors, or units. */
   readonly crowd: number;
   /** Of a broadcast: the sessions that read, all in the responder. Default 1. */
   readonly readers?: number;
@@ -70,6 +73,7 @@ export const metrics = {
   megabytes: 'MB/s',
   open: 'ms',
   memory: 'KB',
+  wakes: '/s',
 } as const;
 export type Metric = keyof typeof metrics;
 export const metricNames = Object.keys(metrics) as Metric[];

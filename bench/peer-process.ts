@@ -28,6 +28,9 @@ const programs: Record<Exclude<Transport, 'cpp' | 'cpp-copy'>, string> = {
   xstate: 'alone-peer.ts',
   actors: 'actors-peer.ts',
   'actors-alone': 'actors-peer.ts',
+  units: 'units-peer.ts',
+  'units-standby': 'units-peer.ts',
+  'units-cold': 'units-peer.ts',
 };
 
 /** What a process that has done its work may take to end in order. */

@@ -28,6 +28,7 @@ const columns: Record<Metric, Column> = {
   megabytes: { head: 'MB/s', over: oneWay, width: 9 },
   open: { head: 'open, ms', over: session, width: 11 },
   memory: { head: 'KB', over: session, width: 9 },
+  wakes: { head: 'wakes/s', over: session, width: 9 },
 };
 
 export function tableOf(title: string, lines: readonly Line[], nameWidth = nameWidthDefault): string {
