@@ -17,7 +17,7 @@ import type {
   StartAnswer,
   Supervision,
 } from '../spec/supervision.ts';
-import type { ChildInput } from '../spec/topology-check.ts';
+import type { ChildInput } from '../spec/topology-schema.ts';
 import type { Operator, UnitHandle } from './operator.ts';
 
 /** The tree, as far as it is needed here. */

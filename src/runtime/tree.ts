@@ -19,7 +19,7 @@ import { type Address, addressOf } from '../names.ts';
 import type { ChildSpec, SupervisorSpec, Topology } from '../spec/child.ts';
 import { processRulesDefaults } from '../spec/probe.ts';
 import type { Supervision } from '../spec/supervision.ts';
-import type { ChildInput } from '../spec/topology-check.ts';
+import type { ChildInput } from '../spec/topology-schema.ts';
 import { secretNames } from '../spec/value.ts';
 import { type FlightRecord, FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';

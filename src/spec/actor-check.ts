@@ -2,13 +2,9 @@
 import { IpcError } from '../errors.ts';
 import { isName, nameRule } from '../names.ts';
 import type { ActorChildSpec, ActorsChild, AutoShutdown } from './child.ts';
-import {
-  type ActorInput,
-  insignificant,
-  invalid,
-  parseActors,
-  type SupervisorInput,
-} from './topology-check.ts';
+import { insignificant, parseActors } from './topology-check.ts';
+import { invalid } from './topology-mistakes.ts';
+import type { ActorInput, SupervisorInput } from './topology-schema.ts';
 
 export type ActorsInput = Omit<SupervisorInput, 'kind' | 'children' | 'child'> & {
   children?: Record<string, ActorChildInput>;

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { isName, nameRule } from '../names.ts';
 import type { ChildSpec, ProcessSpec, SupervisorSpec } from './child.ts';
 import { checkGates } from './gate-check.ts';
-import { insignificant, invalid, parseChild } from './topology-check.ts';
+import { insignificant, parseChild } from './topology-check.ts';
+import { invalid } from './topology-mistakes.ts';
 
 /** @throws {IpcError} ERR_TOPOLOGY_INVALID with one line for each mistake. */
 export function checkChild(

@@ -3,218 +3,35 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { inspect } from 'node:util';
-import { z } from 'zod';
-import { IpcError, messageOf } from '../errors.ts';
-import { isName, isStatePath, nameRule, nearest } from '../names.ts';
+import type { z } from 'zod';
+import { messageOf } from '../errors.ts';
 import {
   type ActorChildSpec,
-  type ActorLogic,
-  type ActorSource,
   type ActorsChild,
   type ActorsSpec,
   type AutoShutdown,
-  actorDefaults,
   actorsIntensity,
   type ChildPolicy,
   type ChildSpec,
-  edgeModes,
   isOfActors,
   type ProcessSpec,
-  processDefaults,
   type SupervisorSpec,
   supervisorDefaults,
   type Topology,
-  type Wanted,
 } from './child.ts';
 import { checkGates } from './gate-check.ts';
 import { notifyFdOf, type ProcessRules } from './probe.ts';
-import { livenessOf, processRuleKeys, readinessOf, standby, statesOf } from './probe-check.ts';
+import { livenessOf, readinessOf, statesOf } from './probe-check.ts';
+import { invalid, wordingOf } from './topology-mistakes.ts';
+import {
+  type actorSchema,
+  child,
+  type execSchema,
+  type nodeSchema,
+  type supervisorSchema,
+  topologySchema,
+} from './topology-schema.ts';
 import type { EnvValue } from './value.ts';
-
-const name = z.string().refine(isName, { error: nameRule });
-/** What a timer of Node takes: about 24 days. */
-const msMax = 2 ** 31 - 1;
-const msRule = { error: `it must be milliseconds, from 0 to ${msMax}` };
-const ms = z.number(msRule).min(0, msRule).max(msMax, msRule);
-const countRule = { error: 'it must be a whole number, 0 or more' };
-const count = z.number(countRule).int(countRule).min(0, countRule);
-const state = z.string().refine(isStatePath, { error: 'a state is one name, or several joined by dots' });
-
-/** A state, or an edge of which nothing but the mode has to be said. */
-const wanted = z
-  .union(
-    [state, z.strictObject({ state: state.default('ready'), mode: z.enum(edgeModes).default('requires') })],
-    {
-      error: `it must be a state, or { state, mode } with one of the modes ${edgeModes.join(', ')}`,
-    },
-  )
-  .transform((edge): Wanted => (typeof edge !== 'string' && edge.mode === 'requires' ? edge.state : edge));
-
-/** `always`, `on-failure` and `no` are what other process managers call the three types. */
-const restart = z
-  .enum(['permanent', 'transient', 'temporary', 'always', 'on-failure', 'no'])
-  .transform((word) =>
-    word === 'always'
-      ? 'permanent'
-      : word === 'on-failure'
-        ? 'transient'
-        : word === 'no'
-          ? 'temporary'
-          : word,
-  );
-
-const factorRule = { error: 'it must be a number, 1 or more' };
-const jitterRule = { error: 'it must be a number from 0 to 1' };
-const backoff = (defaults: ChildPolicy['backoff']) =>
-  z
-    .strictObject({
-      minMs: ms.default(defaults.minMs),
-      maxMs: ms.default(defaults.maxMs),
-      factor: z.number(factorRule).min(1, factorRule).default(defaults.factor),
-      jitter: z.number(jitterRule).min(0, jitterRule).max(1, jitterRule).default(defaults.jitter),
-    })
-    .default(defaults);
-const giveUp = (defaults: ChildPolicy['giveUp']) =>
-  z
-    .strictObject({
-      restarts: count.default(defaults.restarts),
-      periodMs: ms.default(defaults.periodMs),
-    })
-    .default(defaults);
-
-/** The rules of a child, with the defaults of its kind. */
-const policyWith = (defaults: typeof processDefaults | typeof supervisorDefaults | typeof actorDefaults) => ({
-  restart: restart.default(defaults.restart),
-  shutdown: z
-    .union([ms, z.literal('kill'), z.literal('infinity')], {
-      error: `it must be milliseconds up to ${msMax}, "kill" or "infinity"`,
-    })
-    .default(defaults.shutdown),
-  dependsOn: z.record(name, wanted).default({}),
-  startTimeoutMs: ms.default(defaults.startTimeoutMs),
-  backoff: backoff(defaults.backoff),
-  stableMs: ms.default(defaults.stableMs),
-  giveUp: giveUp(defaults.giveUp),
-  significant: z.boolean().default(defaults.significant),
-});
-
-/** A text, or where a secret is to be read. */
-const envValue = z.union(
-  [
-    z.string(),
-    z.strictObject({ secret: z.string().min(1) }),
-    z.strictObject({ secretFile: z.string().min(1) }),
-  ],
-  { error: 'it must be a text, secret("NAME") or secret({ file })' },
-);
-
-const processKeys = {
-  ...policyWith(processDefaults),
-  file: z.string().min(1, { error: 'it must name a file' }),
-  args: z.array(z.string()).default([]),
-  env: z.record(z.string(), envValue).default({}),
-  cwd: z.string().optional(),
-  ...processRuleKeys,
-};
-
-const nodeSchema = z.strictObject({ kind: z.literal('node'), app: name.optional(), standby, ...processKeys });
-const execSchema = z.strictObject({
-  kind: z.literal('exec'),
-  survive: z.boolean().default(false),
-  ...processKeys,
-});
-
-const actorSchema = z.strictObject({
-  kind: z.literal('actor'),
-  source: z.custom<ActorSource>(isSource, {
-    error: 'it must be the logic of an actor, or a function that gives one',
-  }),
-  input: z.unknown().optional(),
-  ...policyWith(actorDefaults),
-});
-
-/** What OTP's four strategies are called here. */
-const strategies = ['one-for-one', 'one-for-all', 'rest-for-one', 'dynamic'] as const;
-
-const supervision = {
-  strategy: z.enum(strategies).default(supervisorDefaults.strategy),
-  intensity: z
-    .union([count, z.literal('infinity')], {
-      error: 'it must be a whole number, 0 or more, or "infinity"',
-    })
-    .optional(),
-  periodMs: ms.default(supervisorDefaults.periodMs),
-  autoShutdown: z
-    .enum(['never', 'any-significant', 'all-significant'])
-    .default(supervisorDefaults.autoShutdown),
-};
-const supervisorSchema = z.strictObject({
-  kind: z.literal('supervisor'),
-  ...policyWith(supervisorDefaults),
-  ...supervision,
-  get children() {
-    return children.optional();
-  },
-  /** Of a dynamic supervisor: what each of its children is made from. */
-  get child() {
-    return template;
-  },
-});
-
-const child = z.discriminatedUnion('kind', [nodeSchema, execSchema, actorSchema, supervisorSchema]);
-export type ActorInput = z.input<typeof actorSchema>;
-export type ChildInput =
-  | z.input<typeof nodeSchema>
-  | z.input<typeof execSchema>
-  | ActorInput
-  | SupervisorInput;
-const children: z.ZodType<Record<string, z.output<typeof nodeSchema>>> = z.record(
-  name,
-  z.lazy(() => child),
-) as never;
-
-const template: z.ZodOptional<z.ZodType<object>> = z.lazy(() => child).optional() as never;
-
-/** Below, not even a first segment has room; above, no machine has the memory. */
-const arenaBytes = { min: 256 * 1024, max: 2 ** 40 };
-const arenaBytesRule = {
-  error: `it must be a whole number of bytes, from ${arenaBytes.min} to ${arenaBytes.max}`,
-};
-const arenaSchema = z.strictObject({
-  kind: z.literal('arena'),
-  bytes: z
-    .number(arenaBytesRule)
-    .int(arenaBytesRule)
-    .min(arenaBytes.min, arenaBytesRule)
-    .max(arenaBytes.max, arenaBytesRule),
-});
-const arenas = z.record(name, arenaSchema).optional();
-
-const topologySchema = z.strictObject({ name, ...supervision, children, arenas });
-
-type SupervisionInput = { [K in keyof typeof supervision]?: z.input<(typeof supervision)[K]> };
-export interface SupervisorInput
-  extends SupervisionInput,
-    Omit<z.input<typeof supervisorSchema>, 'children' | 'child' | keyof SupervisionInput> {
-  children?: Record<string, ChildInput>;
-  /** Of a dynamic supervisor, in place of `children`. */
-  child?: ChildInput;
-}
-
-/** What `defineTopology` takes. */
-export interface TopologyInput extends SupervisionInput {
-  name: string;
-  children: Record<string, ChildInput>;
-  /** Arenas that the root holds, by name; made by `arena()`. */
-  arenas?: Record<string, ArenaInput>;
-}
-
-export type ArenaInput = z.input<typeof arenaSchema>;
-type Options<S extends { kind: string }> = Omit<S, 'kind' | 'file'>;
-export type ActorOptions = Omit<ActorInput, 'kind' | 'source' | 'input'>;
-export type NodeOptions = Options<z.input<typeof nodeSchema>>;
-export type ExecOptions = Options<z.input<typeof execSchema>>;
 
 /**
  * Checks what a topology file exports and fills in all defaults.
@@ -371,11 +188,6 @@ function isPooled(spec: ChildSpec): spec is ProcessSpec {
   return (spec.kind === 'node' || spec.kind === 'exec') && Object.keys(spec.dependsOn).length === 0;
 }
 
-function isSource(value: unknown): boolean {
-  if (typeof value === 'function') return true;
-  return typeof (value as Partial<ActorLogic> | null)?.getInitialSnapshot === 'function';
-}
-
 /** A significant child must be able to end for good, and its supervisor to end with it. */
 function checkSignificance(spec: SupervisorSpec | ActorsSpec, path: string, mistakes: string[]): void {
   const { autoShutdown, strategy } = spec;
@@ -451,84 +263,4 @@ function isReadableFile(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-export function invalid(file: string, mistakes: string[]): IpcError {
-  return IpcError.of('ERR_TOPOLOGY_INVALID', file, mistakes.join('\n  '));
-}
-
-export function hint(word: string, known: Iterable<string>): string {
-  const near = nearest(word, known);
-  return near === undefined ? '' : ` (did you mean ${near}?)`;
-}
-
-/** One line for a mistake: where, what is wrong, what is allowed. */
-function wordingOf(issue: z.core.$ZodIssue, above: PropertyKey[]): string {
-  const path = [...above, ...issue.path];
-  const where = path.length === 0 ? 'the exported value' : path.map(String).join('.');
-  switch (issue.code) {
-    case 'unrecognized_keys': {
-      const known = knownKeys(path, issue.input);
-      return issue.keys
-        .map(
-          (key) =>
-            `${[...path, key].map(String).join('.')}: unknown key${hint(key, known)}; allowed: ${known.join(', ')}`,
-        )
-        .join('\n  ');
-    }
-    case 'invalid_value':
-      return `${where}: ${show(issue.input)} is not allowed${typeof issue.input === 'string' ? hint(issue.input, issue.values.map(String)) : ''}; allowed: ${issue.values.join(', ')}`;
-    case 'invalid_union':
-      if ('discriminator' in issue)
-        return `${where}: ${show(issue.input)} is no child; make it with node(), exec(), actor() or supervisor()`;
-      return `${where}: ${issue.message}, not ${show(issue.input)}`;
-    case 'invalid_key':
-      return `${where}: ${issue.issues.map(({ message }) => message).join('; ')}`;
-    case 'invalid_type':
-      return issue.input === undefined
-        ? `${where}: is missing; it must be ${article(issue.expected)}`
-        : `${where}: must be ${article(issue.expected)}, not ${show(issue.input)}`;
-    default:
-      return `${where}: ${issue.message}${issue.input === undefined ? '' : `, not ${show(issue.input)}`}`;
-  }
-}
-
-/** A type as people say it. */
-function article(type: string): string {
-  if (type === 'record' || type === 'object') return 'an object';
-  if (type === 'array') return 'an array';
-  return type === 'int' ? 'a whole number' : `a ${type}`;
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'function') return 'a function';
-  const text = textOf(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
-}
-
-function textOf(value: unknown): string {
-  try {
-    return JSON.stringify(value) ?? String(value);
-  } catch {
-    // A circle, a bigint, or something that throws.
-    return inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY });
-  }
-}
-
-const keysOf = new Map<unknown, string[]>([
-  ['topology', Object.keys(topologySchema.shape)],
-  ['backoff', Object.keys(processDefaults.backoff)],
-  ['giveUp', Object.keys(processDefaults.giveUp)],
-  ['node', Object.keys(nodeSchema.shape)],
-  ['exec', Object.keys(execSchema.shape)],
-  ['actor', Object.keys(actorSchema.shape)],
-  ['supervisor', Object.keys(supervisorSchema.shape)],
-  ['arena', Object.keys(arenaSchema.shape)],
-]);
-
-/** The keys that may stand where an unknown one was found. */
-function knownKeys(path: PropertyKey[], found: unknown): string[] {
-  const kind = (found as { kind?: unknown } | undefined)?.kind;
-  const known = keysOf.get(kind) ?? keysOf.get(path.at(-1)) ?? keysOf.get('topology')!;
-  return known.filter((key) => key !== 'kind');
 }

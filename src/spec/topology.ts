@@ -11,10 +11,10 @@ import type {
   NodeOptions,
   SupervisorInput,
   TopologyInput,
-} from './topology-check.ts';
+} from './topology-schema.ts';
 
 export type { ActorLogic, ActorSource, ActorStart } from './child.ts';
-export type { ActorOptions, ArenaInput, ExecOptions, NodeOptions, TopologyInput } from './topology-check.ts';
+export type { ActorOptions, ArenaInput, ExecOptions, NodeOptions, TopologyInput } from './topology-schema.ts';
 export { type EnvValue, env, type SecretRef, secret } from './value.ts';
 
 /** Describes a tree of processes; export it as the default of a topology file. */

@@ -5,7 +5,8 @@ import { setup } from 'xstate';
 import type { Wanted } from '../../src/spec/child.ts';
 import { startOrder } from '../../src/spec/start-order.ts';
 import { actor, exec, node, supervisor } from '../../src/spec/topology.ts';
-import { type ChildInput, checkTopology } from '../../src/spec/topology-check.ts';
+import { checkTopology } from '../../src/spec/topology-check.ts';
+import type { ChildInput } from '../../src/spec/topology-schema.ts';
 import { mistakesOf as mistakesIn } from '../support/machines/topologies.ts';
 
 const file = fileURLToPath(import.meta.url);
