@@ -71,7 +71,8 @@ export class OwedRequest implements RequestContext {
 
   /** Calls back when nobody has taken it within the limit. */
   waitForHandler(limitMs: number, onLate: () => void): void {
-    const timer = setTimeout(onLate, Math.min(limitMs, this.remainingMs));
+    // Timers of Node count whole milliseconds and may be one early; before its deadline the request would be answered.
+    const timer = setTimeout(onLate, Math.min(limitMs, Math.ceil(this.remainingMs) + 1));
     this.#stopWaiting = () => clearTimeout(timer);
   }
 
