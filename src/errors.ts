@@ -361,12 +361,12 @@ const codes = {
     (text: string, why: string) => `the condition "${text}" can't be used: ${why}`,
   ),
 
+  // Supervisors.
   ERR_SECRET_MISSING: row(
     'call',
     true,
     (name: string, why: string) => `the secret ${name} is not there: ${why}; what needs it can't start`,
   ),
-  // Supervisors.
   ERR_CHILD_START: row(
     'call',
     true,
