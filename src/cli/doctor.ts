@@ -1,7 +1,7 @@
 // `doctor`: what this machine offers, and what to change.
 import { Command } from 'commander';
-import pc from 'picocolors';
 import { examine, type Finding } from '../runtime/doctor.ts';
+import { paint } from './color.ts';
 import { exitCode } from './exit-code.ts';
 
 export function doctorCommand(): Command {
@@ -15,7 +15,7 @@ export function doctorCommand(): Command {
     });
 }
 
-const marks = { good: pc.green('ok   '), poor: pc.yellow('poor '), wrong: pc.red('wrong') };
+const marks = { good: paint.green('ok   '), poor: paint.yellow('poor '), wrong: paint.red('wrong') };
 
 function lineOf({ name, verdict, found, advice }: Finding): string {
   const line = `${marks[verdict]} ${name.padEnd(14)} ${found}\n`;

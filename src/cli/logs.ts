@@ -5,6 +5,7 @@ import { nearest } from '../names.ts';
 import { askTree } from '../runtime/control-client.ts';
 import { loggedUnits, mergeLogs } from '../runtime/log-reader.ts';
 import type { UnitLine } from '../runtime/unit-logs.ts';
+import { isColored } from './color.ts';
 import { durationMs, type TreeOptions, withTree, workspaceOf } from './tree-options.ts';
 import { unitPrinter } from './unit-printer.ts';
 
@@ -32,9 +33,13 @@ async function logs(units: string[], options: LogsOptions): Promise<void> {
       if (!known.some((name) => isBelow(name, unit)))
         throw IpcError.of('ERR_UNIT_UNKNOWN', unit, nearest(unit, known), known.join(', '));
   const wanted = (name: string) => units.length === 0 || units.some((unit) => isBelow(name, unit));
-  const color = process.stdout.isTTY === true && !process.env.NO_COLOR;
   const write = (text: string) => void process.stdout.write(text);
-  const printer = unitPrinter({ units: known.length > 0 ? known : [''], json: false, color, write });
+  const printer = unitPrinter({
+    units: known.length > 0 ? known : [''],
+    json: false,
+    color: isColored,
+    write,
+  });
   const print = ({ atMs, unit, stream, line }: UnitLine) => {
     const time = atMs === null ? null : new Date(atMs).toISOString();
     if (options.json) write(`${JSON.stringify({ time, unit, stream, line })}\n`);

@@ -7,6 +7,7 @@ import { createLog, type LogLevel } from '../runtime/log.ts';
 import { openWorkspace, workspaceFolder } from '../runtime/place.ts';
 import { onStopSignals } from '../runtime/signals.ts';
 import { Tree, type TreeEnd } from '../runtime/tree.ts';
+import { isColored } from './color.ts';
 import { exitCode, exitCodeOf } from './exit-code.ts';
 import { unitPrinter } from './unit-printer.ts';
 
@@ -41,16 +42,15 @@ async function run(
   loadEnvFile(file, envFile);
   const topology = await loadTopology(file);
   const place = openWorkspace(workspaceFolder(file, workspace));
-  const color = process.stdout.isTTY === true && !process.env.NO_COLOR;
   const write = (text: string) => void process.stdout.write(text);
   const log = createLog({
     level: logLevel,
     terminal: json ? 'json' : 'pretty',
-    color,
+    color: isColored,
     file: place.logPath,
     write,
   });
-  const onLine = unitPrinter({ units: Object.keys(topology.children), json, color, write });
+  const onLine = unitPrinter({ units: Object.keys(topology.children), json, color: isColored, write });
   log.info({ file, workspace: place.folder }, `${topology.name} from ${file}; logs in ${place.folder}`);
   const tree = new Tree(topology, { workspace: place, log, onLine });
 

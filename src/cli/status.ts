@@ -1,11 +1,11 @@
 // `status`: asks the root of a running tree and prints its units.
 import Table from 'cli-table3';
 import { Command } from 'commander';
-import pc from 'picocolors';
 import { askTree } from '../runtime/control-client.ts';
 import { findTopology } from '../runtime/loader.ts';
 import { workspaceFolder } from '../runtime/place.ts';
 import { describeMs, type TreeStatus, type UnitStatus } from '../runtime/status.ts';
+import { paint } from './color.ts';
 
 export function statusCommand(): Command {
   return new Command('status')
@@ -39,7 +39,7 @@ function render({ name, pid, uptimeMs, units }: TreeStatus): string {
       table.push(rowOf({ ...unit, name: `${unit.name}/${actor}`, kind, phase, starts, ...noProcess }));
     if (more) table.push([`${unit.name}/...`, 'and more', '', '', '']);
   }
-  return `${pc.bold(name)}  root ${pid}, up ${describeMs(uptimeMs)}\n${table.toString()}\n`;
+  return `${paint.bold(name)}  root ${pid}, up ${describeMs(uptimeMs)}\n${table.toString()}\n`;
 }
 
 const noProcess = { state: null, pid: null, lastExit: null, note: null } as const;
@@ -47,8 +47,9 @@ const noProcess = { state: null, pid: null, lastExit: null, note: null } as cons
 function rowOf({ name, kind, phase, state, pid, starts, lastExit, note }: UnitStatus): string[] {
   const indent = '  '.repeat(name.split('/').length - 1);
   const shown = state === null || phase !== 'up' ? phase : state;
-  const paint = phase === 'up' ? pc.green : phase === 'failed' || phase === 'skipped' ? pc.red : pc.yellow;
-  const what = note === null ? paint(shown) : `${paint(shown)} (${note})`;
+  const color =
+    phase === 'up' ? paint.green : phase === 'failed' || phase === 'skipped' ? paint.red : paint.yellow;
+  const what = note === null ? color(shown) : `${color(shown)} (${note})`;
   return [
     `${indent}${name}${kind === 'supervisor' ? '/' : ''}`,
     what,

@@ -8,6 +8,9 @@ import { fileURLToPath } from 'node:url';
 import { waitUntil } from '../support/wait-until.ts';
 
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+// What a continuous integration says of colors is no matter of what the tests read.
+const { FORCE_COLOR: _, ...plain } = { ...process.env, NO_COLOR: '1' } as NodeJS.ProcessEnv;
+
 export interface CommandResult {
   readonly code: number | null;
   readonly signal: string | null;
@@ -22,7 +25,7 @@ export class Command {
   constructor(args: string[], env: NodeJS.ProcessEnv = {}) {
     this.process = spawn(process.execPath, [main, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...env },
+      env: { ...plain, ...env },
     });
     const keep = (chunk: Buffer) => {
       this.output += chunk.toString();

@@ -147,3 +147,19 @@ describe('doctor', () => {
     assert.match(output, /wrong run directory .*\n +set ACTOR_IPC_RUN_DIR/);
   });
 });
+
+describe('color', () => {
+  const place = scratch();
+  after(() => place.remove());
+  const colorCode = String.fromCharCode(27);
+
+  for (const [wish, variables, colored] of [
+    ['no wish, in continuous integration', { CI: 'true', NO_COLOR: '' }, false],
+    ['NO_COLOR', { FORCE_COLOR: '1', NO_COLOR: '1' }, false],
+    ['FORCE_COLOR', { FORCE_COLOR: '1', NO_COLOR: '' }, true],
+  ] as const)
+    it(`is ${colored ? '' : 'not '}there without a terminal, with ${wish}`, async () => {
+      const { output } = await command(['doctor'], { ...place.env, ...variables });
+      assert.equal(output.includes(colorCode), colored, output);
+    });
+});
