@@ -16,7 +16,8 @@ const mayImport: Record<string, readonly string[]> = {
   workspace: ['spec', 'errors.ts', 'names.ts'],
   actors: ['machines', 'transport', 'workspace', 'spec', 'errors.ts', 'names.ts'],
   runtime: ['actors', 'machines', 'transport', 'workspace', 'spec', 'errors.ts', 'names.ts'],
-  cli: ['runtime', 'spec', 'errors.ts', 'names.ts'],
+  inspector: ['runtime', 'spec', 'errors.ts', 'names.ts'],
+  cli: ['inspector', 'runtime', 'spec', 'errors.ts', 'names.ts'],
   'index.ts': ['runtime', 'actors', 'machines', 'transport', 'spec', 'errors.ts'],
 };
 
