@@ -7,7 +7,6 @@ import {
   type AnyStateMachine,
   createActor,
   type EventFromLogic,
-  type InspectionEvent,
 } from 'xstate';
 import {
   type ActorEnd,
@@ -22,6 +21,8 @@ import { type Clock, systemClock } from '../machines/clock.ts';
 import type { Address } from '../names.ts';
 import type { FlightRecorder } from '../transport/flight-recorder.ts';
 import { Feed, type FeedRecord, type StateValue } from './feed.ts';
+import { inspect, stateOf } from './inspection.ts';
+import { Turns } from './turns.ts';
 
 interface HostSettings {
   readonly log: Log;
@@ -123,10 +124,7 @@ export class Host implements HostPort {
     later: (task) => this.later(task),
     ended: (entry, end) => this.#ended(entry, end),
   };
-  #tasks: (() => void)[] = [];
-  /** How many of them have had their turn. */
-  #taken = 0;
-  #running = false;
+  readonly #turns = new Turns();
 
   constructor({ log, clock = systemClock, random = Math.random, recorder }: HostSettings) {
     this.log = log;
@@ -180,7 +178,7 @@ export class Host implements HostPort {
       this.#watch(entry);
       this.feed.tell(this.#actorRecord(entry));
     }
-    this.#queueing(() => actor.start());
+    this.#turns.queueing(() => actor.start());
     return entry as Hosted<L>;
   }
 
@@ -189,38 +187,7 @@ export class Host implements HostPort {
    * flat stack, and whoever posts goes on with its own work first.
    */
   later(task: () => void): void {
-    this.#tasks.push(task);
-    if (this.#running) return;
-    this.#running = true;
-    try {
-      for (let next = this.#nextTask(); next; next = this.#nextTask()) next();
-    } finally {
-      this.#running = false;
-      // A task that threw (a mistake of ours: actors don't) must not hold back those behind it.
-      if (this.#tasks.length > 0) queueMicrotask(() => this.later(() => {}));
-    }
-  }
-
-  /** Taken by counting: moving up all that wait behind each one costs the square of their number. */
-  #nextTask(): (() => void) | undefined {
-    const task = this.#tasks[this.#taken++];
-    if (this.#taken >= this.#tasks.length) {
-      this.#tasks = [];
-      this.#taken = 0;
-    }
-    return task;
-  }
-
-  /** What a new actor posts in its first step is heard after its owner has it in hand. */
-  #queueing(start: () => void): void {
-    const wasRunning = this.#running;
-    this.#running = true;
-    try {
-      start();
-    } finally {
-      this.#running = wasRunning;
-      if (!wasRunning && this.#tasks.length > 0) queueMicrotask(() => this.later(() => {}));
-    }
+    this.#turns.later(task);
   }
 
   #ended(entry: Entry, end: ActorEnd<unknown>): void {
@@ -316,43 +283,9 @@ export class Host implements HostPort {
 
   /** Follows one actor while somebody watches; XState's inspection costs as much as the transitions themselves. */
   #watch(entry: Entry): void {
-    const { actor, address } = entry;
-    let actions: string[] = [];
-    let steps: { event: string; from: string; to: string[] }[] = [];
-    const { unsubscribe } = actor.system.inspect((inspected: InspectionEvent) => {
-      if (inspected.type === '@xstate.event') {
-        const to = (
-          inspected.actorRef === actor ? address : `${address}/${idOf(inspected.actorRef)}`
-        ) as Address;
-        const from = inspected.sourceRef
-          ? ((inspected.sourceRef === actor ? address : `${address}/${idOf(inspected.sourceRef)}`) as Address)
-          : null;
-        this.#tell({ k: 'send', at: Date.now(), from, to, event: inspected.event.type });
-      }
-      if (inspected.actorRef !== actor) return;
-      if (inspected.type === '@xstate.action') actions.push(inspected.action.type);
-      else if (inspected.type === '@xstate.microstep') steps.push(...stepsOf(inspected));
-      else if (inspected.type === '@xstate.snapshot') {
-        const event = inspected.event.type;
-        const idle = steps.length === 0 && actions.length === 0;
-        // That it is there, and where it began, has been told.
-        if (idle && event === 'xstate.init') return;
-        if (idle && entry.chart) this.#tell({ k: 'ignored', at: Date.now(), actor: address, event });
-        else
-          this.#tell({
-            k: 'transition',
-            at: Date.now(),
-            actor: address,
-            event,
-            ...stateOf(inspected.snapshot),
-            steps,
-            actions,
-          });
-        actions = [];
-        steps = [];
-      }
-    });
-    entry.unwatch = unsubscribe;
+    entry.unwatch = inspect(entry.actor, entry.address, entry.chart !== undefined, (record) =>
+      this.#tell(record),
+    );
     if (entry.chart && !this.#toldCharts.has(entry.chart.hash)) {
       this.#toldCharts.add(entry.chart.hash);
       this.#tell({ k: 'chart', hash: entry.chart.hash, chart: plainChart(entry.chart.machine) });
@@ -375,24 +308,6 @@ export class Host implements HostPort {
   }
 }
 
-function idOf(actor: object): string {
-  return 'id' in actor ? String(actor.id) : '?';
-}
-
-/** By convention, a machine that waits says for what in `waitsFor` of its context. */
-function stateOf(snapshot: { status?: string; value?: unknown; context?: { waitsFor?: unknown } }): {
-  value: StateValue | null;
-  status: string;
-  waitsFor?: string;
-} {
-  const waitsFor = snapshot?.context?.waitsFor;
-  return {
-    value: (snapshot?.value as StateValue) ?? null,
-    status: snapshot?.status ?? 'active',
-    ...(typeof waitsFor === 'string' && { waitsFor }),
-  };
-}
-
 /** XState leaves the children of an errored machine running; nobody would ever stop them. */
 function stopChildren(snapshot: { children?: Record<string, unknown> } | undefined): void {
   for (const child of Object.values(snapshot?.children ?? {})) {
@@ -407,18 +322,6 @@ function stopChildren(snapshot: { children?: Record<string, unknown> } | undefin
 
 function stackOf(error: unknown): string | null {
   return error instanceof Error ? (error.stack ?? null) : null;
-}
-
-function stepsOf(inspected: InspectionEvent): { event: string; from: string; to: string[] }[] {
-  const { _transitions: taken, event } = inspected as unknown as {
-    _transitions: { source: { id: string }; target?: { id: string }[] }[];
-    event: { type: string };
-  };
-  return taken.map(({ source, target }) => ({
-    event: event.type,
-    from: source.id,
-    to: (target ?? []).map(({ id }) => id),
-  }));
 }
 
 /** A machine's configuration as plain data: what can't be data becomes its name. */

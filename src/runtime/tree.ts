@@ -9,40 +9,37 @@ import { startSupervisor } from '../actors/supervisor.ts';
 import { type Tree as SupervisedTree, Watching } from '../actors/tree.ts';
 import { IpcError } from '../errors.ts';
 import type { SupervisorOutput } from '../machines/exit.ts';
-import type {
-  GateReport,
-  SupervisorContext,
-  SupervisorReport,
-  supervisorMachine,
-} from '../machines/supervisor.ts';
+import type { SupervisorContext, supervisorMachine } from '../machines/supervisor.ts';
 import { type Address, addressOf } from '../names.ts';
-import type { ChildSpec, SupervisorSpec, Topology } from '../spec/child.ts';
+import type { Topology } from '../spec/child.ts';
 import { processRulesDefaults } from '../spec/probe.ts';
 import type { Supervision } from '../spec/supervision.ts';
 import type { ChildInput } from '../spec/topology-schema.ts';
 import { secretNames } from '../spec/value.ts';
-import { type FlightRecord, FlightRecorder } from '../transport/flight-recorder.ts';
+import { FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { requireKernel } from '../transport/native.ts';
 import { controlSocketPath, ensureRunDirectory, FileLock } from '../transport/run-directory.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { reportActors } from './actor-log.ts';
+import { AppProcesses } from './app-processes.ts';
 import { AppSockets } from './app-sockets.ts';
 import { type Applied, Applier, type ApplyOptions } from './apply.ts';
 import { ControlServer } from './control-server.ts';
 import { DeclaredArenas } from './declared-arenas.ts';
 import type { FeedRecord } from './feed.ts';
 import { Host } from './host.ts';
-import { notifyService } from './init.ts';
 import { KeptRegions } from './kept-regions.ts';
 import { loaderArgs } from './loader.ts';
 import { Operator, type UnitHandle } from './operator.ts';
 import { defaultRunDirectory, treeRunDirectory } from './place.ts';
 import { ProcessRecords } from './process-records.ts';
 import { ProcessSupervision } from './process-supervision.ts';
-import { describeExit, describeFlight, type TreeStatus, treeStatus } from './status.ts';
+import { type TreeStatus, treeStatus } from './status.ts';
 import { controlHandlers } from './tree-control.ts';
+import { TreeReports } from './tree-reports.ts';
 import { UnitLogs } from './unit-logs.ts';
+import { childOf, nameOf } from './unit-place.ts';
 
 export type TreeEnd = SupervisorOutput;
 
@@ -82,8 +79,7 @@ export class Tree {
   readonly #control: ControlServer;
   readonly #supervisor: Hosted<typeof supervisorMachine>;
   readonly #recorder: FlightRecorder;
-  /** Processes that run as each app. */
-  readonly #processes = new Map<string, Set<number>>();
+  readonly #processes = new AppProcesses();
   readonly #pids = new Map<Address, number>();
   readonly #records: ProcessRecords;
   readonly #units: SupervisedTree['units'] = new Map();
@@ -104,6 +100,7 @@ export class Tree {
   readonly #supervisions = new Map<Address, ActorSupervision>();
   readonly #ofProcesses = new Map<Address, ProcessSupervision>();
   readonly #watchers = new Set<TreeWatcher>();
+  readonly #reports: TreeReports;
   readonly #startedAtMs = Date.now();
   readonly #awaitingEnd: ((end: TreeEnd) => void)[] = [];
   #end!: (output: SupervisorOutput) => void;
@@ -132,6 +129,7 @@ export class Tree {
     });
     this.#recorder = new FlightRecorder();
     this.host = new Host({ log: options.log, recorder: this.#recorder });
+    this.#reports = new TreeReports(topology.name, options.log, this.host.feed, this.logs);
     this.#regions = new KeptRegions(this.#directory);
     this.#arenas = new DeclaredArenas(topology.arenas ?? {});
     this.#sockets = new AppSockets(
@@ -251,14 +249,14 @@ export class Tree {
       services: {
         claim: (unit, universe, app) => this.#sockets.lend(unit, universe, app),
         keep: (region, generation) => this.#regions.keep(region, generation),
-        runs: (app, pid) => this.#processes.get(app)?.has(pid),
+        runs: (app, pid) => this.#processes.runs(app, pid),
         arena: (asked, frame, fds) => this.#arenas.handle(asked, frame, fds),
       },
       watch: {
         spawned: (unit, facts) => {
           const { pid, epoch, app, standby, adopted } = facts;
           this.#records.write(unit, facts);
-          if (app !== null) this.#noteProcess(app, pid);
+          if (app !== null) this.#processes.add(app, pid);
           if (standby) {
             log.debug({ unit, pid }, `${nameOf(unit)} has process ${pid} standing by`);
             return;
@@ -272,8 +270,8 @@ export class Tree {
         ended: (unit, { pid, standby, flight }) => {
           this.#records.remove(unit, pid);
           this.#sockets.processEnded(pid);
-          for (const pids of this.#processes.values()) pids.delete(pid);
-          if (!standby) this.#flights.set(unit, flight);
+          this.#processes.delete(pid);
+          if (!standby) this.#reports.keepFlight(unit, flight);
         },
         unreplaced: (unit, why) => {
           log.error({ unit, why }, `${nameOf(unit)} was not reloaded: ${why}`);
@@ -281,7 +279,7 @@ export class Tree {
         },
         // Its supervisor hears of it first.
         changed: (unit, report) => this.host.later(() => this.operator.changed(nameOf(unit), report)),
-        report: (path, report) => this.#onReport(path, report),
+        report: (path, report) => this.#reports.ofSupervisor(path, report),
         actorReport: reportActors(log, this.host.feed),
         lines: (unit, stream, lines, dropped) => {
           const child = childOf(this.#topology, unit);
@@ -292,55 +290,9 @@ export class Tree {
           for (const record of records)
             if (isRecord(record)) for (const watcher of this.#watchers) watcher(nameOf(unit), epoch, record);
         },
-        log: (unit, level, facts, message) => {
-          this.#tell({ k: 'log', at: Date.now(), level, message, facts: { unit, ...facts } });
-          log[level]({ unit, ...facts }, `${nameOf(unit)}: ${message}`);
-        },
+        log: (unit, level, facts, message) => this.#reports.ofUnit(unit, level, facts, message),
       },
     };
-  }
-
-  /** What the last process of each unit did at its end, until its exit has been reported. */
-  readonly #flights = new Map<string, readonly FlightRecord[]>();
-
-  #tell(record: FeedRecord): void {
-    if (this.host.feed.watched) this.host.feed.tell(record);
-  }
-
-  #onReport(path: Address, report: SupervisorReport): void {
-    this.#tell({ k: 'report', at: Date.now(), actor: path, report });
-    const { log } = this.#options;
-    if (report.type === 'supervisor.changed') {
-      log.info({ unit: path, state: report.state }, `${path} is ${report.state}`);
-      if (path === this.#topology.name && report.state === 'operative') notifyService(process.env, 'READY=1');
-      if (path === this.#topology.name && report.state === 'stopping')
-        notifyService(process.env, 'STOPPING=1');
-      return;
-    }
-    if (report.type === 'gates.changed') return this.#logGates(path, report.gates);
-    const { id, epoch, exit, verdict, delayMs, restartsLeft } = report;
-    const unit = addressOf(path, id);
-    const flight = this.#flights.get(unit) ?? [];
-    this.#flights.delete(unit);
-    const unwanted = exit.requested === 'none' && exit.class !== 'normal';
-    const facts = { unit, epoch, exit, verdict, delayMs, restartsLeft };
-    const message = `${nameOf(unit)}: ${describeExit(exit)}; ${verdict}${delayMs > 0 ? ` in ${delayMs} ms` : ''}`;
-    const crash = unwanted ? `${new Date().toISOString()} ${message}` : undefined;
-    const lines = this.logs.last(unit, crash);
-    this.logs.forget(unit);
-    log[unwanted ? 'warn' : 'info'](
-      unwanted ? { ...facts, flight: describeFlight(flight), lines } : facts,
-      message,
-    );
-  }
-
-  #logGates(path: Address, gates: readonly GateReport[]): void {
-    for (const { id, gate, why } of gates) {
-      const unit = addressOf(path, id);
-      const level = gate === 'barred' ? 'warn' : 'debug';
-      const words = why === null ? '' : `: ${why}`;
-      this.#options.log[level]({ unit, gate, why }, `gate of ${nameOf(unit)} has ${gateWords[gate]}${words}`);
-    }
   }
 
   #onEnd(output: SupervisorOutput | undefined): void {
@@ -358,12 +310,6 @@ export class Tree {
     this.#end(end);
   }
 
-  #noteProcess(app: string, pid: number): void {
-    const pids = this.#processes.get(app) ?? new Set();
-    pids.add(pid);
-    this.#processes.set(app, pids);
-  }
-
   /** The view and the actor of a unit, by its path below the root. */
   #unitOf(name: string): UnitHandle | undefined {
     const path = addressOf(this.#topology.name, name);
@@ -379,30 +325,10 @@ export class Tree {
   }
 }
 
-const gateWords = { opened: 'opened', closed: 'closed', barred: 'no way to open' } as const;
-
 function lockWorkspace(workspace: Workspace): FileLock {
   const lock = FileLock.take(workspace.lockPath);
   if (!(lock instanceof FileLock)) throw IpcError.of('ERR_WORKSPACE_BUSY', workspace.folder, lock.holder);
   return lock;
-}
-
-/** What the topology says about a unit. */
-function childOf(topology: SupervisorSpec, unit: Address): ChildSpec | undefined {
-  const [, ...path] = unit.split('/');
-  let child: ChildSpec | undefined;
-  let { children } = topology;
-  for (const id of path) {
-    child = Object.hasOwn(children, id) ? children[id] : undefined;
-    if (!child) return undefined;
-    children = child.kind === 'supervisor' ? child.children : {};
-  }
-  return child;
-}
-
-/** A unit's path below the root. */
-function nameOf(unit: string): string {
-  return unit.slice(unit.indexOf('/') + 1);
 }
 
 function isRecord(value: unknown): value is FeedRecord {
