@@ -5,6 +5,7 @@ import type { Identity } from '../machines/incarnation.ts';
 import { addressOf } from '../names.ts';
 import type { ExecChild, NodeChild } from '../spec/child.ts';
 import { type NativeProcess, native } from '../transport/native.ts';
+import { probeEnvOf } from './launch.ts';
 import { Observation } from './observation.ts';
 import { listens } from './probe.ts';
 import { groupOf, isGroupAlive } from './process-group.ts';
@@ -49,6 +50,7 @@ export class AdoptedProcess implements SupervisedProcess {
     this.#observation = new Observation(run.tree.host, rules, {
       address: addressOf(run.unit, 'probe', run.epoch),
       ask: () => () => {},
+      env: () => probeEnvOf(run, child),
       ready() {
         if (Object.keys(rules.states).length === 0) observer.state('operative');
         observer.ready();

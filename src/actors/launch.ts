@@ -66,6 +66,12 @@ export function envOf(
   };
 }
 
+/** For a program that looks at a unit: what that itself gets, but nothing that would make it a part of the tree. */
+export function probeEnvOf(run: { tree: Tree; unit: string; epoch: number }, child: NodeChild | ExecChild) {
+  const { ACTOR_IPC_CONTROL_FD: _, ...env } = envOf(run, child, false);
+  return env;
+}
+
 /** @throws {IpcError} ERR_SECRET_MISSING. */
 function resolved(env: Readonly<Record<string, EnvValue>>): Record<string, string> {
   return Object.fromEntries(

@@ -9,6 +9,8 @@ export interface Observer {
   readonly address: Address;
   /** Asks for a sign of life on the control socket. */
   readonly ask: Look;
+  /** What programs that look at it get. */
+  readonly env: () => NodeJS.ProcessEnv;
   ready(): void;
   state(state: string): void;
   unhealthy(why: string): void;
@@ -147,10 +149,11 @@ export class Observation {
   }
 
   #probe(name: string, probe: Probe, onChange: (holds: boolean, why: string) => void): RunningProbe {
-    const { address, ask } = this.#observer;
+    const { address, ask, env } = this.#observer;
     return startProbe(this.#host, probe, {
       address: addressOf(address, name),
       cwd: this.#rules.cwd,
+      env,
       ask,
       onReport: (report) =>
         onChange(report.type === 'probe.passed', report.type === 'probe.failed' ? report.why : ''),

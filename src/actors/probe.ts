@@ -1,5 +1,5 @@
 // Probe: the probe machine with real looks: a connection, a request, a program, an answer on the control socket.
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { get } from 'node:http';
 import { connect } from 'node:net';
 import { messageOf } from '../errors.ts';
@@ -49,6 +49,8 @@ export interface ProbeOptions {
   readonly address: Address;
   /** Where programs that look are run. */
   readonly cwd: string;
+  /** What they get, which is what the unit itself gets: other units' secrets are not for them. @throws {IpcError} ERR_SECRET_MISSING. */
+  readonly env: () => NodeJS.ProcessEnv;
   /** What a look at the control socket does. */
   readonly ask: Look;
   readonly onReport: (report: ProbeReport) => void;
@@ -57,10 +59,10 @@ export interface ProbeOptions {
 export function startProbe(
   host: Host,
   { by, periodMs, timeoutMs, failures }: Probe,
-  { address, cwd, ask, onReport }: ProbeOptions,
+  { address, cwd, env, ask, onReport }: ProbeOptions,
 ): RunningProbe {
   const handle: ProbeHandle = {
-    look: by.kind === 'reported' ? ask : lookOf(by, cwd),
+    look: by.kind === 'reported' ? ask : lookOf(by, cwd, env),
     post: (event) => hosted.post(event),
     onReport,
     end() {},
@@ -84,14 +86,14 @@ export function listens({ kind }: ProbeBy): boolean {
   return kind === 'log' || kind === 'notify-fd';
 }
 
-function lookOf(by: ProbeBy, cwd: string): Look {
+function lookOf(by: ProbeBy, cwd: string, env: ProbeOptions['env']): Look {
   switch (by.kind) {
     case 'tcp':
       return (answer) => lookByTcp(by, answer);
     case 'http':
       return (answer) => lookByHttp(by.url, answer);
     case 'exec':
-      return (answer) => lookByProgram(by, cwd, answer);
+      return (answer) => lookByProgram(by, cwd, env, answer);
     default:
       return () => () => {};
   }
@@ -121,9 +123,16 @@ function lookByHttp(url: string, answer: Parameters<Look>[0]): EndLook {
 function lookByProgram(
   { file, args }: { file: string; args: readonly string[] },
   cwd: string,
+  env: ProbeOptions['env'],
   answer: Parameters<Look>[0],
 ): EndLook {
-  const program = spawn(file, args, { cwd, stdio: 'ignore', detached: true });
+  let program: ChildProcess;
+  try {
+    program = spawn(file, args, { cwd, env: env(), stdio: 'ignore', detached: true });
+  } catch (error) {
+    answer(messageOf(error));
+    return () => {};
+  }
   const end = () => {
     if (program.pid === undefined || program.exitCode !== null || program.signalCode !== null) return;
     try {

@@ -9,7 +9,7 @@ import { notifyFdOf } from '../spec/probe.ts';
 import { type FlightRecord, readFlight } from '../transport/flight-recorder.ts';
 import { native } from '../transport/native.ts';
 import { ChildControl, type ChildServices } from './child-control.ts';
-import { commandOf, envOf, startsNever, whyNotStarted } from './launch.ts';
+import { commandOf, envOf, probeEnvOf, startsNever, whyNotStarted } from './launch.ts';
 import { Minder } from './minder.ts';
 import { Observation } from './observation.ts';
 import { FloodLimit, type OutputStream, readLines } from './output.ts';
@@ -74,6 +74,7 @@ export class UnitProcess implements SupervisedProcess {
     this.#observation = new Observation(tree.host, child, {
       address: addressOf(unit, standby ? 'standby' : 'probe', run.epoch),
       ask: (answer) => this.#control!.ping(answer),
+      env: () => probeEnvOf(run, child),
       ready: () => this.#ready(),
       state: (state) => this.#observer.state(state),
       unhealthy: (why) => this.#observer.unhealthy(why),

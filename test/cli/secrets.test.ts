@@ -1,5 +1,5 @@
 // Secrets reach the processes that name them and nothing else; variables of files reach the topology.
-import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from 'chai';
 import { waitUntil } from '../support/wait-until.ts';
@@ -54,6 +54,9 @@ describe('a topology with secrets', function () {
           child: node('child.mjs', { env: { TOKEN: secret('MARKED') } }),
           dies: exec('sh', { args: ['-c', 'echo bye; exit 3'], env: { TOKEN: secret('MARKED') }, restart: 'transient',
             backoff: { minMs: 10, maxMs: 10 }, giveUp: { restarts: 1, periodMs: 60000 } }),
+          probed: exec('sh', { args: ['-c', 'exec sleep 1000'], env: { MINE: 'of-the-unit' }, liveness: {
+            exec: ['sh', '-c', 'echo "probe<$MARKED><$MINE>" > probe.txt'], periodMs: 50,
+          } }),
           values: exec('sh', { args: ['-c', 'echo "$@"; exec sleep 1000', 'sh', env('PLACE'), env('TAKEN'), env('NOT_SET', 'else')] }),
         },
       });`);
@@ -77,6 +80,15 @@ describe('a topology with secrets', function () {
 
   it('keeps them from the others', async () => {
     await run.sees(/other<>/);
+  });
+
+  it('gives a program that probes a unit what that unit gets, and no more', async () => {
+    const path = join(place.folder, 'probe.txt');
+    const text = await waitUntil(
+      'the probe',
+      () => (existsSync(path) && readFileSync(path, 'utf8')) || undefined,
+    );
+    assert.equal(text, 'probe<><of-the-unit>\n');
   });
 
   it('reads variables from .env, below those that are set, and defaults', async () => {
