@@ -11,6 +11,9 @@ const scratch = mkdtempSync(join(tmpdir(), 'actor-ipc-tests-'));
 const steps = { lint, build, types, cpp, ts };
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(steps);
 
+// Programs that the tests run print objects; what they print is compared, so no wish of the caller's may color it.
+const { FORCE_COLOR: _, ...plainEnvironment } = process.env;
+
 let passed = 0;
 let failed = 0;
 for (const name of wanted) {
@@ -79,7 +82,7 @@ function ts() {
 
 function run(command, args) {
   console.log(`\n> ${command} ${args.join(' ')}`);
-  return spawnSync(command, args, { stdio: 'inherit' }).status === 0;
+  return spawnSync(command, args, { stdio: 'inherit', env: plainEnvironment }).status === 0;
 }
 
 function one(ok) {
