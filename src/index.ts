@@ -6,6 +6,7 @@ export type { DependencyNews } from './machines/incarnation.ts';
 export type { MulticastReport, ReaderView, SlowPolicy } from './machines/multicast.ts';
 export type { Reconnect } from './machines/process.ts';
 export type { Multicast, Participation, Running, RunOptions, Serving } from './runtime/participation.ts';
+export { processInput } from './runtime/process-input.ts';
 export {
   activated,
   connect,

@@ -6,7 +6,7 @@ import { addressOf } from '../names.ts';
 import type { ExecChild, NodeChild } from '../spec/child.ts';
 import { type NativeProcess, native } from '../transport/native.ts';
 import { probeEnvOf } from './launch.ts';
-import { Observation } from './observation.ts';
+import { Observation, operative, otherwiseOf } from './observation.ts';
 import { listens } from './probe.ts';
 import { groupOf, isGroupAlive } from './process-group.ts';
 import type { ProcessObserver, Run, SupervisedProcess } from './unit-process.ts';
@@ -52,7 +52,7 @@ export class AdoptedProcess implements SupervisedProcess {
       ask: () => () => {},
       env: () => probeEnvOf(run, child),
       ready() {
-        if (Object.keys(rules.states).length === 0) observer.state('operative');
+        if (Object.keys(rules.states).length === 0) observer.state(otherwiseOf(child) ?? operative);
         observer.ready();
       },
       state: (state) => observer.state(state),

@@ -4,7 +4,9 @@ import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { IpcError } from '../errors.ts';
 import type { ExecChild, NodeChild } from '../spec/child.ts';
+import { revealedArguments, revealedValue } from '../spec/secret.ts';
 import type { EnvValue, SecretRef } from '../spec/value.ts';
+import { readSecrets } from '../workspace/process-file.ts';
 import { controlFdInChild } from './minder.ts';
 import type { Tree } from './tree.ts';
 
@@ -37,8 +39,9 @@ export function commandOf(
   tree: Tree,
   child: NodeChild | ExecChild,
 ): { file: string; args: readonly string[] } {
-  if (child.kind === 'exec') return { file: child.file, args: child.args };
-  return { file: process.execPath, args: [...tree.nodeArgs(child.file), child.file, ...child.args] };
+  const args = revealedArguments(child.args, secretsOf(child));
+  if (child.kind === 'exec') return { file: child.file, args };
+  return { file: process.execPath, args: [...tree.nodeArgs(child.file), child.file, ...args] };
 }
 
 export function envOf(
@@ -62,6 +65,9 @@ export function envOf(
     ...env,
     ACTOR_IPC_APP: child.app,
     ACTOR_IPC_CONTROL_FD: String(controlFdInChild),
+    ...(child.input !== undefined && {
+      ACTOR_IPC_INPUT: JSON.stringify(revealedValue(child.input, secretsOf(child))),
+    }),
     ...(standby && { ACTOR_IPC_STANDBY: '1' }),
   };
 }
@@ -70,6 +76,11 @@ export function envOf(
 export function probeEnvOf(run: { tree: Tree; unit: string; epoch: number }, child: NodeChild | ExecChild) {
   const { ACTOR_IPC_CONTROL_FD: _, ...env } = envOf(run, child, false);
   return env;
+}
+
+/** Read at each start, and kept nowhere. @throws {IpcError} ERR_WORKSPACE_FILE. */
+function secretsOf({ secrets }: NodeChild | ExecChild): Readonly<Record<string, string>> {
+  return secrets === undefined ? {} : readSecrets(secrets);
 }
 
 /** @throws {IpcError} ERR_SECRET_MISSING. */

@@ -18,6 +18,13 @@ export interface Observer {
 
 /** The state of one whose probes recognise none of those that it has. */
 const unrecognised = 'unrecognised';
+/** The state of a plain program that is ready, if nobody can say what it does. */
+export const operative = 'operative';
+
+/** What else a process is said to be in. */
+export function otherwiseOf(rules: object): string | undefined {
+  return (rules as { otherwise?: string }).otherwise;
+}
 
 /** So much may be recognised before it is known to run. */
 const earlyMax = 100;
@@ -142,7 +149,8 @@ export class Observation {
 
   #tellState(): void {
     const names = Object.keys(this.#rules.states).filter((name) => this.#holding.has(name));
-    const state = names.at(-1) ?? (this.#state === undefined ? undefined : unrecognised);
+    const state =
+      names.at(-1) ?? (this.#state === undefined ? undefined : (otherwiseOf(this.#rules) ?? unrecognised));
     if (state === undefined || state === this.#state || this.#over) return;
     this.#state = state;
     this.#observer.state(state);

@@ -11,7 +11,7 @@ import { native } from '../transport/native.ts';
 import { ChildControl, type ChildServices } from './child-control.ts';
 import { commandOf, envOf, probeEnvOf, startsNever, whyNotStarted } from './launch.ts';
 import { Minder } from './minder.ts';
-import { Observation } from './observation.ts';
+import { Observation, operative } from './observation.ts';
 import { FloodLimit, type OutputStream, readLines } from './output.ts';
 import type { Tree } from './tree.ts';
 
@@ -167,7 +167,7 @@ export class UnitProcess implements SupervisedProcess {
   #ready(): void {
     // Of a plain program nobody else can say what it does.
     if (this.#child.kind === 'exec' && Object.keys(this.#child.states).length === 0)
-      this.#observer.state('operative');
+      this.#observer.state(this.#child.otherwise ?? operative);
     this.#observer.ready();
   }
 

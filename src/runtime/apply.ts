@@ -13,6 +13,10 @@ import type { Operator, OrderOptions, UnitHandle } from './operator.ts';
 export interface ApplyOptions extends OrderOptions {
   /** Only says what would be done. */
   readonly dryRun?: boolean;
+  /** Whether a unit that comes into the tree is started. Default: each is. */
+  readonly starts?: (unit: string) => boolean;
+  /** Only begins what is to start, and waits for stops alone. */
+  readonly hurries?: boolean;
 }
 
 /** A step, and why it failed if it did. */
@@ -42,7 +46,8 @@ export class Applier {
   }
 
   /** @throws {IpcError} ERR_REFUSED; nothing has changed then. What fails later stands in the answer. */
-  async apply(next: Topology, { dryRun = false, signal }: ApplyOptions): Promise<Applied> {
+  async apply(next: Topology, options: ApplyOptions): Promise<Applied> {
+    const { dryRun = false } = options;
     const now = this.#tree.topology();
     const refused = (why: string) => IpcError.of('ERR_REFUSED', `apply ${next.file}`, why);
     if (next.name !== now.name) throw refused(`it describes ${next.name}, and ${now.name} runs here`);
@@ -55,7 +60,7 @@ export class Applier {
       return {
         tree: now.name,
         dryRun,
-        changes: await this.#perform(now, next, changes, { ...(signal && { signal }) }),
+        changes: await this.#perform(now, next, changes, options),
       };
     } finally {
       this.#applying = false;
@@ -66,9 +71,10 @@ export class Applier {
     now: Topology,
     next: Topology,
     changes: readonly Change[],
-    options: OrderOptions,
+    { signal, starts: wanted = () => true, hurries = false }: ApplyOptions,
   ): Promise<AppliedChange[]> {
     const { operator } = this.#tree;
+    const options: OrderOptions = { ...(signal && { signal }) };
     const errors = new Map<Change, string>();
     const attempt = async (change: Change, step: () => Promise<unknown>) => {
       try {
@@ -92,11 +98,17 @@ export class Applier {
       });
     const stuck = new Set([...errors.keys()].map(({ unit }) => unit));
     if (replaced.size > 0) this.#take(now, next, '', stuck);
-    const starts = [...these('add', 'restart', 'replace')].filter((change) => !errors.has(change));
-    await Promise.all(starts.map((change) => attempt(change, () => this.#start(change, options))));
+    const starts = [...these('add', 'restart', 'replace')].filter(
+      (change) => !errors.has(change) && (change.do !== 'add' || wanted(change.unit)),
+    );
+    const started = Promise.all(starts.map((change) => attempt(change, () => this.#start(change, options))));
+    if (!hurries) await started;
     // Who went down with one that was replaced.
     for (const name of standing)
-      if (this.#tree.unit(name)?.view.phase === 'idle') await operator.start(name, options).catch(() => {});
+      if (this.#tree.unit(name)?.view.phase === 'idle') {
+        const up = operator.start(name, options).catch(() => {});
+        if (!hurries) await up;
+      }
     return changes.map((change) => {
       const error = errors.get(change);
       return error === undefined ? change : { ...change, error };

@@ -3,6 +3,7 @@
 import { pathToFileURL } from 'node:url';
 import { messageOf } from '../errors.ts';
 import { FlightRecorder } from '../transport/flight-recorder.ts';
+import { takeInput } from './process-input.ts';
 import { adoptRuntime } from './process-runtime.ts';
 import { Runtime } from './program.ts';
 import { RootLink } from './root-link.ts';
@@ -18,6 +19,7 @@ if (file === undefined || !Number.isInteger(controlFd)) {
 // The user's program sees itself as the main file, as if it had been started by hand.
 process.argv.splice(1, 1);
 
+takeInput();
 const recorder = new FlightRecorder();
 const standby = process.env.ACTOR_IPC_STANDBY === '1';
 delete process.env.ACTOR_IPC_STANDBY;

@@ -35,6 +35,11 @@ export class ProcessRecords {
     }
   }
 
+  /** That unit is to take over that process. */
+  expect(unit: string, { pid, startTicks }: Identity): void {
+    this.#left.set(unit, { pid, startTicks });
+  }
+
   /** The process that an earlier run has left for that unit. */
   leftFor(unit: string): Identity | null {
     return this.#left.get(unit) ?? null;

@@ -9,7 +9,9 @@ import { startSupervisor } from '../actors/supervisor.ts';
 import { type Tree as SupervisedTree, Watching } from '../actors/tree.ts';
 import { IpcError } from '../errors.ts';
 import type { SupervisorOutput } from '../machines/exit.ts';
+import type { Identity } from '../machines/incarnation.ts';
 import type { SupervisorContext, supervisorMachine } from '../machines/supervisor.ts';
+import type { UnitReport } from '../machines/unit-report.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { Topology } from '../spec/child.ts';
 import { processRulesDefaults } from '../spec/probe.ts';
@@ -25,7 +27,7 @@ import { reportActors } from './actor-log.ts';
 import { AppProcesses } from './app-processes.ts';
 import { AppSockets } from './app-sockets.ts';
 import { type Applied, Applier, type ApplyOptions } from './apply.ts';
-import { ControlServer } from './control-server.ts';
+import { type ControlHandlers, ControlServer } from './control-server.ts';
 import { DeclaredArenas } from './declared-arenas.ts';
 import type { FeedRecord } from './feed.ts';
 import { Host } from './host.ts';
@@ -51,6 +53,14 @@ export interface TreeOptions {
   readonly log: Log;
   /** Gets each line that a unit writes. */
   readonly onLine: (unit: string, stream: OutputStream, line: string) => void;
+  /** Ends by itself once no unit is up or will come up again. Default: true. */
+  readonly endsWhenIdle?: boolean;
+  /** Whether that unit, by its name, takes over the process that an earlier run has left. Default: a program does. */
+  readonly adopts?: (unit: string) => boolean;
+  /** Hears of every change of a unit, after its supervisor. */
+  readonly onUnit?: (unit: string, report: UnitReport) => void;
+  /** What can be asked on the control socket beside what every tree answers. */
+  readonly questions?: ControlHandlers;
 }
 
 const crashed: TreeEnd = {
@@ -119,7 +129,8 @@ export class Tree {
     this.#lock = lockWorkspace(this.#workspace);
     this.logs = new UnitLogs(this.#workspace, options.onLine);
     this.#records = new ProcessRecords(this.#workspace, options.log);
-    this.#records.sweep((unit) => childOf(topology, unit as Address)?.kind === 'exec');
+    const { adopts = (name) => childOf(topology, addressOf(topology.name, name))?.kind === 'exec' } = options;
+    this.#records.sweep((unit) => adopts(nameOf(unit)));
     const directory = treeRunDirectory(options.workspace.folder);
     this.#directory = directory;
     ensureRunDirectory(defaultRunDirectory(process.env));
@@ -140,11 +151,12 @@ export class Tree {
       },
       (unit) => this.#pids.get(unit) ?? 0,
     );
-    this.#control = new ControlServer(controlSocketPath(directory), controlHandlers(this));
+    const handlers = { ...controlHandlers(this), ...options.questions };
+    this.#control = new ControlServer(controlSocketPath(directory), handlers);
     this.#supervisor = startSupervisor(this.#supervised(directory), topology, {
       address: addressOf('supervisor'),
       path: addressOf(topology.name),
-      endsWhenIdle: true,
+      endsWhenIdle: options.endsWhenIdle ?? true,
       onEnd: (output) => this.#onEnd(output),
     });
   }
@@ -152,6 +164,19 @@ export class Tree {
   /** Leads from the topology that runs to another one, and waits until it is done. @throws {IpcError} ERR_REFUSED, nothing has changed then. */
   apply(next: Topology, options: ApplyOptions = {}): Promise<Applied> {
     return this.#applier.apply(next, options);
+  }
+
+  /** A unit of that name, when it comes into the tree, takes over a process that runs already. */
+  expect(name: string, process: Identity): void {
+    this.#records.expect(addressOf(this.#topology.name, name), process);
+  }
+
+  /**
+   * Ends without a word to what survives its supervisor; the next one takes it over.
+   * REQUIRES: nothing else is up, and this process exits now, whatever it still waits for.
+   */
+  leave(): void {
+    this.#onEnd({ why: 'planned', reason: 'left', exit: null, failed: [], unkillable: [] });
   }
 
   get name(): string {
@@ -278,7 +303,11 @@ export class Tree {
           this.operator.unreplaced(nameOf(unit), why);
         },
         // Its supervisor hears of it first.
-        changed: (unit, report) => this.host.later(() => this.operator.changed(nameOf(unit), report)),
+        changed: (unit, report) =>
+          this.host.later(() => {
+            this.operator.changed(nameOf(unit), report);
+            this.#options.onUnit?.(nameOf(unit), report);
+          }),
         report: (path, report) => this.#reports.ofSupervisor(path, report),
         actorReport: reportActors(log, this.host.feed),
         lines: (unit, stream, lines, dropped) => {

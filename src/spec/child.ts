@@ -1,6 +1,6 @@
 // Child specs: what a supervisor is told about each of its children, as plain data, with every default filled in.
 import type { ProcessRules } from './probe.ts';
-import type { EnvValue } from './value.ts';
+import type { EnvValue, JsonValue } from './value.ts';
 
 /** Which children are stopped and started together when one must restart. */
 export type Strategy = 'one-for-one' | 'one-for-all' | 'rest-for-one';
@@ -118,6 +118,8 @@ interface ProcessChild extends ChildPolicy, ProcessRules {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, EnvValue>>;
   readonly cwd: string;
+  /** A YAML file of texts by key, which a start puts in place of `***` in arguments `key=***` and in values of the input. */
+  readonly secrets?: string | undefined;
 }
 
 /** A Node process that hosts app sessions. */
@@ -125,11 +127,15 @@ export interface NodeChild extends ProcessChild {
   readonly kind: 'node';
   /** The app of a universe that this process may serve or connect as. */
   readonly app: string;
+  /** What the program gets by `processInput()`. */
+  readonly input?: JsonValue | undefined;
 }
 
 /** Any program. */
 export interface ExecChild extends ProcessChild {
   readonly kind: 'exec';
+  /** Its named state while it is up and no other one is recognised. */
+  readonly otherwise?: string | undefined;
 }
 
 /** A nested supervisor. */

@@ -14,7 +14,16 @@ export interface Change {
 }
 
 /** What a process gets when it starts, and never later. */
-const startKeys: ReadonlySet<string> = new Set(['file', 'args', 'env', 'cwd', 'app', 'survive']);
+const startKeys: ReadonlySet<string> = new Set([
+  'file',
+  'args',
+  'env',
+  'cwd',
+  'app',
+  'survive',
+  'input',
+  'secrets',
+]);
 const supervisionKeys = ['strategy', 'intensity', 'periodMs', 'autoShutdown'] as const;
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 

@@ -124,6 +124,7 @@ function completeChild(spec: Parsed, folder: string, at: string, mistakes: strin
   if (!isFolder(cwd)) mistakes.push(`${at}.cwd: there is no folder ${cwd}`);
   const file = fileOf(spec, folder);
   const env = envOf(spec.env, folder);
+  const secrets = spec.secrets === undefined ? {} : { secrets: resolve(folder, spec.secrets) };
   if (spec.kind === 'node' && !isReadableFile(file))
     mistakes.push(`${at}.file: there is no readable file ${file}`);
   const rules = {
@@ -136,13 +137,14 @@ function completeChild(spec: Parsed, folder: string, at: string, mistakes: strin
     ? {
         ...spec,
         ...rules,
+        ...secrets,
         file,
         cwd,
         env,
         app: spec.app ?? at.slice(at.lastIndexOf('.') + 1),
         survive: false,
       }
-    : { ...spec, ...rules, file, cwd, env, standby: 0 };
+    : { ...spec, ...rules, ...secrets, file, cwd, env, standby: 0 };
 }
 
 function completeSupervisor(

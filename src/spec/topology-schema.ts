@@ -96,18 +96,21 @@ const processKeys = {
   args: z.array(z.string()).default([]),
   env: z.record(z.string(), envValue).default({}),
   cwd: z.string().optional(),
+  secrets: z.string().optional(),
   ...processRuleKeys,
 };
 
 export const nodeSchema = z.strictObject({
   kind: z.literal('node'),
   app: name.optional(),
+  input: z.json({ error: 'it must be plain JSON' }).optional(),
   standby,
   ...processKeys,
 });
 export const execSchema = z.strictObject({
   kind: z.literal('exec'),
   survive: z.boolean().default(false),
+  otherwise: state.optional(),
   ...processKeys,
 });
 

@@ -3,6 +3,14 @@
 /** A secret by its name, or by its file. What it stands for is read only when a process is started with it. */
 export type SecretRef = { readonly secret: string } | { readonly secretFile: string };
 
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly JsonValue[]
+  | { readonly [key: string]: JsonValue };
+
 /** What a child's environment holds. */
 export type EnvValue = string | SecretRef;
 

@@ -25,6 +25,13 @@ const schema = z.looseObject({
 /** What stands in a process's file; unknown keys are a person's own. */
 export type ProcessFile = Readonly<z.output<typeof schema>>;
 
+/** Texts by key. @throws {IpcError} ERR_WORKSPACE_FILE. */
+export function readSecrets(path: string): Readonly<Record<string, string>> {
+  const { success, data } = z.record(z.string(), z.string()).safeParse(readYaml(path) ?? {});
+  if (!success) throw IpcError.of('ERR_WORKSPACE_FILE', path, 'it holds something else than texts by key');
+  return data;
+}
+
 /** The processes' files of a workspace, in `etc`. */
 export class ProcessFiles {
   readonly #folder: string;
@@ -76,15 +83,12 @@ export class ProcessFiles {
 
   /** @throws {IpcError} ERR_WORKSPACE_FILE. */
   secrets(name: string): Readonly<Record<string, string>> {
-    const path = this.#secretPath(name);
-    const { success, data } = z.record(z.string(), z.string()).safeParse(readYaml(path) ?? {});
-    if (!success) throw IpcError.of('ERR_WORKSPACE_FILE', path, 'it holds something else than texts by key');
-    return data;
+    return readSecrets(this.secretPath(name));
   }
 
   setSecrets(name: string, secrets: Readonly<Record<string, string>>): void {
-    if (Object.keys(secrets).length > 0) writeYaml(this.#secretPath(name), secrets);
-    else rmSync(this.#secretPath(name), { force: true });
+    if (Object.keys(secrets).length > 0) writeYaml(this.secretPath(name), secrets);
+    else rmSync(this.secretPath(name), { force: true });
   }
 
   /** Removes the process's files and the links to them. */
@@ -94,14 +98,14 @@ export class ProcessFiles {
       if (entry.isSymbolicLink() && readlinkSync(path) === `${name}.yaml`) rmSync(path);
     }
     rmSync(this.#path(name), { force: true });
-    rmSync(this.#secretPath(name), { force: true });
+    rmSync(this.secretPath(name), { force: true });
   }
 
   #path(name: string): string {
     return join(this.#folder, `${name}.yaml`);
   }
 
-  #secretPath(name: string): string {
+  secretPath(name: string): string {
     return join(this.#folder, `${name}.secret.yaml`);
   }
 }
