@@ -10,7 +10,7 @@ import {
 describe('the secrets of a command line', () => {
   for (const args of [
     ['tws', 'username=ann', 'password=x=y', 'api_key='],
-    ['db', '--password', 'geheim', '--token=t', '--verbose'],
+    ['db', '--password', 'geheim', '--token=zahl', '--verbose'],
     ['plain', '-v'],
   ])
     it(`are taken out and put back: ${args[0]}`, () => {
