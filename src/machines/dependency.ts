@@ -3,7 +3,8 @@ import { edgeOf } from '../spec/child.ts';
 import type { Exit } from './exit.ts';
 import { gateOf, lostBy, sameGate } from './gate.ts';
 import { isDown } from './group.ts';
-import type { UnitEvent, UnitPhase } from './unit.ts';
+import type { UnitEvent } from './unit-event.ts';
+import type { UnitPhase } from './unit-report.ts';
 import type { Gate, UnitView } from './unit-view.ts';
 
 type Units = Readonly<Record<string, UnitView>>;
@@ -14,11 +15,13 @@ export type Orders = readonly { readonly unit: string; readonly event: UnitEvent
 const resting: ReadonlySet<UnitPhase> = new Set<UnitPhase>(['idle', 'completed', 'failed']);
 const running: ReadonlySet<UnitPhase> = new Set<UnitPhase>(['spawning', 'starting', 'up']);
 
-/** The units whose gates are others than they were told. */
-export function changedGates(units: Units): { id: string; gate: Gate }[] {
-  return Object.values(units).flatMap((view) => {
+/** Those of the units whose gates are others than they were told. */
+export function changedGates(units: Units, ids: readonly string[]): { id: string; gate: Gate }[] {
+  return ids.flatMap((id) => {
+    const view = units[id];
+    if (!view) return [];
     const gate = gateOf(view, units);
-    return sameGate(gate, view.gate) ? [] : [{ id: view.id, gate }];
+    return sameGate(gate, view.gate) ? [] : [{ id, gate }];
   });
 }
 
@@ -35,28 +38,43 @@ export function ordersOfStart(units: Units, id: string, phase: UnitPhase): Order
   });
 }
 
-/** Somebody asked for the stop or the restart of a unit: those that require it, or are part of it, go with it. */
-export function ordersOfRequest(units: Units, id: string, { requested }: Exit): Orders {
+/**
+ * Somebody asked for the stop or the restart of a unit: those that require it, or are part of it, go with it.
+ * @param dependents the units whose edges name it.
+ */
+export function ordersOfRequest(
+  units: Units,
+  dependents: readonly string[],
+  id: string,
+  { requested }: Exit,
+): Orders {
   if (requested === 'none') return [];
-  return Object.values(units).flatMap((view): Orders => {
-    const edge = Object.hasOwn(view.policy.dependsOn, id) ? edgeOf(view.policy.dependsOn[id]!) : undefined;
-    if (edge?.mode !== 'requires' && edge?.mode !== 'partOf') return [];
+  return dependents.flatMap((unit): Orders => {
+    const view = units[unit];
+    const edge = view?.policy.dependsOn[id];
+    if (view === undefined || edge === undefined) return [];
+    const { mode } = edgeOf(edge);
+    if (mode !== 'requires' && mode !== 'partOf') return [];
     if (isDown(view) || view.phase === 'stopping') return [];
     const event: UnitEvent =
       requested === 'stop' ? { type: 'stop' } : { type: 'restart', reason: `${id} was restarted` };
-    return [{ unit: view.id, event }];
+    return [{ unit, event }];
   });
 }
 
-/** A unit has left the state that others need, or is back in it: who is bound goes down and waits, who holds is told. */
-export function ordersOfLoss(before: Units, after: Units): Orders {
-  return Object.values(after).flatMap((view): Orders => {
-    if (!running.has(view.phase) || Object.keys(view.policy.dependsOn).length === 0) return [];
+/**
+ * A unit has left the state that others need, or is back in it: who is bound goes down and waits, who holds is told.
+ * @param ids whom it may concern.
+ */
+export function ordersOfLoss(before: Units, after: Units, ids: readonly string[]): Orders {
+  return ids.flatMap((id): Orders => {
+    const view = after[id];
+    if (!view || !running.has(view.phase) || Object.keys(view.policy.dependsOn).length === 0) return [];
     const bound = newlyLost(before, after, view.id, 'bind');
     if (bound.length > 0)
       return [{ unit: view.id, event: { type: 'restart', reason: `${bound[0]!.id} is lost` } }];
     const told = (type: 'dependency.lost' | 'dependency.back', edges: { id: string; state: string }[]) =>
-      edges.map(({ id, state }) => ({ unit: view.id, event: { type, dependency: id, state } }));
+      edges.map((edge) => ({ unit: id, event: { type, dependency: edge.id, state: edge.state } }));
     return [
       ...told('dependency.lost', newlyLost(before, after, view.id, 'hold')),
       ...told('dependency.back', newlyLost(after, before, view.id, 'hold')),

@@ -3,7 +3,7 @@
 import { stateMatches } from '../names.ts';
 import { type EdgeMode, edgeOf } from '../spec/child.ts';
 import { isDown } from './group.ts';
-import type { UnitPhase } from './unit.ts';
+import type { UnitPhase } from './unit-report.ts';
 import type { Gate, UnitView } from './unit-view.ts';
 
 /** A unit in one of these will not get anywhere unless somebody steps in. */
@@ -69,5 +69,7 @@ function hasCompleted({ phase, exit }: UnitView): boolean {
 }
 
 export function sameGate(one: Gate, other: Gate | null): boolean {
+  if (one.type !== other?.type) return false;
+  if (one.type === 'gate.opened') return true;
   return JSON.stringify(one) === JSON.stringify(other);
 }

@@ -1,6 +1,6 @@
 // Group: which units go down together when one must restart, and in which order units may go down.
 import { orders, type Strategy } from '../spec/child.ts';
-import type { UnitPhase } from './unit.ts';
+import type { UnitPhase } from './unit-report.ts';
 import type { UnitView } from './unit-view.ts';
 
 const down: ReadonlySet<UnitPhase> = new Set<UnitPhase>([
@@ -30,14 +30,21 @@ export function affectedBy({ strategy, units }: { strategy: Strategy; units: Uni
 
 const settled: ReadonlySet<UnitPhase> = new Set<UnitPhase>(['completed', 'failed', 'removed', 'unkillable']);
 
-/** Of those that are to leave and still stand: the ones that no other standing one of them depends on. */
-export function readyToStop(units: Units, leaving: readonly string[]): string[] {
-  const standing = leaving.filter((id) => !isDown(units[id]));
-  return standing.filter(
-    (id) =>
-      !standing.some((other) => {
-        const { dependsOn } = units[other]!.policy;
-        return Object.hasOwn(dependsOn, id) && orders(dependsOn[id]);
-      }),
+/** Units, and those whose edges name one. */
+interface Related {
+  readonly units: Units;
+  dependents(id: string): readonly string[];
+}
+
+/** Of the candidates that still stand: the ones that no other standing one of those that leave depends on. */
+export function readyToStop(
+  { units, dependents }: Related,
+  leaves: (id: string) => boolean,
+  candidates: readonly string[],
+): string[] {
+  const stands = (id: string) => leaves(id) && !isDown(units[id]);
+  const needs = (other: string, id: string) => orders(units[other]?.policy.dependsOn[id]);
+  return candidates.filter(
+    (id) => stands(id) && !dependents(id).some((other) => stands(other) && needs(other, id)),
   );
 }

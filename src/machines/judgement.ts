@@ -3,7 +3,7 @@ import type { AutoShutdown, Strategy } from '../spec/child.ts';
 import { type Exit, type SupervisorOutput, verdictOf } from './exit.ts';
 import { affectedBy, isDown } from './group.ts';
 import { backoffMs, nextChance, recordRestart } from './restart.ts';
-import type { UnitEvent } from './unit.ts';
+import type { UnitEvent } from './unit-event.ts';
 import type { UnitView } from './unit-view.ts';
 
 /** What is to be done, made once and then carried out by the chart. */
@@ -75,10 +75,14 @@ function endOfSignificant(before: Judged, { id, policy }: UnitView, exit: Exit):
 
 function judgeRestart(before: Judged, view: UnitView, exit: Exit): Judgement {
   const { id, policy } = view;
-  const limit = before.intensity === 'infinity' ? Number.POSITIVE_INFINITY : before.intensity;
-  const all = recordRestart(before.restarts, exit.atMs, { restarts: limit, periodMs: before.periodMs });
+  const { intensity: limit, periodMs } = before;
+  // What is not limited is not counted: there can be very many within the period.
+  const all =
+    limit === 'infinity'
+      ? { restarts: [], exceeded: false }
+      : recordRestart(before.restarts, exit.atMs, { restarts: limit, periodMs });
   if (all.exceeded) {
-    const reason = `more than ${limit} restarts within ${before.periodMs} ms, the last of ${id}`;
+    const reason = `more than ${limit} restarts within ${periodMs} ms, the last of ${id}`;
     return { restarts: all.restarts, ...endBy(before, id, exit, 'intensity', reason) };
   }
   const own = recordRestart(view.restarts, exit.atMs, policy.giveUp);

@@ -5,45 +5,34 @@
 // that the strategy names, starts again. More restarts than the intensity allows end the supervisor: that is its parent's
 // to judge.
 import { assign, setup } from 'xstate';
-import {
-  changedGates,
-  type Orders,
-  ordersOfLoss,
-  ordersOfRequest,
-  ordersOfStart,
-  startOfAll,
-} from './dependency.ts';
+import { type Orders, ordersOfLoss, ordersOfRequest, ordersOfStart, startOfAll } from './dependency.ts';
 import { effect } from './effect.ts';
-import type { Exit, SupervisorOutput } from './exit.ts';
-import { gateOf } from './gate.ts';
-import { isDown, readyToStop } from './group.ts';
-import { type Decision, type Judged, judge, outputOf } from './judgement.ts';
+import type { SupervisorOutput } from './exit.ts';
+import { type Judged, judge, outputOf } from './judgement.ts';
 import { type ChildRules, isForgettable, ordersOfRules, unitsAfter, unitsWithout } from './spec-change.ts';
-import type { UnitEvent, UnitPhase, UnitReport } from './unit.ts';
-import { newView, type UnitView } from './unit-view.ts';
+import {
+  type ChangeReport,
+  type ExitReport,
+  endingOutput,
+  finalOutput,
+  gateOrders,
+  groupOf,
+  groupStart,
+  learn,
+  nextToStop,
+  planned,
+  type SupervisorContext,
+  type SupervisorInput,
+  settlement,
+  withGates,
+} from './supervisor-context.ts';
+import type { SupervisorReport, SupervisorState } from './supervisor-report.ts';
+import { censusOf, dependentsOf, leaving } from './unit-census.ts';
+import type { UnitReport } from './unit-report.ts';
+import { newView } from './unit-view.ts';
 
-export interface SupervisorInput
-  extends Pick<Judged, 'strategy' | 'intensity' | 'periodMs' | 'autoShutdown'> {
-  readonly path: string;
-  /** In the order in which they are declared. */
-  readonly children: readonly ChildRules[];
-  /** Ends by itself once no child is up or will come up again. */
-  readonly endsWhenIdle: boolean;
-  /** Determines the jitter of all delays. */
-  readonly seed: number;
-}
-
-export interface SupervisorContext extends Omit<SupervisorInput, 'children'>, Judged {
-  /** Its units as they were before the last report. */
-  readonly before: Judged['units'] | null;
-  /** Who is to go down, and who of them has been told. */
-  readonly leaving: readonly string[];
-  readonly told: readonly string[];
-  readonly decision: Decision | null;
-  /** Whose crashes the group restarts for, and after which delay each. */
-  readonly causes: Readonly<Record<string, number>>;
-  readonly output: SupervisorOutput | null;
-}
+export type { SupervisorContext, SupervisorInput } from './supervisor-context.ts';
+export type { GateReport, SupervisorReport, SupervisorState } from './supervisor-report.ts';
 
 export type SupervisorEvent =
   | UnitReport
@@ -59,37 +48,18 @@ export type SupervisorEvent =
   /** Nobody needs to know that child any more. It must be down. */
   | { type: 'child.forgotten'; id: string };
 
-/** What people and machines outside want to know, told once. */
-export type SupervisorReport =
-  | {
-      readonly type: 'child.exited';
-      readonly id: string;
-      readonly epoch: number;
-      readonly exit: Exit;
-      readonly verdict: string;
-      readonly delayMs: number;
-      /** How many restarts the supervisor's intensity still allows; null: no limit. */
-      readonly restartsLeft: number | null;
-    }
-  /** Gates that have opened, closed, or can't open any more. */
-  | { readonly type: 'gates.changed'; readonly gates: readonly GateReport[] }
-  | { readonly type: 'supervisor.changed'; readonly state: SupervisorState };
-
-export interface GateReport {
-  readonly id: string;
-  readonly gate: 'opened' | 'closed' | 'barred';
-  /** What it waits for, or why it is barred. */
-  readonly why: string | null;
-}
-
-export type SupervisorState = 'booting' | 'operative' | 'degraded' | 'restarting' | 'stopping';
-
 type Facts = { context: SupervisorContext };
-type ExitReport = Extract<UnitReport, { type: 'unit.exited' }>;
+type FactsOf<E> = Facts & { event: E };
 
 const tell = (orders: (context: SupervisorContext) => Orders) => ({
   type: 'tell' as const,
   params: ({ context }: Facts): Orders => orders(context),
+});
+
+/** Orders that follow from the report of a unit. */
+const tellBy = <E>(orders: (context: SupervisorContext, report: E) => Orders) => ({
+  type: 'tell' as const,
+  params: ({ context, event }: FactsOf<unknown>): Orders => orders(context, event as E),
 });
 
 const becomes = (state: SupervisorState) => ({
@@ -100,7 +70,7 @@ const becomes = (state: SupervisorState) => ({
 /** Reports an exit with what was decided about it, or with what all who leave have in common. */
 const informOfExit = (common?: string) => ({
   type: 'inform' as const,
-  params: ({ context, event }: Facts & { event: unknown }): SupervisorReport => {
+  params: ({ context, event }: FactsOf<unknown>): SupervisorReport => {
     const { id, epoch, exit } = event as ExitReport;
     const { intensity, restarts, decision } = context;
     const [verdict, delayMs] = common === undefined ? [decision!.verdict, decision!.delayMs] : [common, 0];
@@ -109,31 +79,44 @@ const informOfExit = (common?: string) => ({
   },
 });
 
-/** A unit is somewhere else now; that can open or close gates. */
-const tellGates = [tell(gateOrders), 'noteGates' as const];
+/** A unit is somewhere else now; that can open or close gates of those whose edges name it. */
+const tellGates = [
+  tellBy<UnitReport>((context, { id }) => gateOrders(context, [id])),
+  { type: 'noteGates' as const, params: ({ event }: FactsOf<unknown>) => [(event as UnitReport).id] },
+];
+/** So can what concerns all. */
+const tellAllGates = [
+  tell((context) => gateOrders(context)),
+  { type: 'noteGates' as const, params: (): undefined => undefined },
+];
 const learnReport = [
   'learn' as const,
-  tell(({ before, units }) => (before ? ordersOfLoss(before, units) : [])),
+  tellBy<UnitReport>((context, { id }) =>
+    context.before ? ordersOfLoss(context.before, context.units, dependentsOf(context, id)) : [],
+  ),
 ];
 const learnChange = [
-  {
-    type: 'tell' as const,
-    params: ({ context, event }: Facts & { event: unknown }): Orders => {
-      const { id, phase } = event as Extract<UnitReport, { type: 'unit.changed' }>;
-      return ordersOfStart(context.units, id, phase);
-    },
-  },
+  tellBy<ChangeReport>(({ units }, { id, phase }) => ordersOfStart(units, id, phase)),
   ...learnReport,
   ...tellGates,
+];
+
+const stopAll = [tell((context) => stops(nextToStop(context))), 'noteTold' as const];
+/** Who can be told to stop now that a unit has gone down. */
+const stopNext = [
+  tellBy<UnitReport>((context, { id }) => stops(nextToStop(context, id))),
+  { type: 'noteTold' as const, params: ({ event }: FactsOf<unknown>) => (event as UnitReport).id },
 ];
 
 /** Who was bound to what an edge names now goes down until that is there. */
 const learnSpec = [
   'learnSpec' as const,
   tell(({ before, units }) =>
-    before ? [...ordersOfRules(before, units), ...ordersOfLoss(before, units)] : [],
+    before ? [...ordersOfRules(before, units), ...ordersOfLoss(before, units, Object.keys(units))] : [],
   ),
-  ...tellGates,
+  ...tellAllGates,
+  // An edge less can be the last that kept somebody standing.
+  ...stopAll,
 ];
 
 /** A unit has ended: the decision is made, told, and carried out where it concerns that unit alone. */
@@ -143,13 +126,9 @@ const judgeExit = [
   informOfExit(),
   tell(settlement),
   { type: 'plan' as const, params: ({ context }: Facts) => settlement(context) },
-  {
-    type: 'tell' as const,
-    params: ({ context, event }: Facts & { event: unknown }): Orders => {
-      const { id, exit } = event as ExitReport;
-      return ordersOfRequest(context.units, id, exit);
-    },
-  },
+  tellBy<ExitReport>((context, { id, exit }) =>
+    ordersOfRequest(context.units, dependentsOf(context, id), id, exit),
+  ),
   ...tellGates,
 ];
 
@@ -158,23 +137,10 @@ const carryOut = [
   {
     guard: 'endsIt' as const,
     target: '#supervisor.stopping',
-    actions: { type: 'noteOutput' as const, params: endingOutput },
+    actions: { type: 'noteOutput' as const, params: ({ context }: Facts) => endingOutput(context) },
   },
   { guard: 'regroups' as const, target: '#supervisor.regrouping', reenter: true },
 ];
-
-const stopNext = tell((context) => nextToStop(context).map((unit) => ({ unit, event: { type: 'stop' } })));
-
-/** Phases in which a unit does nothing and nothing is planned for it. One that somebody has stopped may be started again. */
-const resting: ReadonlySet<UnitPhase> = new Set<UnitPhase>([
-  'completed',
-  'failed',
-  'skipped',
-  'removed',
-  'unkillable',
-]);
-/** As it should be; a temporary child that has ended belongs to its supervisor no more. */
-const ready: ReadonlySet<UnitPhase> = new Set<UnitPhase>(['up', 'completed', 'removed']);
 
 export const supervisorMachine = setup({
   types: {
@@ -194,32 +160,43 @@ export const supervisorMachine = setup({
         ? { ...learn(context, event), before: context.units }
         : {},
     ),
-    learnSpec: assign(({ context: { units }, event }) =>
+    learnSpec: assign(({ context: { units, told }, event }) =>
       event.type === 'spec.changed'
-        ? { ...event.supervision, units: unitsAfter(units, event.children), before: units }
+        ? { ...event.supervision, ...censusOf(unitsAfter(units, event.children), told), before: units }
         : {},
     ),
-    forget: assign(({ context: { units, leaving }, event }) =>
-      event.type === 'child.forgotten'
-        ? { units: unitsWithout(units, event.id), leaving: leaving.filter((id) => id !== event.id) }
-        : {},
-    ),
+    forget: assign(({ context, event }) => {
+      if (event.type !== 'child.forgotten') return {};
+      const { [event.id]: _, ...told } = context.told;
+      return {
+        ...censusOf(unitsWithout(context.units, event.id), told),
+        leaving: context.leaving.filter((id) => id !== event.id),
+      };
+    }),
     judge: assign(({ context, event }) =>
       event.type === 'unit.exited' ? judge(context, event.id, event.exit) : {},
     ),
-    noteGates: assign(({ context: { units } }) => ({
-      units: mapUnits(units, (view) => ({ ...view, gate: gateOf(view, units) })),
+    /** Of those that depend on these units; of all, without an argument. */
+    noteGates: assign(({ context }, ids: readonly string[] | undefined) => withGates(context, ids)),
+    /** Until the units report, nothing may take them for down. */
+    plan: assign(({ context }, orders: Orders) => planned(context, orders)),
+    leave: assign(({ context }, { ids }: { ids: readonly string[] }) => ({
+      leaving: ids,
+      ...leaving(context, ids),
     })),
-    /** Where the units will be once they have heard these orders. Until they report, nothing may take them for down. */
-    plan: assign(({ context: { units } }, orders: Orders) => ({ units: planned(units, orders) })),
-    leave: assign((_, { ids }: { ids: readonly string[] }) => ({ leaving: ids, told: [] })),
-    noteTold: assign(({ context }) => ({ told: [...context.told, ...nextToStop(context)] })),
+    noteTold: assign(({ context }, id: string | undefined) => {
+      const now = nextToStop(context, id);
+      return now.length === 0
+        ? {}
+        : { told: { ...context.told, ...Object.fromEntries(now.map((each) => [each, true])) } };
+    }),
     /** The decision is carried out from here on. */
     noteCause: assign(({ context: { causes, decision } }) => ({
       causes: decision ? { ...causes, [decision.id]: decision.delayMs } : causes,
       decision: null,
     })),
-    forgetCauses: assign({ causes: {} }),
+    /** The group is on its way up again. */
+    forgetGroup: assign({ causes: {}, told: {}, standing: 0 }),
     noteBooted: assign({ booted: true }),
     noteOutput: assign((_, output: SupervisorOutput) => ({ output })),
   },
@@ -229,23 +206,21 @@ export const supervisorMachine = setup({
     endsIt: ({ context }) => context.decision?.do === 'end',
     regroups: ({ context }) => context.decision?.do === 'regroup',
     hasBooted: ({ context }) => context.booted,
-    inGroup: ({ context, event }) => 'id' in event && context.leaving.includes(event.id),
-    allLeft: ({ context: { leaving, units } }) => leaving.every((id) => isDown(units[id])),
-    allReady: ({ context: { units } }) => Object.values(units).every(({ phase }) => ready.has(phase)),
-    someNotReady: ({ context: { units } }) => Object.values(units).some(({ phase }) => !ready.has(phase)),
-    nobodyLeft: ({ context: { endsWhenIdle, units } }) =>
-      endsWhenIdle && Object.values(units).every(({ phase }) => resting.has(phase)),
+    inGroup: ({ context, event }) => 'id' in event && Object.hasOwn(context.told, event.id),
+    allLeft: ({ context }) => context.standing === 0,
+    allReady: ({ context }) => context.unready === 0,
+    someNotReady: ({ context }) => context.unready > 0,
+    nobodyLeft: ({ context }) => context.endsWhenIdle && context.restless === 0,
   },
 }).createMachine({
   id: 'supervisor',
   context: ({ input: { children, ...input } }) => ({
     ...input,
-    units: Object.fromEntries(children.map(({ id, policy }) => [id, newView(id, policy)])),
+    ...censusOf(Object.fromEntries(children.map(({ id, policy }) => [id, newView(id, policy)]))),
     before: null,
     restarts: [],
     booted: false,
     leaving: [],
-    told: [],
     decision: null,
     causes: {},
     output: null,
@@ -255,7 +230,7 @@ export const supervisorMachine = setup({
   on: {
     'unit.stable': { guard: 'isKnown', actions: 'learn' },
     'spec.changed': { actions: learnSpec },
-    'child.forgotten': { guard: 'isForgettable', actions: ['forget', ...tellGates] },
+    'child.forgotten': { guard: 'isForgettable', actions: ['forget', ...tellAllGates] },
   },
   states: {
     launching: {
@@ -264,7 +239,7 @@ export const supervisorMachine = setup({
         becomes('booting'),
         // Before the gates: who is about to start is not one that nobody wants.
         { type: 'plan', params: ({ context }: Facts) => startOfAll(context.units) },
-        ...tellGates,
+        ...tellAllGates,
         tell(({ units }) => startOfAll(units)),
       ],
       always: 'booting',
@@ -313,16 +288,15 @@ export const supervisorMachine = setup({
         becomes('restarting'),
         { type: 'leave', params: ({ context }: Facts) => ({ ids: groupOf(context) }) },
         'noteCause',
-        stopNext,
-        'noteTold',
+        ...stopAll,
       ],
       always: [...carryOut, { guard: 'allLeft', target: 'restarting' }],
       on: {
-        'unit.changed': { guard: 'isKnown', actions: [...learnChange, stopNext, 'noteTold'] },
+        'unit.changed': { guard: 'isKnown', actions: [...learnChange, ...stopNext] },
         'unit.exited': [
           {
             guard: 'inGroup',
-            actions: ['learn', informOfExit('restart with its group'), ...tellGates, stopNext, 'noteTold'],
+            actions: ['learn', informOfExit('restart with its group'), ...tellGates, ...stopNext],
           },
           { guard: 'isKnown', actions: judgeExit },
         ],
@@ -335,7 +309,9 @@ export const supervisorMachine = setup({
       entry: [
         tell(groupStart),
         { type: 'plan', params: ({ context }: Facts) => groupStart(context) },
-        'forgetCauses',
+        tell((context) => gateOrders(context, context.leaving)),
+        { type: 'noteGates', params: ({ context }: Facts) => context.leaving },
+        'forgetGroup',
       ],
       always: [{ guard: 'hasBooted', target: 'running.degraded' }, { target: 'booting' }],
     },
@@ -353,15 +329,14 @@ export const supervisorMachine = setup({
       entry: [
         becomes('stopping'),
         { type: 'leave', params: ({ context }: Facts) => ({ ids: Object.keys(context.units) }) },
-        stopNext,
-        'noteTold',
+        ...stopAll,
       ],
       always: { guard: 'allLeft', target: 'done' },
       on: {
-        'unit.changed': { guard: 'isKnown', actions: ['learn', stopNext, 'noteTold'] },
+        'unit.changed': { guard: 'isKnown', actions: ['learn', ...stopNext] },
         'unit.exited': {
           guard: 'isKnown',
-          actions: ['learn', informOfExit('stay down'), stopNext, 'noteTold'],
+          actions: ['learn', informOfExit('stay down'), ...stopNext],
         },
         force: {
           actions: tell(({ units }) => Object.keys(units).map((unit) => ({ unit, event: { type: 'kill' } }))),
@@ -371,94 +346,11 @@ export const supervisorMachine = setup({
     done: {
       description: 'Every child is down, or stuck in the kernel.',
       type: 'final',
-      entry: { type: 'noteOutput', params: finalOutput },
+      entry: { type: 'noteOutput', params: ({ context }: Facts) => finalOutput(context) },
     },
   },
 });
 
-function mapUnits(
-  units: Readonly<Record<string, UnitView>>,
-  change: (view: UnitView) => UnitView,
-): Record<string, UnitView> {
-  return Object.fromEntries(Object.entries(units).map(([id, view]) => [id, change(view)]));
-}
-
-function learn({ units }: SupervisorContext, report: UnitReport): Partial<SupervisorContext> {
-  const view = units[report.id]!;
-  const set = (change: Partial<UnitView>) => ({ units: { ...units, [report.id]: { ...view, ...change } } });
-  switch (report.type) {
-    case 'unit.changed': {
-      const { phase, epoch, pid, state, note } = report;
-      // Who starts again what had been given up gives it its whole allowance again.
-      const pardon = view.phase === 'failed' && phase !== 'failed' ? { attempt: 0, restarts: [] } : {};
-      return set({ phase, epoch, pid, state, note, ...pardon });
-    }
-    case 'unit.stable':
-      return report.epoch === view.epoch ? set({ attempt: 0 }) : {};
-    case 'unit.exited': {
-      const { epoch, exit } = report;
-      return set({ phase: 'exited', epoch, pid: null, state: null, note: null, exit });
-    }
-  }
-}
-
-function planned(units: SupervisorContext['units'], orders: Orders): SupervisorContext['units'] {
-  const phases = new Map(orders.map(({ unit, event }) => [unit, phaseAfter(event, units[unit]!.phase)]));
-  return mapUnits(units, (view) => ({ ...view, phase: phases.get(view.id) ?? view.phase }));
-}
-
-function phaseAfter(order: UnitEvent, phase: UnitPhase): UnitPhase {
-  switch (order.type) {
-    case 'start':
-      return phase === 'idle' ? 'blocked' : phase;
-    case 'verdict.restart':
-      return order.delayMs > 0 ? 'backoff' : 'blocked';
-    case 'verdict.down':
-      return 'idle';
-    case 'verdict.done':
-      return 'completed';
-    case 'verdict.fail':
-      return 'failed';
-    case 'verdict.remove':
-      return 'removed';
-    default:
-      return phase;
-  }
-}
-
-/** Who of those that leave can be told to stop now: nobody that still stands depends on them. */
-function nextToStop({ units, leaving, told }: SupervisorContext): string[] {
-  return readyToStop(units, leaving).filter((id) => !told.includes(id));
-}
-
-function settlement({ decision }: SupervisorContext): Orders {
-  return decision?.do === 'settle' ? [{ unit: decision.id, event: decision.event }] : [];
-}
-
-function groupOf({ decision }: SupervisorContext): readonly string[] {
-  return decision?.do === 'regroup' ? decision.ids : [];
-}
-
-function groupStart({ units, leaving, causes }: SupervisorContext): Orders {
-  return leaving.map((unit) => {
-    const { phase, policy } = units[unit]!;
-    if (phase !== 'exited') return { unit, event: { type: 'start' } };
-    // As in OTP: nobody asked for its end, but a temporary child is never restarted.
-    if (policy.restart === 'temporary') return { unit, event: { type: 'verdict.remove' } };
-    return { unit, event: { type: 'verdict.restart', delayMs: causes[unit] ?? 0 } };
-  });
-}
-
-function endingOutput({ context: { decision, units } }: Facts): SupervisorOutput {
-  return decision?.do === 'end' ? decision.output : outputOf(units, 'planned', 'asked to stop');
-}
-
-function finalOutput({ context: { output, units } }: Facts): SupervisorOutput {
-  const now = outputOf(units, 'planned', 'asked to stop');
-  return { ...(output ?? now), unkillable: now.unkillable };
-}
-
-/** What the units whose gates have changed are told. */
-function gateOrders({ units }: SupervisorContext): Orders {
-  return changedGates(units).map(({ id, gate }) => ({ unit: id, event: gate }));
+function stops(ids: readonly string[]): Orders {
+  return ids.map((unit) => ({ unit, event: { type: 'stop' } }));
 }

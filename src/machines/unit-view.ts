@@ -1,7 +1,7 @@
 // UnitView: what a supervisor knows of one of its units, from its reports.
 import type { ChildPolicy } from '../spec/child.ts';
 import type { Exit } from './exit.ts';
-import type { UnitPhase } from './unit.ts';
+import type { UnitPhase } from './unit-report.ts';
 
 /** What a unit was last told about its gate. */
 export type Gate =

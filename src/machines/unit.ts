@@ -2,15 +2,8 @@
 // entered and left as the state `alive`; a restart leaves that state and enters it again, so references to the unit stay
 // valid. The supervisor decides (verdict.*), the unit carries out and reports.
 import { assign, sendTo, setup, stateIn } from 'xstate';
-import type { ChildPolicy } from '../spec/child.ts';
 import { effect, effectActor } from './effect.ts';
-import type {
-  DependencyNews,
-  Identity,
-  IncarnationEvent,
-  IncarnationInput,
-  IncarnationOrder,
-} from './incarnation.ts';
+import type { DependencyNews, IncarnationInput, IncarnationOrder } from './incarnation.ts';
 import {
   changed,
   exited,
@@ -20,39 +13,13 @@ import {
   type UnitInput,
   unbegun,
 } from './unit-context.ts';
+import type { UnitEvent } from './unit-event.ts';
 import type { UnitReport } from './unit-report.ts';
 
 export type { DependencyNews, IncarnationEvent, IncarnationOrder } from './incarnation.ts';
 export type { UnitContext, UnitInput } from './unit-context.ts';
+export type { UnitEvent } from './unit-event.ts';
 export type { UnitPhase, UnitReport } from './unit-report.ts';
-
-export type UnitEvent =
-  | { type: 'start' }
-  | { type: 'stop' }
-  | { type: 'restart'; reason: string }
-  | { type: 'kill' }
-  | { type: 'reset' }
-  | { type: 'remove' }
-  /** A new process becomes ready first, then the present one ends. */
-  | { type: 'reload' }
-  | { type: 'signal'; number: number }
-  /** Takes over a process that runs already. */
-  | ({ type: 'adopt' } & Identity)
-  /** Other rules, from now on; what runs goes on. */
-  | { type: 'policy.changed'; policy: ChildPolicy }
-  /** How many incarnations stand by, ready to take over. */
-  | { type: 'standby.changed'; warm: number }
-  | { type: 'gate.opened' }
-  | { type: 'gate.closed'; missing: string[] }
-  | { type: 'gate.barred'; why: string }
-  | { type: 'verdict.restart'; delayMs: number }
-  | { type: 'verdict.down' }
-  | { type: 'verdict.done' }
-  | { type: 'verdict.fail'; why: string }
-  | { type: 'verdict.remove' }
-  | { type: 'dependency.lost'; dependency: string; state: string }
-  | { type: 'dependency.back'; dependency: string; state: string }
-  | IncarnationEvent;
 
 /** A process that does not vanish within this time after SIGKILL is stuck in the kernel; the tree goes on without it. */
 const reapTimeoutMs = 5_000;

@@ -1,6 +1,7 @@
 import { assert } from 'chai';
 import { affectedBy, isDown, readyToStop } from '../../src/machines/group.ts';
 import type { UnitPhase } from '../../src/machines/unit.ts';
+import { censusOf, dependentsOf } from '../../src/machines/unit-census.ts';
 import type { UnitView } from '../../src/machines/unit-view.ts';
 import { view, viewsOf } from '../support/machines/views.ts';
 
@@ -57,11 +58,17 @@ describe('affectedBy()', () => {
 describe('readyToStop()', () => {
   const on = (parent: string, phase: UnitPhase = 'up') =>
     view('child', phase, {}, { dependsOn: { [parent]: 'ready' } });
-  const all = (...views: UnitView[]) =>
-    readyToStop(
-      viewsOf(...views),
-      views.map(({ id }) => id),
+  /** Who of those that leave may stop; by default all leave. */
+  const among = (views: UnitView[], leaving = views.map(({ id }) => id)) => {
+    const census = censusOf(viewsOf(...views));
+    const { units } = census;
+    return readyToStop(
+      { units, dependents: (id) => dependentsOf(census, id) },
+      (id) => leaving.includes(id),
+      leaving,
     );
+  };
+  const all = (...views: UnitView[]) => among(views);
 
   it('is everybody if nobody depends on anybody', () =>
     assert.deepEqual(all(view('a', 'up'), view('b', 'up')), ['a', 'b']));
@@ -76,7 +83,7 @@ describe('readyToStop()', () => {
     assert.deepEqual(all(view('parent', 'up'), on('parent'), view('other', 'up')), ['child', 'other']));
 
   it('pays no heed to a child that stays', () =>
-    assert.deepEqual(readyToStop(viewsOf(view('parent', 'up'), on('parent')), ['parent']), ['parent']));
+    assert.deepEqual(among([view('parent', 'up'), on('parent')], ['parent']), ['parent']));
 
   it('has nobody who is down', () => assert.deepEqual(all(view('a', 'exited'), view('b', 'idle')), []));
 
