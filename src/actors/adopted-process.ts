@@ -6,7 +6,7 @@ import { addressOf } from '../names.ts';
 import type { ExecChild, NodeChild } from '../spec/child.ts';
 import { type NativeProcess, native } from '../transport/native.ts';
 import { probeEnvOf } from './launch.ts';
-import { Observation, operative, otherwiseOf } from './observation.ts';
+import { Observation } from './observation.ts';
 import { listens } from './probe.ts';
 import { groupOf, isGroupAlive } from './process-group.ts';
 import type { ProcessObserver, Run, SupervisedProcess } from './unit-process.ts';
@@ -20,7 +20,7 @@ export class AdoptedProcess implements SupervisedProcess {
   readonly #run: Run;
   readonly #observer: ProcessObserver;
   readonly #handle: NativeProcess;
-  readonly #observation: Observation;
+  readonly observation: Observation;
   /** Whether it leads a group of its own, which then goes down with it. */
   readonly #leads: boolean;
   #over = false;
@@ -47,16 +47,14 @@ export class AdoptedProcess implements SupervisedProcess {
       liveness: unheard(child.liveness.by) ? spawned : child.liveness,
       states: Object.fromEntries(Object.entries(child.states).filter(([, { by }]) => !listens(by))),
     };
-    this.#observation = new Observation(run.tree.host, rules, {
+    this.observation = new Observation(run.tree, rules, {
       address: addressOf(run.unit, 'probe', run.epoch),
       ask: () => () => {},
       env: () => probeEnvOf(run, child),
-      ready() {
-        if (Object.keys(rules.states).length === 0) observer.state(otherwiseOf(child) ?? operative);
-        observer.ready();
-      },
+      ready: () => observer.ready(),
       state: (state) => observer.state(state),
       unhealthy: (why) => observer.unhealthy(why),
+      doubt: (why) => run.tree.watch.log(run.unit, 'warn', {}, why),
     });
     this.#handle.listen(() => this.#onEnd());
   }
@@ -73,7 +71,7 @@ export class AdoptedProcess implements SupervisedProcess {
       adopted: true,
     });
     this.#observer.spawned(this.pid);
-    this.#observation.begin();
+    this.observation.begin({ pid: this.pid, ...(this.#leads && { group: this.pid }) });
   }
 
   /** There is no other way to ask it. */
@@ -112,7 +110,7 @@ export class AdoptedProcess implements SupervisedProcess {
 
   #onEnd(): void {
     const { tree, unit, epoch } = this.#run;
-    this.#observation.end();
+    this.observation.end();
     this.#observer.exited(null, null);
     tree.watch.ended(unit, { pid: this.pid, epoch, standby: false, flight: [] });
     this.#awaitGroup(groupLookMinMs);

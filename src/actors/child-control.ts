@@ -13,7 +13,8 @@ import type { LogLevel } from './hosting.ts';
 
 export interface ChildObserver {
   ready(): void;
-  state(path: string): void;
+  /** @param implied it has not said so itself. */
+  state(path: string, implied: boolean): void;
   /** It can't do its work; `permanent` if it never could. */
   refused(why: string): void;
   /** It has answered `ping`. */
@@ -139,7 +140,7 @@ export class ChildControl {
       case 'state': {
         const path = textOf(frame, 'state', 256);
         if (!isStatePath(path)) throw new Error(`${path} is no state`);
-        return this.#observer.state(path);
+        return this.#observer.state(path, frame.implied === true);
       }
       case 'pong':
         return this.#observer.pong();

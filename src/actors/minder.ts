@@ -85,6 +85,11 @@ export class Minder {
     );
   }
 
+  /** The minder's own process number: whatever loses its parent below it becomes its child. */
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
   /** Whether the program runs, as the kernel says now. */
   get runs(): boolean {
     return !this.#over && !this.#leaderEnded && this.#leader?.handle?.ended === false;

@@ -53,16 +53,18 @@ export interface ProbeOptions {
   readonly env: () => NodeJS.ProcessEnv;
   /** What a look at the control socket does. */
   readonly ask: Look;
+  /** What a look at a condition does. */
+  readonly see: (text: string) => Look;
   readonly onReport: (report: ProbeReport) => void;
 }
 
 export function startProbe(
   host: Host,
   { by, periodMs, timeoutMs, failures }: Probe,
-  { address, cwd, env, ask, onReport }: ProbeOptions,
+  { address, cwd, env, ask, see, onReport }: ProbeOptions,
 ): RunningProbe {
   const handle: ProbeHandle = {
-    look: by.kind === 'reported' ? ask : lookOf(by, cwd, env),
+    look: by.kind === 'reported' ? ask : by.kind === 'condition' ? see(by.text) : lookOf(by, cwd, env),
     post: (event) => hosted.post(event),
     onReport,
     end() {},

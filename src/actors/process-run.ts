@@ -53,6 +53,7 @@ class ProcessRun {
   /** Processes of which something is left. */
   #left = 0;
   #leaving = false;
+  readonly #observation = () => this.#current?.observation;
 
   constructor(run: Run, childNow: () => NodeChild | ExecChild, send: Send, pool: StandbyPool | undefined) {
     this.#run = run;
@@ -70,6 +71,7 @@ class ProcessRun {
       this.#left++;
       adopted.begin();
     } else this.#current = this.#start(this.#epoch, observer);
+    this.#run.tree.observed.set(this.#run.unit, this.#observation);
     return (order) => this.#obey(order);
   }
 
@@ -120,8 +122,10 @@ class ProcessRun {
         } else if (epoch === this.#epoch + 1) this.#giveUp(`it ended with ${signal ?? `code ${code}`}`);
       },
       emptied: () => {
-        if (--this.#left === 0)
-          this.#send({ type: 'incarnation.emptied', epoch: this.#epoch, atMs: this.#nowMs });
+        if (--this.#left > 0) return;
+        const { observed } = this.#run.tree;
+        if (observed.get(this.#run.unit) === this.#observation) observed.delete(this.#run.unit);
+        this.#send({ type: 'incarnation.emptied', epoch: this.#epoch, atMs: this.#nowMs });
       },
     };
   }

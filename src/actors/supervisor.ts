@@ -154,8 +154,11 @@ export function startSupervisor(
   const change = (next: SupervisorSpec, keep: ReadonlySet<string>): void => {
     const before = { ...spec.children };
     takeOver(spec, next, keep);
-    for (const [id, child] of Object.entries(spec.children))
-      if (child !== before[id] && child.kind === 'node') refill(id, child);
+    for (const [id, child] of Object.entries(spec.children)) {
+      if (child === before[id]) continue;
+      if (child.kind === 'node') refill(id, child);
+      if ('states' in child) tree.observed.get(addressOf(path, id))?.()?.change(child);
+    }
     // In the turn after those that have been forgotten are gone.
     host.later(() => {
       for (const each of rulesOf(spec)) if (!units.has(each.id)) startUnit(each);

@@ -11,6 +11,8 @@ import type { FlightRecord } from '../transport/flight-recorder.ts';
 import type { ActorSupervision } from './actor-supervision.ts';
 import type { ChildServices } from './child-control.ts';
 import type { Host, Hosted, LogLevel } from './hosting.ts';
+import type { Lookout } from './lookout.ts';
+import type { Observation } from './observation.ts';
 import type { OutputStream } from './output.ts';
 
 /** What the units of a tree have in common. */
@@ -18,6 +20,10 @@ export interface Tree {
   readonly host: Host;
   /** All units by their paths, for those who give orders. */
   readonly units: Map<Address, Hosted<typeof unitMachine>>;
+  /** Who looks at what processes have open. */
+  readonly lookout: Lookout;
+  /** What is known of the present process of each unit that has one. */
+  readonly observed: Map<Address, () => Observation | undefined>;
   /** All supervisors of units that run, by the path below which their units stand. */
   readonly supervisors: Map<Address, SupervisorControl>;
   /** The process that an earlier root has left for a unit. */

@@ -11,7 +11,7 @@ import { native } from '../transport/native.ts';
 import { ChildControl, type ChildServices } from './child-control.ts';
 import { commandOf, envOf, probeEnvOf, startsNever, whyNotStarted } from './launch.ts';
 import { Minder } from './minder.ts';
-import { Observation, operative } from './observation.ts';
+import { Observation } from './observation.ts';
 import { FloodLimit, type OutputStream, readLines } from './output.ts';
 import type { Tree } from './tree.ts';
 
@@ -33,6 +33,8 @@ export interface ProcessObserver {
 /** A process that a unit has in hand, by whatever way it came to it. */
 export interface SupervisedProcess {
   readonly pid: number;
+  /** What is known of it. */
+  readonly observation: Observation;
   ask(): void;
   /** Sends a signal to its group. */
   signal(number: number): void;
@@ -57,7 +59,7 @@ export class UnitProcess implements SupervisedProcess {
   readonly #child: NodeChild | ExecChild;
   readonly #control: Control | undefined;
   readonly #minder: Minder;
-  readonly #observation: Observation;
+  readonly observation: Observation;
   #observer: ProcessObserver;
   /** Waits for its activation; nobody may take it for the unit's own process. */
   #standby: boolean;
@@ -71,13 +73,14 @@ export class UnitProcess implements SupervisedProcess {
     this.#standby = standby;
     this.#epoch = run.epoch;
     this.#control = child.kind === 'node' ? this.#openControl() : undefined;
-    this.#observation = new Observation(tree.host, child, {
+    this.observation = new Observation(tree, child, {
       address: addressOf(unit, standby ? 'standby' : 'probe', run.epoch),
       ask: (answer) => this.#control!.ping(answer),
       env: () => probeEnvOf(run, child),
-      ready: () => this.#ready(),
+      ready: () => this.#observer.ready(),
       state: (state) => this.#observer.state(state),
       unhealthy: (why) => this.#observer.unhealthy(why),
+      doubt: (why) => tree.watch.log(unit, 'warn', {}, why),
     });
     const outputFds = child.survive ? openOutput(tree, unit) : undefined;
     try {
@@ -105,7 +108,7 @@ export class UnitProcess implements SupervisedProcess {
     this.#read('out');
     this.#read('err');
     this.#minder.notify?.on('data', (bytes: Buffer) => {
-      if (bytes.includes(10)) this.#observation.notified();
+      if (bytes.includes(10)) this.observation.notified();
     });
     this.#minder.notify?.on('error', () => {});
   }
@@ -121,7 +124,7 @@ export class UnitProcess implements SupervisedProcess {
     this.#epoch = epoch;
     this.#observer = observer;
     this.#control?.activate(epoch);
-    this.#observation.begin();
+    this.#observe();
     observer.spawned(this.pid);
     this.#tellSpawned();
   }
@@ -149,7 +152,12 @@ export class UnitProcess implements SupervisedProcess {
     this.#tellSpawned();
     if (this.#standby) return;
     this.#observer.spawned(pid);
-    this.#observation.begin();
+    this.#observe();
+  }
+
+  #observe(): void {
+    const { pid: minder } = this.#minder;
+    this.observation.begin({ pid: this.pid, ...(minder !== undefined && { minder }) });
   }
 
   #tellSpawned(): void {
@@ -164,13 +172,6 @@ export class UnitProcess implements SupervisedProcess {
     });
   }
 
-  #ready(): void {
-    // Of a plain program nobody else can say what it does.
-    if (this.#child.kind === 'exec' && Object.keys(this.#child.states).length === 0)
-      this.#observer.state(this.#child.otherwise ?? operative);
-    this.#observer.ready();
-  }
-
   #failed(errno: number): void {
     const why = `${this.#child.file} could not be started: ${whyNotStarted(errno)}`;
     this.#observer.refused(why, startsNever.has(errno));
@@ -179,7 +180,7 @@ export class UnitProcess implements SupervisedProcess {
 
   #exited(code: number | null, signal: string | null): void {
     const { tree, unit } = this.#run;
-    this.#observation.end();
+    this.observation.end();
     this.#observer.exited(code, signal);
     tree.watch.ended(unit, {
       pid: this.pid,
@@ -190,7 +191,7 @@ export class UnitProcess implements SupervisedProcess {
   }
 
   #emptied(): void {
-    this.#observation.end();
+    this.observation.end();
     this.#control?.close();
     this.#observer.emptied();
   }
@@ -200,20 +201,20 @@ export class UnitProcess implements SupervisedProcess {
     const source = stream === 'out' ? this.#minder.stdout : this.#minder.stderr;
     if (!source) return;
     const limit = new FloodLimit(this.#child.log.maxBytesPerSecond, () => tree.host.clock.now());
-    const hears = this.#observation.hearsLines;
+    const hears = this.observation.hearsLines;
     readLines(
       source,
       limit,
       (lines, dropped) => tree.watch.lines(unit, stream, lines, dropped),
-      hears ? (line) => this.#observation.line(line) : undefined,
+      hears ? (line) => this.observation.line(line) : undefined,
     );
   }
 
   #openControl(): Control {
     const { tree, unit } = this.#run;
     return new Control(this.#run, {
-      ready: () => this.#observation.reported(),
-      state: (state) => this.#observer.state(state),
+      ready: () => this.observation.reported(),
+      state: (state, implied) => this.observation.says(state, implied),
       refused: (why) => this.#observer.refused(why, true),
       warm: () => this.#observer.warm(),
       log: (level, facts, message) => tree.watch.log(unit, level, facts, message),

@@ -42,7 +42,7 @@ import(pathToFileURL(file).href).then(
     root.reportWarm();
     // A plain program that says nothing about itself does its work as soon as it runs.
     setImmediate(() => {
-      if (!root.hasState && !participates()) root.reportState('operative');
+      if (!root.hasState && !participates()) root.reportState('operative', true);
     });
   },
   (error: unknown) => {

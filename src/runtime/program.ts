@@ -376,7 +376,7 @@ export class Runtime {
 
   /** A process that says nothing else about itself is operative once it serves, or has its first session. */
   #reportDefault(): void {
-    if (this.#root && !this.#root.hasState) this.#root.reportState('operative');
+    if (this.#root && !this.#root.hasState) this.#root.reportState('operative', true);
     this.#root?.reportReady();
   }
 

@@ -27,6 +27,7 @@ export class RootLink {
   readonly #questions = new Map<number, Question>();
   #nextId = 1;
   #state = '';
+  #implied = false;
   #ready = false;
   /** Stands by: says nothing about itself until it is activated. */
   #standby: boolean;
@@ -112,10 +113,12 @@ export class RootLink {
     return this.#activated;
   }
 
-  reportState(state: string): void {
-    if (this.#state === state) return;
+  /** @param implied nobody has said so; it is what follows from what this process does. */
+  reportState(state: string, implied = false): void {
+    if (this.#state === state && (implied || !this.#implied)) return;
     this.#state = state;
-    if (!this.#standby) this.#socket.send({ t: 'state', state });
+    this.#implied = implied;
+    if (!this.#standby) this.#socket.send({ t: 'state', state, implied });
   }
 
   /** Whether a named state has been reported. */
@@ -196,7 +199,7 @@ export class RootLink {
     process.env.ACTOR_IPC_EPOCH = String(epoch);
     this.#socket.hold(this.#questions.size > 0);
     // What it would have said of itself in the meantime.
-    if (this.#state !== '') this.#socket.send({ t: 'state', state: this.#state });
+    if (this.#state !== '') this.#socket.send({ t: 'state', state: this.#state, implied: this.#implied });
     if (this.#ready) this.#socket.send({ t: 'ready' });
     this.#activate();
   }

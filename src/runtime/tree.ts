@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { ActorSupervision } from '../actors/actor-supervision.ts';
 import type { Hosted, Log } from '../actors/hosting.ts';
+import { Lookout } from '../actors/lookout.ts';
 import type { OutputStream } from '../actors/output.ts';
 import { startSupervisor } from '../actors/supervisor.ts';
 import { type Tree as SupervisedTree, Watching } from '../actors/tree.ts';
@@ -86,6 +87,7 @@ export class Tree {
   readonly #sockets: AppSockets;
   readonly #regions: KeptRegions;
   readonly #arenas: DeclaredArenas;
+  readonly #lookout: Lookout;
   readonly #control: ControlServer;
   readonly #supervisor: Hosted<typeof supervisorMachine>;
   readonly #recorder: FlightRecorder;
@@ -94,6 +96,7 @@ export class Tree {
   readonly #records: ProcessRecords;
   readonly #units: SupervisedTree['units'] = new Map();
   readonly #supervisors: SupervisedTree['supervisors'] = new Map();
+  readonly #observed: SupervisedTree['observed'] = new Map();
   readonly logs: UnitLogs;
   readonly operator = new Operator({
     names: () => this.status().units.map(({ name }) => name),
@@ -141,6 +144,7 @@ export class Tree {
     this.#recorder = new FlightRecorder();
     this.host = new Host({ log: options.log, recorder: this.#recorder });
     this.#reports = new TreeReports(topology.name, options.log, this.host.feed, this.logs);
+    this.#lookout = new Lookout(this.host);
     this.#regions = new KeptRegions(this.#directory);
     this.#arenas = new DeclaredArenas(topology.arenas ?? {});
     this.#sockets = new AppSockets(
@@ -261,6 +265,8 @@ export class Tree {
       host: this.host,
       units: this.#units,
       supervisors: this.#supervisors,
+      lookout: this.#lookout,
+      observed: this.#observed,
       leftFor: (unit) => this.#records.leftFor(unit),
       outputFile: (unit, stream) => this.#workspace.unitLogPath(unit, stream),
       nodeArgs: (file) => [...loaderArgs(file, bootstrapPath), bootstrapPath],

@@ -2,7 +2,7 @@
 // uptime. The language is CEL; it is parsed and checked before anything runs, and never evaluated as code.
 import { type ASTNode, Environment } from '@marcbachmann/cel-js';
 import { IpcError, messageOf } from '../errors.ts';
-import { type Fingerprint, fingerprintKeys } from './fingerprint.ts';
+import { type Fingerprint, type FingerprintKey, fingerprintKeys } from './fingerprint.ts';
 
 /** What an expression may name. */
 export interface ConditionFacts {
@@ -15,8 +15,10 @@ export interface ConditionFacts {
 
 export interface Condition {
   readonly text: string;
-  /** Whether it has to be looked up what the process has open: the dear part. */
-  readonly needsFingerprint: boolean;
+  /** The parts of the fingerprint that have to be looked up: the dear part. */
+  readonly keys: ReadonlySet<FingerprintKey>;
+  /** Whether it changes with time alone. */
+  readonly needsUptime: boolean;
   /** @throws {IpcError} ERR_CONDITION_INVALID for what only the values show, as a division by zero. */
   holds(facts: ConditionFacts): boolean;
 }
@@ -45,13 +47,15 @@ export function parseCondition(text: string): Condition {
   if (text.length > lengthMax) throw invalid(text.slice(0, 80), `it is longer than ${lengthMax} characters`);
   const evaluate = parsed(text);
   const names = new Set<string>();
-  inspect(text, evaluate.ast, names);
+  const keys = new Set<FingerprintKey>();
+  inspect(text, evaluate.ast, names, keys);
   const checked = evaluate.check();
   if (!checked.valid) throw located(text, checked.error);
   if (checked.type !== 'bool') throw invalid(text, `it gives a ${checked.type}, but must be true or false`);
   return {
     text,
-    needsFingerprint: names.has('fp'),
+    keys,
+    needsUptime: names.has('uptimeMs'),
     holds({ fp, state, health, uptimeMs }) {
       try {
         return evaluate({ fp, state, health, uptimeMs: BigInt(Math.trunc(uptimeMs)) }) === true;
@@ -70,32 +74,43 @@ function parsed(text: string): ReturnType<Environment['parse']> {
   }
 }
 
-/** Collects the names that an expression uses; a key that no fingerprint has is a mistake of whoever wrote it. */
-function inspect(text: string, node: unknown, names: Set<string>): void {
+/**
+ * Collects the names that an expression uses, and the keys of the fingerprint; a key that no fingerprint has is a mistake of
+ * whoever wrote it.
+ */
+function inspect(text: string, node: unknown, names: Set<string>, keys: Set<FingerprintKey>): void {
   if (Array.isArray(node)) {
-    for (const part of node) inspect(text, part, names);
+    for (const part of node) inspect(text, part, names, keys);
     return;
   }
   if (!isNode(node)) return;
-  if (node.op === 'id') names.add(node.args);
+  if (node.op === 'id') {
+    names.add(node.args);
+    // As a whole, or by a key that only its evaluation shows.
+    if (node.args === 'fp') for (const key of fingerprintKeys) keys.add(key);
+  }
   if (node.op === '.' || node.op === '[]') {
     const [target, key] = node.args;
     const name = typeof key === 'string' ? key : key.op === 'value' ? key.args : undefined;
-    if (target.op === 'id' && target.args === 'fp' && typeof name === 'string' && !isFingerprintKey(name))
-      throw invalid(
-        text,
-        `a fingerprint has no ${name}; it has ${fingerprintKeys.join(', ')}`,
-        typeof key === 'string' ? node.end - key.length : key.start,
-      );
+    if (target.op === 'id' && target.args === 'fp' && typeof name === 'string') {
+      if (!isFingerprintKey(name))
+        throw invalid(
+          text,
+          `a fingerprint has no ${name}; it has ${fingerprintKeys.join(', ')}`,
+          typeof key === 'string' ? node.end - key.length : key.start,
+        );
+      keys.add(name);
+      return;
+    }
   }
-  inspect(text, node.args, names);
+  inspect(text, node.args, names, keys);
 }
 
 function isNode(value: unknown): value is ASTNode {
   return typeof value === 'object' && value !== null && 'op' in value;
 }
 
-function isFingerprintKey(key: string): boolean {
+function isFingerprintKey(key: string): key is FingerprintKey {
   return (fingerprintKeys as readonly string[]).includes(key);
 }
 

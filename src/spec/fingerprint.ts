@@ -19,6 +19,11 @@ const weights: Readonly<Record<FingerprintKey, number>> = {
   udp: 0,
 };
 
+/** The parts that count for the likeness. */
+export const tellingKeys: ReadonlySet<FingerprintKey> = new Set(
+  fingerprintKeys.filter((key) => weights[key] > 0),
+);
+
 /** From here on two fingerprints are taken for the same. */
 export const sameFrom = 0.9;
 
@@ -38,6 +43,19 @@ export function likeness(a: Fingerprint, b: Fingerprint): number {
   }
   // Nothing that has a weight: both are empty, or have nothing but datagram sockets.
   return weight === 0 ? 1 : sum / weight;
+}
+
+/** The one of these that a fingerprint looks most like, if it looks enough like it; of several, the last. */
+export function likeliest(seen: Fingerprint, known: ReadonlyMap<string, Fingerprint>): string | undefined {
+  let best: string | undefined;
+  let bestLikeness = sameFrom;
+  for (const [name, fingerprint] of known) {
+    const alike = likeness(seen, fingerprint);
+    if (alike < bestLikeness) continue;
+    best = name;
+    bestLikeness = alike;
+  }
+  return best;
 }
 
 /** Entries that both lists have, each as often as in the one that has it less often. */

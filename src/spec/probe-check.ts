@@ -1,6 +1,9 @@
-// The checks of what a topology says about probes, logs and standbys of a process.
+// The checks of what a topology says about probes, named states, logs and standbys of a process.
+import { resolve } from 'node:path';
 import { z } from 'zod';
+import { messageOf } from '../errors.ts';
 import { isStatePath } from '../names.ts';
+import { parseCondition } from './condition.ts';
 import {
   type LogRules,
   type Probe,
@@ -9,6 +12,7 @@ import {
   processRulesDefaults,
   readinessPeriodMs,
   readyOf,
+  recognitionPeriodMs,
 } from './probe.ts';
 
 /** A timer of Node takes about 24 days. */
@@ -43,6 +47,8 @@ const looked = [
   z.strictObject({ tcp: place, ...timing }),
   z.strictObject({ http: url, ...timing }),
   z.strictObject({ exec: words, ...timing }),
+  // What it says is read after the shape, so that the place of a mistake can be told.
+  z.strictObject({ condition: z.string(), ...timing }),
 ] as const;
 const flags = z
   .string()
@@ -52,14 +58,16 @@ const flags = z
 const logged = z.strictObject({ log: pattern, flags, ...timing });
 /** 0, 1 and 2 are taken; 10 and above are the minder's. */
 const notified = z.strictObject({ notifyFd: countOf(3, 9), ...timing });
+const saved = z.strictObject({ fingerprint: z.string().min(1), ...timing });
 
 const probeRule = {
   error:
-    'it must be "reported", "spawned", { log }, { tcp }, { http }, { exec } or { notifyFd }, with periodMs, timeoutMs and failures',
+    'it must be "reported", "spawned", { log }, { tcp }, { http }, { exec }, { condition } or { notifyFd }, with periodMs, timeoutMs and failures',
 };
 const whole = z.union([z.enum(['reported', 'spawned']), logged, ...looked, notified], probeRule);
-const ofState = z.union([logged, ...looked], {
-  error: 'it must be { log }, { tcp }, { http } or { exec }, with periodMs, timeoutMs and failures',
+const ofState = z.union([logged, ...looked, saved], {
+  error:
+    'it must be { log }, { tcp }, { http }, { exec }, { condition } or { fingerprint }, with periodMs, timeoutMs and failures',
 });
 
 const logDefaults: LogRules = processRulesDefaults.log;
@@ -87,6 +95,7 @@ export const processRuleKeys = {
 export const standby = countOf(0, 16).default(processRulesDefaults.standby);
 
 type Whole = z.output<typeof whole>;
+type OfState = z.output<typeof ofState>;
 
 /** The probe by which a process is ready. */
 export function readinessOf(given: Whole | undefined, kind: 'node' | 'exec'): Probe {
@@ -98,19 +107,36 @@ export function livenessOf(given: Whole | undefined): Probe {
   return given === undefined ? processRulesDefaults.liveness : probeOf(given, probeDefaults.periodMs);
 }
 
-export function statesOf(given: Readonly<Record<string, z.output<typeof ofState>>>): Record<string, Probe> {
+/** @param folder where relative paths begin. */
+export function statesOf(given: Readonly<Record<string, OfState>>, folder: string): Record<string, Probe> {
   return Object.fromEntries(
-    Object.entries(given).map(([name, probe]) => [name, probeOf(probe, probeDefaults.periodMs)]),
+    Object.entries(given).map(([name, probe]) => {
+      const seen = 'condition' in probe || 'fingerprint' in probe;
+      const there =
+        'fingerprint' in probe ? { ...probe, fingerprint: resolve(folder, probe.fingerprint) } : probe;
+      return [name, probeOf(there, seen ? recognitionPeriodMs : probeDefaults.periodMs)];
+    }),
   );
 }
 
-function probeOf(given: Whole, periodMs: number): Probe {
+/** What is wrong with a probe although its shape is right; undefined: nothing. */
+export function mistakeIn({ by }: Probe): string | undefined {
+  if (by.kind !== 'condition') return undefined;
+  try {
+    parseCondition(by.text);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+function probeOf(given: Whole | OfState, periodMs: number): Probe {
   if (typeof given === 'string') return { by: { kind: given }, ...probeDefaults, periodMs };
   const { periodMs: period = periodMs, timeoutMs = probeDefaults.timeoutMs } = given;
   return { by: byOf(given), periodMs: period, timeoutMs, failures: given.failures ?? probeDefaults.failures };
 }
 
-function byOf(given: Exclude<Whole, string>): ProbeBy {
+function byOf(given: Exclude<Whole | OfState, string>): ProbeBy {
   if ('tcp' in given) return { kind: 'tcp', ...placeOf(given.tcp)! };
   if ('http' in given) {
     const { http } = given;
@@ -120,6 +146,8 @@ function byOf(given: Exclude<Whole, string>): ProbeBy {
     const [file, ...args] = typeof given.exec === 'string' ? [given.exec] : given.exec;
     return { kind: 'exec', file: file!, args };
   }
+  if ('condition' in given) return { kind: 'condition', text: given.condition };
+  if ('fingerprint' in given) return { kind: 'fingerprint', file: given.fingerprint };
   if ('notifyFd' in given) return { kind: 'notify-fd', fd: given.notifyFd };
   const { source, flags } = new RegExp(given.log, given.flags);
   // A pattern that remembers where it was would miss every second line.

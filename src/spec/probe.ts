@@ -15,7 +15,11 @@ export type ProbeBy =
   /** A GET is answered with a status from 200 to 399. */
   | { readonly kind: 'http'; readonly url: string }
   /** The program ends with code 0. */
-  | { readonly kind: 'exec'; readonly file: string; readonly args: readonly string[] };
+  | { readonly kind: 'exec'; readonly file: string; readonly args: readonly string[] }
+  /** An expression over its fingerprint, state, health and uptime is true. */
+  | { readonly kind: 'condition'; readonly text: string }
+  /** It looks as in that file; of several that it looks like, the one that it looks most like. */
+  | { readonly kind: 'fingerprint'; readonly file: string };
 
 export interface Probe {
   readonly by: ProbeBy;
@@ -51,6 +55,8 @@ export interface ProcessRules {
 }
 
 export const probeDefaults = { periodMs: 10_000, timeoutMs: 1_000, failures: 3 } as const;
+/** From one look at the fingerprint to the next. */
+export const recognitionPeriodMs = 1_000;
 /** Somebody waits for it, so it is looked for more often. */
 export const readinessPeriodMs = 200;
 
@@ -69,6 +75,11 @@ export function readyOf(kind: 'node' | 'exec'): Probe {
     ...probeDefaults,
     periodMs: readinessPeriodMs,
   };
+}
+
+/** Whether it is recognised by what the process has open, by one look for all states of a unit. */
+export function isRecognised({ kind }: ProbeBy): boolean {
+  return kind === 'condition' || kind === 'fingerprint';
 }
 
 /** The descriptor on which a program says that it is ready, if it does. */

@@ -21,7 +21,7 @@ import {
 } from './child.ts';
 import { checkGates } from './gate-check.ts';
 import { notifyFdOf, type ProcessRules } from './probe.ts';
-import { livenessOf, readinessOf, statesOf } from './probe-check.ts';
+import { livenessOf, mistakeIn, readinessOf, statesOf } from './probe-check.ts';
 import { invalid, wordingOf } from './topology-mistakes.ts';
 import {
   type actorSchema,
@@ -130,7 +130,7 @@ function completeChild(spec: Parsed, folder: string, at: string, mistakes: strin
   const rules = {
     ready: readinessOf(spec.ready, spec.kind),
     liveness: livenessOf(spec.liveness),
-    states: statesOf(spec.states),
+    states: statesOf(spec.states, folder),
   };
   checkRules(spec, rules, at, mistakes);
   return spec.kind === 'node'
@@ -217,10 +217,18 @@ function pathOf(path: string, key: string): string {
 /** What can be said of one kind of process and not of another. */
 function checkRules(
   spec: z.output<typeof nodeSchema> | z.output<typeof execSchema>,
-  rules: Pick<ProcessRules, 'ready' | 'liveness'>,
+  rules: Pick<ProcessRules, 'ready' | 'liveness' | 'states'>,
   at: string,
   mistakes: string[],
 ): void {
+  const named = Object.entries(rules.states).map(([name, probe]) => [`states.${name}`, probe] as const);
+  for (const [key, probe] of [['ready', rules.ready], ['liveness', rules.liveness], ...named] as const) {
+    const mistake = mistakeIn(probe);
+    if (mistake !== undefined) mistakes.push(`${at}.${key}.condition: ${mistake}`);
+    const { by } = probe;
+    if (by.kind === 'fingerprint' && !isReadableFile(by.file))
+      mistakes.push(`${at}.${key}.fingerprint: there is no readable file ${by.file}`);
+  }
   for (const key of ['ready', 'liveness'] as const)
     if (spec.kind === 'exec' && rules[key].by.kind === 'reported')
       mistakes.push(`${at}.${key}: a plain program reports nothing; use "spawned" or a probe`);

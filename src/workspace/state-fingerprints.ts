@@ -1,19 +1,8 @@
 // State fingerprints: `fp/<name>.<state>.fp`, how a process looks when it is in a state. They recognise the state again.
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
-import { IpcError } from '../errors.ts';
-import { type Fingerprint, likeness, sameFrom } from '../spec/fingerprint.ts';
-import { readYaml, writeYaml } from './yaml-file.ts';
-
-const entries = z.array(z.string());
-const schema = z.object({
-  cmdline: entries,
-  listen: entries,
-  established: entries,
-  udp: entries,
-  files: entries,
-});
+import { type Fingerprint, likeliest } from '../spec/fingerprint.ts';
+import { readFingerprint, writeFingerprint } from './fingerprint-file.ts';
 
 export class StateFingerprints {
   readonly #folder: string;
@@ -24,7 +13,7 @@ export class StateFingerprints {
 
   /** @param state the state that it is in; without, its latest look. */
   save(name: string, fingerprint: Fingerprint, state?: string): void {
-    writeYaml(this.#path(name, state), fingerprint);
+    writeFingerprint(this.#path(name, state), fingerprint);
   }
 
   /** The states of which it is known how the process looks then. @throws {IpcError} ERR_WORKSPACE_FILE. */
@@ -32,25 +21,14 @@ export class StateFingerprints {
     const known = new Map<string, Fingerprint>();
     for (const file of this.#files(name)) {
       const state = file.slice(name.length + 1, -'.fp'.length);
-      const path = join(this.#folder, file);
-      const { success, data } = schema.safeParse(readYaml(path));
-      if (!success) throw IpcError.of('ERR_WORKSPACE_FILE', path, 'it is no fingerprint');
-      known.set(state, data);
+      known.set(state, readFingerprint(join(this.#folder, file)));
     }
     return known;
   }
 
   /** The known state that a process looks most like, if it looks enough like one. @throws {IpcError} ERR_WORKSPACE_FILE. */
   recognise(name: string, fingerprint: Fingerprint): string | undefined {
-    let best: string | undefined;
-    let bestLikeness = sameFrom;
-    for (const [state, known] of this.of(name)) {
-      const alike = likeness(fingerprint, known);
-      if (alike < bestLikeness) continue;
-      best = state;
-      bestLikeness = alike;
-    }
-    return best;
+    return likeliest(fingerprint, this.of(name));
   }
 
   remove(name: string): void {

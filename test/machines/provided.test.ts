@@ -99,7 +99,14 @@ function provided(): AnyStateMachine[] {
     lane: 0,
   } as never);
   attachRegion(host, { address, runDirectory: '', name: 'market' } as never).catch(() => {});
-  startProbe(host, readyOf('exec'), { address, cwd: '/', env: () => ({}), ask: unused, onReport() {} });
+  startProbe(host, readyOf('exec'), {
+    address,
+    cwd: '/',
+    env: () => ({}),
+    ask: unused,
+    see: unused,
+    onReport() {},
+  });
   startMulticast(host, { address, readers: [] } as never);
   return host.logics;
 }

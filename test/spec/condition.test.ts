@@ -1,6 +1,7 @@
 import { assert, expect } from 'chai';
 import { IpcError } from '../../src/errors.ts';
 import { type ConditionFacts, parseCondition } from '../../src/spec/condition.ts';
+import { fingerprintKeys } from '../../src/spec/fingerprint.ts';
 
 const facts: ConditionFacts = {
   fp: { cmdline: ['tws', 'a=1'], listen: ['0.0.0.0:9090'], established: [], udp: [], files: ['/etc/hosts'] },
@@ -24,9 +25,20 @@ describe('a condition', () => {
   ] as const)
     it(`${text} is ${holds}`, () => assert.equal(parseCondition(text).holds(facts), holds));
 
-  it('says whether it needs a fingerprint', () => {
-    assert.isTrue(parseCondition('len(fp.udp) == 0').needsFingerprint);
-    assert.isFalse(parseCondition("state == 'fp'").needsFingerprint);
+  for (const [text, keys] of [
+    ['len(fp.udp) == 0', ['udp']],
+    ["len(fp['listen']) > 0 && 'x' in fp.cmdline", ['listen', 'cmdline']],
+    ['fp.files.exists(file, file in fp.cmdline)', ['files', 'cmdline']],
+    ['len(fp[state]) > 0', fingerprintKeys],
+    ['size(fp) == 5', fingerprintKeys],
+    ["state == 'fp'", []],
+  ] as const)
+    it(`needs of the fingerprint for ${text}: ${keys.join(' ') || 'nothing'}`, () =>
+      assert.sameMembers([...parseCondition(text).keys], [...keys]));
+
+  it('says whether it changes with time alone', () => {
+    assert.isTrue(parseCondition('uptimeMs > 10').needsUptime);
+    assert.isFalse(parseCondition("state == 'uptimeMs'").needsUptime);
   });
 
   for (const [text, why] of [

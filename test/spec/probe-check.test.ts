@@ -1,7 +1,7 @@
 // What a topology may say about probes, logs and standbys, and what becomes of it.
 import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
-import { probeDefaults, readinessPeriodMs } from '../../src/spec/probe.ts';
+import { probeDefaults, readinessPeriodMs, recognitionPeriodMs } from '../../src/spec/probe.ts';
 import { exec, node } from '../../src/spec/topology.ts';
 import { checkTopology } from '../../src/spec/topology-check.ts';
 
@@ -36,6 +36,7 @@ describe('a probe', () => {
     [{ http: 'http://x/health' }, { kind: 'http', url: 'http://x/health' }],
     [{ exec: 'true' }, { kind: 'exec', file: 'true', args: [] }],
     [{ exec: ['test', '-e', 'x'] }, { kind: 'exec', file: 'test', args: ['-e', 'x'] }],
+    [{ condition: 'len(fp.udp) > 0' }, { kind: 'condition', text: 'len(fp.udp) > 0' }],
     [{ notifyFd: 3 }, { kind: 'notify-fd', fd: 3 }],
   ];
   for (const [given, by] of rows)
@@ -82,6 +83,36 @@ describe('a probe', () => {
       'exec',
       /children\.a\.states\.up: it must be \{ log \}/,
     ],
+    [
+      'a condition that is none, with its place',
+      { states: { open: { condition: 'len(fp.listn) > 0' } } },
+      'exec',
+      /children\.a\.states\.open\.condition: .*a fingerprint has no listn; .* at character 8\n {2}len\(fp\.listn\)/s,
+    ],
+    [
+      'a readiness that is no condition',
+      { ready: { condition: 'fp.listen' } },
+      'node',
+      /children\.a\.ready\.condition: .*it gives a list/,
+    ],
+    [
+      'a liveness that is no condition',
+      { liveness: { condition: 'process.exit()' } },
+      'exec',
+      /children\.a\.liveness\.condition: .*Unknown variable: process/,
+    ],
+    [
+      'a fingerprint that is not there',
+      { states: { open: { fingerprint: 'fp/nope.fp' } } },
+      'exec',
+      /children\.a\.states\.open\.fingerprint: there is no readable file .*spec\/fp\/nope\.fp/,
+    ],
+    [
+      'a readiness by fingerprint',
+      { ready: { fingerprint: 'x.fp' } },
+      'exec',
+      /children\.a\.ready: it must be/,
+    ],
     ['a plain program that stands by', { standby: 1 }, 'exec', /children\.a\.standby: unknown key/],
     [
       'a log without any room',
@@ -92,6 +123,22 @@ describe('a probe', () => {
   ];
   for (const [what, options, kind, says] of refusals)
     it(`is refused for ${what}`, () => assert.match(mistake(options, kind), says));
+
+  it('finds a fingerprint from the folder of the topology, and looks for states once a second', () => {
+    const states = {
+      open: { fingerprint: './probe-check.test.ts' },
+      shut: { condition: 'true', failures: 1 },
+    };
+    assert.deepEqual(checked({ states }).states, {
+      open: { by: { kind: 'fingerprint', file }, ...probeDefaults, periodMs: recognitionPeriodMs },
+      shut: {
+        by: { kind: 'condition', text: 'true' },
+        ...probeDefaults,
+        failures: 1,
+        periodMs: recognitionPeriodMs,
+      },
+    });
+  });
 
   it('makes states that others may wait for', () => {
     const states = { operative: { log: 'x' }, 'operative.idle': { tcp: 80 } };
