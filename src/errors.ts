@@ -296,6 +296,38 @@ const codes = {
   ),
   ERR_PROTOCOL: row('session', false, (who: string, why: string) => `${who} broke the protocol: ${why}`),
 
+  // The relay.
+  ERR_RELAY_CONFIG: row('server', false, (what: string, why: string) => `${what} can't be used:\n  ${why}`),
+  ERR_RELAY_UNAVAILABLE: row(
+    'call',
+    true,
+    (what: string, why: string) => `${what} has got no answer: ${why}`,
+  ),
+  ERR_RELAY_FULL: row(
+    'call',
+    true,
+    (what: string, why: string) =>
+      `${what} was refused for want of room: ${why}; try again when some has been taken`,
+  ),
+  ERR_RELAY_REFUSED: row('server', true, (peer: string, why: string) => `${peer} refused the link: ${why}`),
+  ERR_RELAY_CLOSED: row('call', false, (what: string) => `${what} is closed`),
+  ERR_LEASE_HELD: row(
+    'call',
+    true,
+    (lease: string, why: string) => `lease ${lease} is not to be had: ${why}; ask again later`,
+  ),
+  ERR_LEASE_LOST: row(
+    'call',
+    false,
+    (lease: string, why: string) =>
+      `lease ${lease} is lost: ${why}; stop what it protects, and ask for it anew`,
+  ),
+  ERR_KV_CONFLICT: row(
+    'call',
+    true,
+    (key: string, why: string) => `key ${key} was not written: ${why}; read it again first`,
+  ),
+
   // Regions and pipes.
   ERR_REGION_MISSING: row(
     'call',

@@ -4,6 +4,7 @@ import { startAppSession } from '../../src/actors/app-session.ts';
 import { startChannel } from '../../src/actors/channel.ts';
 import type { Host, Hosted } from '../../src/actors/hosting.ts';
 import { startLogin } from '../../src/actors/incoming-session.ts';
+import { startLinkPeer } from '../../src/actors/link-peer.ts';
 import { sessionDefaults } from '../../src/actors/live-session.ts';
 import { startMulticast } from '../../src/actors/multicast.ts';
 import { startProbe } from '../../src/actors/probe.ts';
@@ -19,6 +20,7 @@ import { addressOf } from '../../src/names.ts';
 import { broadcast } from '../../src/spec/broadcast-spec.ts';
 import { channel } from '../../src/spec/channel-spec.ts';
 import { processRulesDefaults, readyOf } from '../../src/spec/probe.ts';
+import { linkTimes } from '../../src/spec/relay-link.ts';
 import { defineUniverse } from '../../src/spec/universe.ts';
 import { Link } from '../../src/transport/link.ts';
 import { native } from '../../src/transport/native.ts';
@@ -108,6 +110,7 @@ function provided(): AnyStateMachine[] {
     onReport() {},
   });
   startMulticast(host, { address, readers: [] } as never);
+  startLinkPeer(host, { address, endpoint: { path: '' }, times: linkTimes } as never);
   return host.logics;
 }
 

@@ -3,6 +3,7 @@ import type { AnyStateMachine, EventObject } from 'xstate';
 import { appSessionMachine } from '../../../src/machines/app-session.ts';
 import { type ChannelContext, channelMachine } from '../../../src/machines/channel.ts';
 import { incomingSessionMachine } from '../../../src/machines/incoming-session.ts';
+import { type LinkPeerContext, linkPeerMachine } from '../../../src/machines/link-peer.ts';
 import { type MulticastContext, multicastMachine } from '../../../src/machines/multicast.ts';
 import { type ProbeContext, probeMachine } from '../../../src/machines/probe.ts';
 import {
@@ -141,5 +142,11 @@ export const walks: readonly Walk[] = [
     inputs: [samples.subscriptionInput],
     events: samples.subscriptionEvents,
     place: ({ number }: SubscriptionContext) => number,
+  },
+  {
+    machine: linkPeerMachine,
+    inputs: [samples.linkPeerInput, { ...samples.linkPeerInput, side: 'accepts' }],
+    events: samples.linkPeerEvents,
+    place: ({ side, silentBeats, refused }: LinkPeerContext) => [side, silentBeats, refused !== null],
   },
 ];

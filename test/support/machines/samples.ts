@@ -5,6 +5,7 @@ import type { AppSessionEvent, AppSessionInput } from '../../../src/machines/app
 import type { ChannelEvent, ChannelInput } from '../../../src/machines/channel.ts';
 import type { Exit } from '../../../src/machines/exit.ts';
 import type { IncomingSessionEvent, IncomingSessionInput } from '../../../src/machines/incoming-session.ts';
+import type { LinkPeerEvent, LinkPeerInput } from '../../../src/machines/link-peer.ts';
 import { type Hello, type PeerProcess, protocolVersions } from '../../../src/machines/login.ts';
 import type { MulticastEvent, MulticastInput } from '../../../src/machines/multicast.ts';
 import type { ProbeEvent, ProbeInput } from '../../../src/machines/probe.ts';
@@ -282,4 +283,30 @@ export const multicastEvents: MulticastEvent[] = [
   { type: 'reader.late', reader: 0 },
   { type: 'pipe.failed', error: { code: 'ERR_REGION_CLOSED', message: 'pipe market/a is closed' } },
   { type: 'stop' },
+];
+
+export const linkPeerInput: LinkPeerInput = {
+  peer: 'relay:7878',
+  side: 'dials',
+  beatMs: 1_000,
+  silentBeatsMax: 3,
+  dialTimeoutMs: 5_000,
+  backoff: { minMs: 50, maxMs: 2_000, jitter: 0 },
+  resumeMs: 30_000,
+  drainTimeoutMs: 1_000,
+  seed: 1,
+};
+
+export const linkPeerEvents: LinkPeerEvent[] = [
+  { type: 'dial.connected' },
+  { type: 'dial.failed', why: 'nobody is there' },
+  { type: 'peer.welcomed' },
+  { type: 'peer.refused', error: { code: 'ERR_RELAY_REFUSED', message: 'it refused' } },
+  { type: 'peer.arrived' },
+  { type: 'link.lost', why: 'cut' },
+  { type: 'peer.goodbye', why: 'it stops' },
+  { type: 'beat.heard' },
+  { type: 'beat.missed' },
+  { type: 'line.drained' },
+  { type: 'close' },
 ];
