@@ -65,6 +65,8 @@ export class LinkPeer implements RelayPort {
   /** Messages may be sent: `open`, and the present socket has told who it is. */
   flowing = false;
   draining = false;
+  /** Why it could not be opened; each reason is told once. */
+  failedWhy = '';
   over = false;
   socket: RelaySocket | undefined;
   giveUpDial: (() => void) | undefined;
@@ -353,6 +355,13 @@ function logReport(
 ): void {
   const { log } = hostOf.get(peer)!;
   const facts = { peer: peer.name };
+  if (report.type === 'link.failed') {
+    if (peer.failedWhy !== report.why)
+      log.warn(facts, `no link with ${peer.name}: ${report.why}; it is tried again and again`);
+    peer.failedWhy = report.why ?? '';
+    return;
+  }
+  peer.failedWhy = '';
   if (report.type === 'link.open') log.info(facts, `link with ${peer.name} is open`);
   else if (report.type === 'link.refused') log.error(facts, report.error!.message);
   else if (report.type === 'link.lost') log.warn(facts, `link with ${peer.name} is lost: ${report.why}`);

@@ -53,6 +53,8 @@ export type LinkPeerEvent =
 export type LinkPeerReport =
   | { readonly type: 'link.open' }
   | { readonly type: 'link.lost'; readonly why: string }
+  /** It could not be opened; it is tried again. */
+  | { readonly type: 'link.failed'; readonly why: string }
   | { readonly type: 'link.refused'; readonly error: ErrorData }
   | { readonly type: 'link.closed'; readonly why: string };
 
@@ -70,7 +72,14 @@ const losing = [
   },
   { target: '#linkPeer.away', actions: ['noteWhy' as const, tellLost] },
 ];
-const failing = { target: '#linkPeer.waiting', actions: ['noteWhy' as const, 'planRetry' as const] };
+const tellFailed = {
+  type: 'report' as const,
+  params: ({ context }: Facts): LinkPeerReport => ({ type: 'link.failed', why: context.why ?? '' }),
+};
+const failing = {
+  target: '#linkPeer.waiting',
+  actions: ['noteWhy' as const, 'planRetry' as const, tellFailed],
+};
 const closing = { target: '#linkPeer.closed', actions: 'noteClosed' as const };
 
 export const linkPeerMachine = setup({
@@ -166,7 +175,7 @@ export const linkPeerMachine = setup({
         'link.lost': failing,
         close: closing,
       },
-      after: { dialTimeout: { target: 'waiting', actions: ['noteNoConnection', 'planRetry'] } },
+      after: { dialTimeout: { target: 'waiting', actions: ['noteNoConnection', 'planRetry', tellFailed] } },
     },
     greeting: {
       description: 'Has said hello; the peer looks at it.',
@@ -189,7 +198,7 @@ export const linkPeerMachine = setup({
         'peer.goodbye': failing,
         close: closing,
       },
-      after: { dialTimeout: { target: 'waiting', actions: ['noteNoWelcome', 'planRetry'] } },
+      after: { dialTimeout: { target: 'waiting', actions: ['noteNoWelcome', 'planRetry', tellFailed] } },
     },
     open: {
       description: 'Messages flow; both sides send beats.',

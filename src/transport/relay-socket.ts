@@ -38,6 +38,8 @@ const tcpKeepAliveMs = 10_000;
 export class RelaySocket {
   readonly #socket: NetSocket;
   readonly #stream: RelayStream;
+  /** Where it comes from, for people. */
+  readonly fromHost: string;
   #observer: RelaySocketObserver | undefined;
   #corked = false;
   /** Anything came since somebody looked. */
@@ -47,6 +49,7 @@ export class RelaySocket {
 
   constructor(socket: NetSocket) {
     this.#socket = socket;
+    this.fromHost = socket.remoteAddress ?? 'a local socket';
     this.#stream = new RelayStream({
       control: (body) => this.#observer?.control(decodeFrame(body)),
       message: (number, body) => this.#observer?.message(number, body),
@@ -56,16 +59,6 @@ export class RelaySocket {
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('error', (error) => this.#end(messageOf(error), false));
     socket.on('close', () => this.#end('it closed the connection', false));
-  }
-
-  /** Where it comes from, for people. */
-  get from(): string {
-    const { remoteAddress, remotePort } = this.#socket;
-    return remoteAddress === undefined ? 'a local socket' : `${remoteAddress}:${remotePort}`;
-  }
-
-  get fromHost(): string {
-    return this.#socket.remoteAddress ?? 'a local socket';
   }
 
   /** The names in the peer's certificate; none without TLS. */

@@ -33,7 +33,8 @@ const opened = [['resume'], ['report', { type: 'link.open' }]] as const;
 const toGreeting = [event['dial.connected']];
 const toOpen = [...toGreeting, event['peer.welcomed']];
 const closing: Lines = [{ on: event.close, to: 'closed', does: closed(byUs) }];
-const failing: Lines = [{ on: event['link.lost'], to: 'waiting', does: [['hangUp']] }, ...closing];
+const failed = (why: string) => [['report', { type: 'link.failed', why }] as const, ['hangUp'] as const];
+const failing: Lines = [{ on: event['link.lost'], to: 'waiting', does: failed('cut') }, ...closing];
 
 const table: Table<LinkPeerEvent, LinkPeerInput> = {
   input: linkPeerInput,
@@ -45,8 +46,12 @@ const table: Table<LinkPeerEvent, LinkPeerInput> = {
       by: [],
       rows: [
         { on: event['dial.connected'], to: 'greeting', does: [['greet']] },
-        { on: event['dial.failed'], to: 'waiting', does: [['hangUp']] },
-        { on: elapsed('dialTimeout', 'linkPeer.dialling'), to: 'waiting', does: [['hangUp']] },
+        { on: event['dial.failed'], to: 'waiting', does: failed('nobody is there') },
+        {
+          on: elapsed('dialTimeout', 'linkPeer.dialling'),
+          to: 'waiting',
+          does: failed('no connection within 5000 ms'),
+        },
         ...failing,
       ],
     },
@@ -74,8 +79,12 @@ const table: Table<LinkPeerEvent, LinkPeerInput> = {
           to: 'waiting',
           does: [['hangUp']],
         },
-        { on: event['peer.goodbye'], to: 'waiting', does: [['hangUp']] },
-        { on: elapsed('dialTimeout', 'linkPeer.greeting'), to: 'waiting', does: [['hangUp']] },
+        { on: event['peer.goodbye'], to: 'waiting', does: failed('it stops') },
+        {
+          on: elapsed('dialTimeout', 'linkPeer.greeting'),
+          to: 'waiting',
+          does: failed('no welcome within 5000 ms'),
+        },
         ...failing,
       ],
     },
