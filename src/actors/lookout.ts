@@ -3,7 +3,7 @@
 // itself. Nobody looks while nobody follows.
 import { IpcError } from '../errors.ts';
 import type { Clock } from '../machines/clock.ts';
-import type { Fingerprint, FingerprintKey } from '../spec/fingerprint.ts';
+import { emptyFingerprint, type Fingerprint, type FingerprintKey } from '../spec/fingerprint.ts';
 import { FingerprintLook, type ProcessPlace } from '../workspace/fingerprint.ts';
 import { ProcessTable } from '../workspace/process-table.ts';
 
@@ -43,8 +43,6 @@ const roundGapMs = 100;
 const jitter = 0.1;
 /** So long a round holds up whatever else this process does. */
 const sliceMs = 4;
-
-const nothing: Fingerprint = { cmdline: [], listen: [], established: [], udp: [], files: [] };
 
 interface Following {
   readonly follower: Follower;
@@ -141,7 +139,7 @@ function look(
 ): Fingerprint | IpcError {
   const keys = new Set<FingerprintKey>();
   for (const { over, follower } of followings) if (!over) for (const key of follower.keys) keys.add(key);
-  if (keys.size === 0) return nothing;
+  if (keys.size === 0) return emptyFingerprint;
   try {
     return machine.at(place, keys);
   } catch (error) {

@@ -1,12 +1,33 @@
 // The commands that give orders to the units of a running tree. Each waits for what it has asked for.
-import { Command } from 'commander';
+import { resolve } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { stringify } from 'yaml';
 import type { Outcome } from '../runtime/operator.ts';
 import type { TreeEnd } from '../runtime/tree.ts';
+import { parseCondition } from '../spec/condition.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { ask, durationMs, type TreeOptions, withTree } from './tree-options.ts';
 
 interface VerbOptions extends TreeOptions {
   readonly timeout?: number;
+}
+
+interface WaitOptions extends VerbOptions {
+  readonly state?: string;
+  readonly condition?: string;
+}
+
+interface AttachOptions extends VerbOptions {
+  readonly pid?: number;
+  readonly fingerprint?: string;
+}
+
+/** The supervisor itself says what it waited for in vain; one that does not answer is waited for no longer than this. */
+const graceMs = 2_000;
+
+function pidIn(text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('it must be the number of a process');
+  return Number(text);
 }
 
 const verbs: readonly [name: string, description: string][] = [
@@ -39,19 +60,46 @@ export function unitCommands(): Command[] {
       .argument('<unit>')
       .option(
         '-s, --state <state>',
-        'a named state, or ready, completed, down, up, failed and the other phases',
-        'ready',
+        'a named state, or ready, completed, down, up, failed and the other phases (default: ready)',
       )
-      .action((unit: string, { state, ...options }: VerbOptions & { state: string }) =>
-        order('wait', [unit], { state }, options),
-      ),
+      .addOption(
+        new Option(
+          '-c, --condition <expression>',
+          "an expression over fp, state, health and uptimeMs: len(fp.listen) > 0, '0.0.0.0:9090' in fp.listen",
+        ).conflicts('state'),
+      )
+      .action((unit: string, { state = 'ready', condition, ...options }: WaitOptions) => {
+        // A mistake is told without asking anybody.
+        if (condition !== undefined) parseCondition(condition);
+        return order('wait', [unit], condition === undefined ? { state } : { condition }, options);
+      }),
     timed(new Command('attach'))
       .description('let an exec unit that is down take over a process that runs already')
       .argument('<unit>')
-      .requiredOption('-p, --pid <pid>', 'number of the process', Number)
-      .action((unit: string, { pid, ...options }: VerbOptions & { pid: number }) =>
-        order('attach', [unit], { pid }, options),
-      ),
+      .option('-p, --pid <pid>', 'number of the process', pidIn)
+      .addOption(
+        new Option(
+          '--fingerprint <file>',
+          'the one process of this machine that looks like that saved fingerprint',
+        ).conflicts('pid'),
+      )
+      .action((unit: string, { pid, fingerprint, ...options }: AttachOptions, command: Command) => {
+        if (pid === undefined && fingerprint === undefined)
+          command.error('error: name the process by --pid or --fingerprint');
+        return order(
+          'attach',
+          [unit],
+          fingerprint ? { fingerprint: resolve(fingerprint) } : { pid },
+          options,
+        );
+      }),
+    withTree(new Command('fingerprint'))
+      .description('print what the process of a unit has open, to be saved as a fingerprint')
+      .argument('<unit>')
+      .action(async (unit: string, options: TreeOptions) => {
+        const found = await ask(options, 'fingerprint', { facts: { unit } });
+        process.stdout.write(options.json ? `${JSON.stringify(found, null, 2)}\n` : stringify(found));
+      }),
     withTree(new Command('down'))
       .description('stop the whole tree in order, and wait until it is gone')
       .action(async (options: TreeOptions) => {
@@ -72,8 +120,12 @@ async function order(
 ): Promise<void> {
   for (const unit of units) {
     const outcome = (await ask(options, name, {
-      facts: { ...facts, unit },
-      timeoutMs: timeout ?? 'infinity',
+      facts: {
+        ...facts,
+        unit,
+        ...(name === 'wait' && timeout !== undefined && { timeoutMs: Math.ceil(timeout) }),
+      },
+      timeoutMs: timeout === undefined ? 'infinity' : name === 'wait' ? timeout + graceMs : timeout,
       what: `${name} ${unit}`,
     })) as Outcome;
     process.stdout.write(options.json ? `${JSON.stringify(outcome)}\n` : `${describe(outcome)}\n`);

@@ -1,14 +1,21 @@
 // Operator: carries out what people ask of the units of a running tree, and answers when it is done.
 import { constants } from 'node:os';
+import type { Observation } from '../actors/observation.ts';
 import { IpcError } from '../errors.ts';
+import { type Clock, systemClock } from '../machines/clock.ts';
 import type { UnitEvent, UnitPhase, UnitReport } from '../machines/unit.ts';
 import type { UnitView } from '../machines/unit-view.ts';
 import { nearest, stateMatches } from '../names.ts';
+import { parseCondition } from '../spec/condition.ts';
+import type { ProcessPlace } from '../workspace/fingerprint.ts';
+import { ConditionWatch } from './condition-watch.ts';
 
 /** A unit, as an operator has it in hand. */
 export interface UnitHandle {
   readonly view: UnitView;
   readonly kind: 'node' | 'exec' | 'supervisor' | string;
+  /** What is known of its present process, if it has one. */
+  readonly observation?: Observation | undefined;
   post(event: UnitEvent): void;
 }
 
@@ -30,6 +37,16 @@ export interface Outcome {
 
 export interface OrderOptions {
   readonly signal?: AbortSignal;
+  /** Gives up waiting after so long, with ERR_TIMEOUT; what was ordered goes on. */
+  readonly timeoutMs?: number;
+}
+
+/** How it is told that an order came to nothing. */
+interface Wording {
+  /** Those whom it concerns have said no. */
+  readonly refused?: (why: string) => IpcError;
+  /** What took too long. */
+  readonly what?: () => string;
 }
 
 /** Answers once it is decided: `undefined` while it is not. */
@@ -52,16 +69,18 @@ const alive: ReadonlySet<UnitPhase> = new Set<UnitPhase>([
 
 export class Operator {
   readonly #tree: Operated;
-  readonly #waiting = new Set<(name: string, report: UnitReport) => void>();
+  readonly #clock: Clock;
+  readonly #waiting = new Set<(name: string) => void>();
   readonly #refusals = new Set<(name: string, why: string) => void>();
 
-  constructor(tree: Operated) {
+  constructor(tree: Operated, clock: Clock = systemClock) {
     this.#tree = tree;
+    this.#clock = clock;
   }
 
   /** A unit has changed, and its supervisor knows. */
-  changed(name: string, report: UnitReport): void {
-    for (const look of [...this.#waiting]) look(name, report);
+  changed(name: string, _report?: UnitReport): void {
+    for (const look of [...this.#waiting]) look(name);
   }
 
   /** A reload did not lead to a new process. */
@@ -142,7 +161,9 @@ export class Operator {
     if (phase !== 'up') throw refused(`it is ${phase}, and only what is up can be reloaded`);
     if (unit.kind === 'supervisor') throw refused('it is a supervisor; reload its units');
     if (unit.kind === 'actor') throw refused('it is an actor in the root; restart it');
-    return this.#carryOut(name, options, () => unit.post({ type: 'reload' }), cameUp(name, epoch), refused);
+    return this.#carryOut(name, options, () => unit.post({ type: 'reload' }), cameUp(name, epoch), {
+      refused,
+    });
   }
 
   /** What was given up may be started again. */
@@ -210,7 +231,44 @@ export class Operator {
         if (reached) return 'done';
         return phase === 'removed' ? IpcError.of('ERR_UNIT_FAILED', name, 'it is known no more') : undefined;
       },
+      { what: () => `wait ${name}` },
     );
+  }
+
+  /**
+   * Until a condition holds of the unit's process. Only what the tree does not tell by itself is looked for, about once a second.
+   * @throws {IpcError} ERR_CONDITION_INVALID, ERR_UNIT_UNKNOWN, ERR_UNIT_FAILED; ERR_REFUSED for what is no process.
+   */
+  waitFor(name: string, text: string, options: OrderOptions = {}): Promise<Outcome> {
+    const condition = parseCondition(text);
+    const { kind } = this.#find(name);
+    if (condition.needsLook && kind !== 'node' && kind !== 'exec')
+      throw IpcError.of(
+        'ERR_REFUSED',
+        `wait ${name}`,
+        `it is of kind ${kind} and no process; only its state can be waited for`,
+      );
+    const watch = new ConditionWatch(
+      condition,
+      () => this.#tree.unit(name)?.observation,
+      () => this.changed(name),
+    );
+    return this.#carryOut(
+      name,
+      options,
+      () => {},
+      (view) => {
+        if (view.phase === 'removed') return IpcError.of('ERR_UNIT_FAILED', name, 'it is known no more');
+        return watch.holdsOf(view) ? 'done' : undefined;
+      },
+      { what: () => `waiting for ${text} of ${name}${watch.why ? ` (${watch.why})` : ''}` },
+    ).finally(() => watch.stop());
+  }
+
+  /** Who belongs to the process of a unit, if it has one. @throws {IpcError} ERR_UNIT_UNKNOWN. */
+  placeOf(name: string): { phase: UnitPhase; place: ProcessPlace | undefined } {
+    const { view, observation } = this.#find(name);
+    return { phase: view.phase, place: observation?.place };
   }
 
   #find(name: string): UnitHandle {
@@ -223,15 +281,16 @@ export class Operator {
 
   #carryOut(
     name: string,
-    { signal }: OrderOptions,
+    { signal, timeoutMs }: OrderOptions,
     order: () => void,
     goal: Goal,
-    refused?: (why: string) => IpcError,
+    { refused, what = () => `the order to ${name}` }: Wording = {},
   ): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       const settle = (settled: () => void) => {
         this.#waiting.delete(look);
         this.#refusals.delete(refuse);
+        this.#clock.clearTimeout(timer);
         signal?.removeEventListener('abort', abort);
         settled();
       };
@@ -247,6 +306,13 @@ export class Operator {
         else if (reached) settle(() => reject(reached));
       };
       if (signal?.aborted) return reject(signal.reason as Error);
+      const timer =
+        timeoutMs === undefined
+          ? undefined
+          : this.#clock.setTimeout(
+              () => settle(() => reject(IpcError.of('ERR_TIMEOUT', what(), timeoutMs))),
+              timeoutMs,
+            );
       signal?.addEventListener('abort', abort, { once: true });
       this.#waiting.add(look);
       this.#refusals.add(refuse);

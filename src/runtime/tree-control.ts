@@ -1,9 +1,14 @@
 // Tree control: what the command line may ask of a running tree, as rows of questions.
 import { IpcError } from '../errors.ts';
 import type { SupervisorOutput } from '../machines/exit.ts';
+import type { Identity } from '../machines/incarnation.ts';
 import type { Topology } from '../spec/child.ts';
+import { conditionLengthMax } from '../spec/condition.ts';
+import type { Fingerprint } from '../spec/fingerprint.ts';
 import { type Frame, textOf, wholeOf } from '../transport/frame.ts';
 import { native } from '../transport/native.ts';
+import { readFingerprint } from '../workspace/fingerprint-file.ts';
+import { processesLike } from '../workspace/fingerprint-search.ts';
 import type { Applied, ApplyOptions } from './apply.ts';
 import type { Asker, ControlHandlers } from './control-server.ts';
 import { loadAnew } from './loader.ts';
@@ -13,6 +18,8 @@ import type { UnitLine, UnitLogs } from './unit-logs.ts';
 
 /** The longest path of a unit. */
 const unitLengthMax = 1_024;
+/** What a timer of Node takes. */
+const timeoutMax = 2 ** 31 - 1;
 
 /** What is asked for by the command line. */
 interface ControlledTree {
@@ -20,6 +27,7 @@ interface ControlledTree {
   readonly operator: Operator;
   readonly logs: UnitLogs;
   status(): TreeStatus;
+  fingerprint(unit: string): Fingerprint;
   down(): Promise<SupervisorOutput>;
   apply(next: Topology, options: ApplyOptions): Promise<Applied>;
 }
@@ -40,10 +48,23 @@ export function controlHandlers(tree: ControlledTree): ControlHandlers {
     reload: order((unit, options) => operator.reload(unit, options)),
     reset: order((unit, options) => operator.reset(unit, options)),
     signal: order((unit, _, frame) => operator.signal(unit, textOf(frame, 'signal', 32))),
-    wait: order((unit, options, frame) => operator.wait(unit, textOf(frame, 'state', 256), options)),
-    attach: order((unit, options, frame) =>
-      operator.attach(unit, identityOf(unit, wholeOf(frame, 'pid')), options),
-    ),
+    wait: order((unit, options, frame) => {
+      const within = {
+        ...options,
+        ...(frame.timeoutMs !== undefined && { timeoutMs: wholeOf(frame, 'timeoutMs', timeoutMax) }),
+      };
+      return frame.condition === undefined
+        ? operator.wait(unit, textOf(frame, 'state', 256), within)
+        : operator.waitFor(unit, textOf(frame, 'condition', conditionLengthMax), within);
+    }),
+    attach: order((unit, options, frame) => {
+      const identity =
+        frame.fingerprint === undefined
+          ? identityOf(unit, wholeOf(frame, 'pid'))
+          : strangerLike(unit, textOf(frame, 'fingerprint', 4_096));
+      return operator.attach(unit, identity, options);
+    }),
+    fingerprint: (frame) => tree.fingerprint(textOf(frame, 'unit', unitLengthMax)),
     down: () => tree.down(),
     apply: async (frame, { gone }) =>
       tree.apply(await loadAnew(textOf(frame, 'file', 4_096)), {
@@ -54,7 +75,19 @@ export function controlHandlers(tree: ControlledTree): ControlHandlers {
   };
 }
 
-function identityOf(unit: string, pid: number): { pid: number; startTicks: number } {
+/** The one process that looks like what was saved in that file, and is none of ours. */
+function strangerLike(unit: string, file: string): Identity {
+  const refused = (why: string) => IpcError.of('ERR_REFUSED', `attach ${unit}`, why);
+  const likely = processesLike(readFingerprint(file), [process.pid]);
+  const [best] = likely;
+  if (!best) throw refused(`no process looks like ${file}`);
+  const equal = likely.filter(({ likeness }) => likeness === best.likeness).map(({ pid }) => pid);
+  if (equal.length > 1)
+    throw refused(`processes ${equal.slice(0, 10).join(', ')} look equally like ${file}; name one by --pid`);
+  return identityOf(unit, best.pid);
+}
+
+function identityOf(unit: string, pid: number): Identity {
   try {
     return { pid, startTicks: native().startTicks(pid) };
   } catch (error) {

@@ -15,6 +15,7 @@ import type { SupervisorContext, supervisorMachine } from '../machines/superviso
 import type { UnitReport } from '../machines/unit-report.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { Topology } from '../spec/child.ts';
+import type { Fingerprint } from '../spec/fingerprint.ts';
 import { processRulesDefaults } from '../spec/probe.ts';
 import type { Supervision } from '../spec/supervision.ts';
 import type { ChildInput } from '../spec/topology-schema.ts';
@@ -23,6 +24,7 @@ import { FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { requireKernel } from '../transport/native.ts';
 import { controlSocketPath, ensureRunDirectory, FileLock } from '../transport/run-directory.ts';
+import { takeFingerprint } from '../workspace/fingerprint.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { reportActors } from './actor-log.ts';
 import { AppProcesses } from './app-processes.ts';
@@ -239,6 +241,13 @@ export class Tree {
     return made;
   }
 
+  /** What the process of a unit has open now. @throws {IpcError} ERR_UNIT_UNKNOWN; ERR_REFUSED if it has no process. */
+  fingerprint(name: string): Fingerprint {
+    const { phase, place } = this.operator.placeOf(name);
+    if (!place) throw IpcError.of('ERR_REFUSED', `fingerprint ${name}`, `it is ${phase} and has no process`);
+    return takeFingerprint(place);
+  }
+
   /** Stops all in order. */
   stop(): void {
     this.#supervisor.post({ type: 'shutdown' });
@@ -356,7 +365,15 @@ export class Tree {
     const view = context?.units[path.slice(at + 1)];
     const hosted = this.#units.get(path);
     const child = childOf(this.#topology, path);
-    return view && hosted && { view, kind: child?.kind ?? 'unknown', post: (event) => hosted.post(event) };
+    return (
+      view &&
+      hosted && {
+        view,
+        kind: child?.kind ?? 'unknown',
+        observation: this.#observed.get(path)?.(),
+        post: (event) => hosted.post(event),
+      }
+    );
   }
 }
 

@@ -17,8 +17,8 @@ export interface Condition {
   readonly text: string;
   /** The parts of the fingerprint that have to be looked up: the dear part. */
   readonly keys: ReadonlySet<FingerprintKey>;
-  /** Whether it changes with time alone. */
-  readonly needsUptime: boolean;
+  /** Whether it names what nobody tells of by itself: the fingerprint, health or uptime. */
+  readonly needsLook: boolean;
   /** @throws {IpcError} ERR_CONDITION_INVALID for what only the values show, as a division by zero. */
   holds(facts: ConditionFacts): boolean;
 }
@@ -40,11 +40,12 @@ const language = new Environment({ limits })
   .registerFunction('len(string): int', (text: string) => BigInt(text.length));
 
 /** The longest expression that is taken. */
-const lengthMax = 1_000;
+export const conditionLengthMax = 1_000;
 
 /** @throws {IpcError} ERR_CONDITION_INVALID with the position of the mistake. */
 export function parseCondition(text: string): Condition {
-  if (text.length > lengthMax) throw invalid(text.slice(0, 80), `it is longer than ${lengthMax} characters`);
+  if (text.length > conditionLengthMax)
+    throw invalid(text.slice(0, 80), `it is longer than ${conditionLengthMax} characters`);
   const evaluate = parsed(text);
   const names = new Set<string>();
   const keys = new Set<FingerprintKey>();
@@ -55,7 +56,7 @@ export function parseCondition(text: string): Condition {
   return {
     text,
     keys,
-    needsUptime: names.has('uptimeMs'),
+    needsLook: names.has('fp') || names.has('health') || names.has('uptimeMs'),
     holds({ fp, state, health, uptimeMs }) {
       try {
         return evaluate({ fp, state, health, uptimeMs: BigInt(Math.trunc(uptimeMs)) }) === true;
@@ -100,6 +101,7 @@ function inspect(text: string, node: unknown, names: Set<string>, keys: Set<Fing
           typeof key === 'string' ? node.end - key.length : key.start,
         );
       keys.add(name);
+      names.add('fp');
       return;
     }
   }

@@ -10,6 +10,8 @@ export type FingerprintKey = (typeof fingerprintKeys)[number];
  */
 export type Fingerprint = Readonly<Record<FingerprintKey, readonly string[]>>;
 
+export const emptyFingerprint: Fingerprint = { cmdline: [], listen: [], established: [], udp: [], files: [] };
+
 /** How much each part says about what a process is. */
 const weights: Readonly<Record<FingerprintKey, number>> = {
   cmdline: 50,
@@ -43,6 +45,11 @@ export function likeness(a: Fingerprint, b: Fingerprint): number {
   }
   // Nothing that has a weight: both are empty, or have nothing but datagram sockets.
   return weight === 0 ? 1 : sum / weight;
+}
+
+/** How alike a fingerprint of that command line can be at most, whatever else is in it. */
+export function likenessAtMost(known: Fingerprint, cmdline: readonly string[]): number {
+  return likeness(known, { ...known, cmdline });
 }
 
 /** The one of these that a fingerprint looks most like, if it looks enough like it; of several, the last. */

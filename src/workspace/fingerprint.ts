@@ -20,8 +20,8 @@ export interface ProcessPlace {
 const everything: ReadonlySet<FingerprintKey> = new Set(fingerprintKeys);
 
 /** @throws {IpcError} ERR_SYSTEM if there is no such process, or it may not be looked at. */
-export function takeFingerprint(pid: number, place: Omit<ProcessPlace, 'pid'> = {}): Fingerprint {
-  return new FingerprintLook(new ProcessTable()).at({ pid, ...place }, everything);
+export function takeFingerprint(of: number | ProcessPlace): Fingerprint {
+  return new FingerprintLook(new ProcessTable()).at(typeof of === 'number' ? { pid: of } : of, everything);
 }
 
 /** One look at any number of programs, which share what is read of the machine as a whole. */

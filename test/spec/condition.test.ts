@@ -36,9 +36,10 @@ describe('a condition', () => {
     it(`needs of the fingerprint for ${text}: ${keys.join(' ') || 'nothing'}`, () =>
       assert.sameMembers([...parseCondition(text).keys], [...keys]));
 
-  it('says whether it changes with time alone', () => {
-    assert.isTrue(parseCondition('uptimeMs > 10').needsUptime);
-    assert.isFalse(parseCondition("state == 'uptimeMs'").needsUptime);
+  it('says whether it names what has to be looked for', () => {
+    for (const text of ['uptimeMs > 10', "health == 'healthy'", "state == '' || 'x' in fp['listen']"])
+      assert.isTrue(parseCondition(text).needsLook, text);
+    assert.isFalse(parseCondition("state == 'uptimeMs'").needsLook);
   });
 
   for (const [text, why] of [
