@@ -1,8 +1,8 @@
 // The one error class of actor-ipc and the one table of its codes. A message names the thing, the cause and the next
 // step; docs/errors.md has a row for each code.
 
-/** What an error ends: the call that got it, the channel, the region, the session, or the whole server. */
-export type FatalTo = 'call' | 'channel' | 'region' | 'session' | 'server';
+/** What an error ends: the call that got it, the channel, the region, the cache, the session, or the whole server. */
+export type FatalTo = 'call' | 'channel' | 'region' | 'cache' | 'session' | 'server';
 
 interface CodeRow {
   readonly message: (...facts: never[]) => string;
@@ -359,8 +359,8 @@ const codes = {
   ERR_LOCK_TIMEOUT: row(
     'call',
     true,
-    (region: string, ms: number) =>
-      `the lock of region ${region} was held for ${ms} ms; a process that uses it is stopped or gets no time`,
+    (what: string, ms: number) =>
+      `the lock of ${what} was held for ${ms} ms; a process that uses it is stopped or gets no time`,
   ),
   ERR_REGION_CLOSED: row('region', false, (what: string) => `${what} is closed`),
   ERR_REGION_REPLACED: row(
@@ -379,6 +379,41 @@ const codes = {
     'call',
     true,
     (pipe: string, max: number) => `pipe ${pipe} has ${max} calls waiting already; await some of them first`,
+  ),
+  // Caches.
+  ERR_CACHE_MISSING: row(
+    'call',
+    true,
+    (cache: string, ms: number) =>
+      `nobody has created cache ${cache} within ${ms} ms; one of its users must open it with "capacity", or the topology declare it`,
+  ),
+  ERR_CACHE_MISMATCH: row(
+    'call',
+    false,
+    (cache: string, why: string) => `cache ${cache} is not what was asked for: ${why}`,
+  ),
+  ERR_CACHE_REFUSED: row(
+    'call',
+    false,
+    (cache: string, why: string) => `what was handed out as cache ${cache} was refused: ${why}`,
+  ),
+  ERR_CACHE_FULL: row(
+    'call',
+    true,
+    (cache: string, max: number) => `cache ${cache} has ${max} users already, and all of them are alive`,
+  ),
+  ERR_CACHE_ENTRY: row('call', false, (cache: string, why: string) => `an entry of cache ${cache}: ${why}`),
+  ERR_CACHE_CLOSED: row('cache', false, (cache: string) => `cache ${cache} is closed`),
+  ERR_CACHE_REPLACED: row(
+    'cache',
+    false,
+    (cache: string, generation: string) =>
+      `cache ${cache} was created anew; generation ${generation} is over, open it again`,
+  ),
+  ERR_CACHE_BROKEN: row(
+    'cache',
+    false,
+    (cache: string, why: string) => `cache ${cache} can't be used any more: ${why}; open it again`,
   ),
   // The workspace.
   ERR_URI_INVALID: row('call', false, (uri: string, why: string) => `the uri ${uri} can't be used: ${why}`),

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "addon/bell_object.h"
+#include "addon/cache_object.h"
 #include "addon/convert.h"
 #include "addon/doorbell_object.h"
 #include "addon/process_object.h"
@@ -172,6 +173,7 @@ Napi::Object Register(Napi::Env env, Napi::Object exports) {
   exports.Set("closeWindow", Napi::Function::New<CloseWindow>(env, "closeWindow"));
   exports.Set("installLastWord", Napi::Function::New<NameFaults>(env, "installLastWord"));
   BellObject::Register(env, exports);
+  CacheObject::Register(env, exports);
   SegmentObject::Register(env, exports);
   RegionObject::Register(env, exports);
   DoorbellObject::Register(env, exports);

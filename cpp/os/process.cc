@@ -82,4 +82,10 @@ bool ProcessEnded(int process) {
   return ::poll(&ready, 1, 0) == 1 && (ready.revents & POLLIN) != 0;
 }
 
+bool ProvenDead(pid_t pid, uint64_t ticks) {
+  Fd process;
+  if (Status status = OpenProcess(pid, ticks, &process); !status.ok()) return status.code() == Code::kGone;
+  return ProcessEnded(process.get());
+}
+
 }  // namespace actor_ipc

@@ -34,4 +34,7 @@ bool ReapChild(pid_t pid);
 /// Whether a pidfd's process has ended.
 bool ProcessEnded(int process);
 
+/// The kernel says so: the number is gone, or belongs to another process, or its process has ended with all its threads.
+bool ProvenDead(pid_t pid, uint64_t ticks);
+
 }  // namespace actor_ipc

@@ -21,13 +21,6 @@ constexpr int kLeaveTries = 20;
 /// More than a machine ever counts, and what JavaScript holds exactly.
 constexpr uint64_t kTicksMax = uint64_t{1} << 53;
 
-/// The kernel says so: the number is gone, or belongs to another process, or its process has ended with all its threads.
-bool ProvenDead(pid_t pid, uint64_t ticks) {
-  Fd process;
-  if (Status status = OpenProcess(pid, ticks, &process); !status.ok()) return status.code() == Code::kGone;
-  return ProcessEnded(process.get());
-}
-
 }  // namespace
 
 Status Region::Join() {

@@ -3,11 +3,11 @@
 
 import { IpcError } from '../errors.ts';
 import type { NativeRegion } from '../transport/native.ts';
-import { RegionPlace } from '../transport/region-place.ts';
+import { type RegionPlace, regionPlace } from '../transport/region-place.ts';
 
 interface Kept {
   readonly region: NativeRegion;
-  readonly place: RegionPlace;
+  readonly place: RegionPlace<NativeRegion>;
 }
 
 /** A user that asks us to keep a region hands it on himself. */
@@ -29,7 +29,7 @@ export class KeptRegions {
     if (this.#kept.get(name)?.region.generation === generation) return;
     if (this.#kept.size >= keptMax)
       throw IpcError.of('ERR_SYSTEM', `keeping region ${name}`, `${keptMax} are kept already`);
-    const place = new RegionPlace(this.#directory, name);
+    const place = regionPlace(this.#directory, name);
     try {
       const { region, bytes } = await place.find(undefined, generation, {
         timeoutMs: findTimeoutMs,

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { IpcError, messageOf } from '../errors.ts';
+import type { NativeCacheClass } from './native-cache.ts';
 
 /** Places and sizes that cpp/shm/layout.h decides. All in bytes, but `hash` and the kinds. */
 export interface Layout {
@@ -272,6 +273,7 @@ interface Native {
     /** Attaches and takes fd. Throws BAD_SEGMENT, BAD_LAYOUT, TOO_LARGE, SYSTEM. */
     new (fd: number, bytesMax: number): NativeRegion;
   };
+  readonly Cache: NativeCacheClass;
   readonly Doorbell: new (segment: NativeSegment, spinUs: number) => NativeDoorbell;
   /** Gives signs of life in `own` from now on. 2^32 - 1 ms: never. */
   readonly Pulse: new (

@@ -1,5 +1,6 @@
 // Region place: where the users of one region find each other. A folder in the run directory holds who hands the region on
-// (one socket for each user), the bells of its users, and a file that says which creation of the region counts.
+// (one socket for each user), the bells of its users, and a file that says which creation of the region counts. The users of
+// a cache find each other in the same way.
 //
 // A region itself has no name: it is memory that lives as long as somebody has it. So any user hands it on to whoever
 // comes next, and a socket that nobody answers is left over from a dead one and is removed.
@@ -32,9 +33,41 @@ export interface RegionFile {
   readonly bytes: number;
 }
 
-/** A region that we have, before we use it. */
-export interface FoundRegion {
-  readonly region: NativeRegion;
+/** Memory that its users hand on: of a region, or of a cache. */
+export interface SharedMemory {
+  readonly fd: number;
+  readonly generation: string;
+  close(): void;
+}
+
+/** What distinguishes the one kind from the other. */
+export interface MemoryKind<M extends SharedMemory> {
+  readonly what: string;
+  folder(runDirectory: string, name: string): string;
+  /** Takes the descriptor. */
+  attach(fd: number): M;
+  refused(cause: unknown, name: string): IpcError;
+  replaced(name: string, generation: string): IpcError;
+}
+
+const regionKind: MemoryKind<NativeRegion> = {
+  what: 'region',
+  folder: regionDirectory,
+  attach: (fd) => new (native().Region)(fd, regionBytesMax),
+  refused: (cause, name) => IpcError.from(cause, 'ERR_REGION_REFUSED', name, messageOf(cause)),
+  replaced: (name, generation) => IpcError.of('ERR_REGION_REPLACED', name, generation),
+};
+
+/** How new memory is made, if there is none yet. */
+export interface Creation<M> {
+  readonly bytes: number;
+  readonly takeOver: boolean;
+  make(): M;
+}
+
+/** Memory that we have, before we use it. */
+export interface Found<M> {
+  readonly region: M;
   readonly bytes: number;
 }
 
@@ -47,8 +80,14 @@ export interface Search extends WaitOptions {
 const connectionRefused = 111;
 const noEntry = 2;
 
-export class RegionPlace {
+/** The place of a region. @throws {IpcError} ERR_RUN_DIRECTORY, ERR_SYSTEM. */
+export function regionPlace(runDirectory: string, name: string): RegionPlace<NativeRegion> {
+  return new RegionPlace(runDirectory, name, regionKind);
+}
+
+export class RegionPlace<M extends SharedMemory> {
   readonly name: string;
+  readonly #kind: MemoryKind<M>;
   readonly #folder: string;
   readonly #watcher: FSWatcher;
   readonly #observers = new Set<() => void>();
@@ -56,9 +95,10 @@ export class RegionPlace {
   #listener: { readonly native: NativeListener; readonly path: string } | undefined;
 
   /** @throws {IpcError} ERR_RUN_DIRECTORY, ERR_SYSTEM. */
-  constructor(runDirectory: string, name: string) {
+  constructor(runDirectory: string, name: string, kind: MemoryKind<M>) {
     this.name = name;
-    this.#folder = ensureRunDirectory(regionDirectory(runDirectory, name));
+    this.#kind = kind;
+    this.#folder = ensureRunDirectory(kind.folder(runDirectory, name));
     try {
       this.#watcher = watch(this.#folder, () => {
         this.#version++;
@@ -107,22 +147,18 @@ export class RegionPlace {
   }
 
   /**
-   * The region as one of its users hands it on, or a new one of `create` bytes if there is none.
+   * The region as one of its users hands it on, or a new one if there is none.
    * Without `create` it waits until somebody has created it.
-   * @throws {IpcError} what `search.missing` says, ERR_REGION_REPLACED, ERR_REGION_REFUSED, ERR_SYSTEM.
+   * @throws {IpcError} what `search.missing` says, those of the kind, ERR_SYSTEM.
    */
-  async find(
-    create: { bytes: number; takeOver: boolean } | undefined,
-    wanted: string | undefined,
-    search: Search,
-  ): Promise<FoundRegion> {
+  async find(create: Creation<M> | undefined, wanted: string | undefined, search: Search): Promise<Found<M>> {
     const until = performance.now() + (search.timeoutMs ?? Number.POSITIVE_INFINITY);
     for (;;) {
       search.signal?.throwIfAborted();
       const seen = this.#version;
       const generation = this.currentGeneration();
       if (wanted !== undefined && generation !== undefined && generation !== wanted)
-        throw IpcError.of('ERR_REGION_REPLACED', this.name, wanted);
+        throw this.#kind.replaced(this.name, wanted);
       let lookAgainMs: number | undefined;
       if (generation !== undefined && !create?.takeOver) {
         const file = await this.#ask(generation, until, search.signal);
@@ -131,7 +167,7 @@ export class RegionPlace {
         if (file === 'silent') lookAgainMs = answerMs;
       }
       if (create && wanted === undefined && lookAgainMs === undefined) {
-        const made = this.#create(create.bytes, create.takeOver);
+        const made = this.#create(create);
         if (typeof made === 'object') return made;
         lookAgainMs = creatorMs;
       }
@@ -152,7 +188,12 @@ export class RegionPlace {
       renameSync(`${path}.new`, path);
       this.#listener = { native: listener, path };
     } catch (error) {
-      throw IpcError.from(error, 'ERR_SYSTEM', `handing out region ${this.name}`, messageOf(error));
+      throw IpcError.from(
+        error,
+        'ERR_SYSTEM',
+        `handing out ${this.#kind.what} ${this.name}`,
+        messageOf(error),
+      );
     }
   }
 
@@ -210,14 +251,14 @@ export class RegionPlace {
     return found;
   }
 
-  #map(file: RegionFile): NativeRegion {
+  #map(file: RegionFile): M {
     try {
-      const region = new (native().Region)(file.fd, regionBytesMax);
+      const region = this.#kind.attach(file.fd);
       if (region.generation === file.generation) return region;
       region.close();
       throw new Error('it is of another generation than announced');
     } catch (error) {
-      throw IpcError.from(error, 'ERR_REGION_REFUSED', this.name, messageOf(error));
+      throw this.#kind.refused(error, this.name);
     }
   }
 
@@ -225,13 +266,13 @@ export class RegionPlace {
    * Creates the region and hands it out, all in one turn: whoever finds the lock held tries again soon.
    * @returns undefined if there is one now, or somebody creates it.
    */
-  #create(bytes: number, takeOver: boolean): FoundRegion | undefined {
+  #create({ bytes, takeOver, make }: Creation<M>): Found<M> | undefined {
     const lock = FileLock.take(join(this.#folder, 'lock'));
     if (!(lock instanceof FileLock)) return undefined;
     try {
       const generation = this.currentGeneration();
       if (generation !== undefined && !takeOver && this.#anybody(generation)) return undefined;
-      const region = new (native().Region)(bytes);
+      const region = make();
       const path = join(this.#folder, 'current');
       writeFileSync(`${path}.new`, region.generation, { mode: 0o600 });
       renameSync(`${path}.new`, path);
@@ -240,7 +281,7 @@ export class RegionPlace {
       return { region, bytes };
     } catch (error) {
       if (error instanceof IpcError) throw error;
-      throw IpcError.from(error, 'ERR_SYSTEM', `creating region ${this.name}`, messageOf(error));
+      throw IpcError.from(error, 'ERR_SYSTEM', `creating ${this.#kind.what} ${this.name}`, messageOf(error));
     } finally {
       lock.release();
     }
@@ -263,7 +304,12 @@ export class RegionPlace {
       if (errno === connectionRefused) rmSync(path, { force: true });
       if (errno === connectionRefused || errno === noEntry) return 'nobody';
       if (nativeCode(error) === 'AGAIN') return 'busy';
-      throw IpcError.from(error, 'ERR_SYSTEM', `asking for region ${this.name}`, messageOf(error));
+      throw IpcError.from(
+        error,
+        'ERR_SYSTEM',
+        `asking for ${this.#kind.what} ${this.name}`,
+        messageOf(error),
+      );
     }
   }
 

@@ -17,10 +17,10 @@ import type {
   Region as SomeRegion,
 } from '../spec/region.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
-import { type NativeRegion, nativeCode } from './native.ts';
+import { type NativeRegion, native, nativeCode } from './native.ts';
 import { packetCodecs, pathOutside } from './packet-codec.ts';
 import { Pipe } from './pipe.ts';
-import { RegionPlace } from './region-place.ts';
+import { type RegionPlace, regionPlace } from './region-place.ts';
 import { type RegionUser, RegionUsers } from './region-users.ts';
 import { type RegionUse, SharedValue } from './region-value.ts';
 import { ensureRunDirectory } from './run-directory.ts';
@@ -52,11 +52,13 @@ export async function openRegion(
     throw new TypeError('takeOver needs bytes, and takes no generation');
   if (bytes !== undefined && !Number.isSafeInteger(bytes)) throw new TypeError('bytes is not a whole number');
   ensureRunDirectory(runDirectory);
-  const place = new RegionPlace(runDirectory, name);
+  const place = regionPlace(runDirectory, name);
   let region: NativeRegion | undefined;
   let opened: Region | undefined;
   try {
-    const found = await place.find(bytes === undefined ? undefined : { bytes, takeOver }, generation, {
+    const create =
+      bytes === undefined ? undefined : { bytes, takeOver, make: () => new (native().Region)(bytes) };
+    const found = await place.find(create, generation, {
       ...waitOptions(options),
       missing: (timeoutMs) => IpcError.of('ERR_REGION_MISSING', name, timeoutMs),
     });
@@ -82,7 +84,7 @@ export class Region implements SomeRegion, RegionUse {
   /** For whoever keeps a list of open regions. */
   onClosed: (() => void) | undefined;
 
-  readonly #place: RegionPlace;
+  readonly #place: RegionPlace<NativeRegion>;
   readonly #lockTimeoutMs: number;
   readonly #pipes = new Map<string, Pipe<unknown>>();
   /** Calls for a pipe that nobody has created yet. */
@@ -99,7 +101,7 @@ export class Region implements SomeRegion, RegionUse {
   #ended: IpcError | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(place: RegionPlace, region: NativeRegion, bytes: number, lockTimeoutMs: number) {
+  constructor(place: RegionPlace<NativeRegion>, region: NativeRegion, bytes: number, lockTimeoutMs: number) {
     this.name = place.name;
     this.generation = region.generation;
     this.bytes = bytes;
@@ -236,7 +238,8 @@ export class Region implements SomeRegion, RegionUse {
 
   /** What a call's own limit means now: nothing came, or nobody could look. @throws {IpcError} ERR_LOCK_TIMEOUT. */
   checkLock(timeoutMs: number): void {
-    if (this.#lockHeldSince !== undefined) throw IpcError.of('ERR_LOCK_TIMEOUT', this.name, timeoutMs);
+    if (this.#lockHeldSince !== undefined)
+      throw IpcError.of('ERR_LOCK_TIMEOUT', `region ${this.name}`, timeoutMs);
   }
 
   /** One more or one less call waits: while some do, the process is held and the other users are watched. */
@@ -281,7 +284,7 @@ export class Region implements SomeRegion, RegionUse {
       } catch (error) {
         if (nativeCode(error) !== 'LOCKED') throw this.refusal(error, what);
         if (performance.now() - since > this.#lockTimeoutMs)
-          throw IpcError.from(error, 'ERR_LOCK_TIMEOUT', this.name, this.#lockTimeoutMs);
+          throw IpcError.from(error, 'ERR_LOCK_TIMEOUT', `region ${this.name}`, this.#lockTimeoutMs);
         await new Promise<void>((resolve) => {
           if (pauseMs === 0) setImmediate(resolve);
           else setTimeout(resolve, pauseMs);
@@ -327,7 +330,7 @@ export class Region implements SomeRegion, RegionUse {
       // Still held, by whomever.
       this.#lockHeldSince = heldSince;
       if (performance.now() - heldSince > this.#lockTimeoutMs) {
-        const error = IpcError.of('ERR_LOCK_TIMEOUT', this.name, this.#lockTimeoutMs);
+        const error = IpcError.of('ERR_LOCK_TIMEOUT', `region ${this.name}`, this.#lockTimeoutMs);
         for (const pipe of [...this.#pipes.values()]) pipe.rejectAll(error);
         this.#lockHeldSince = performance.now();
       }

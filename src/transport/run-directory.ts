@@ -67,6 +67,11 @@ export function regionDirectory(directory: string, region: string): string {
   return join(directory, `r-${shortName(region)}`);
 }
 
+/** Where the users of a cache find each other. */
+export function cacheDirectory(directory: string, cache: string): string {
+  return join(directory, `c-${shortName(cache)}`);
+}
+
 /** Where the command line talks to the root of a tree. */
 export function controlSocketPath(directory: string): string {
   return join(directory, 'control.sock');

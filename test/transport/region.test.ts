@@ -6,7 +6,7 @@ import { type ErrorCode, IpcError } from '../../src/errors.ts';
 import type { RegionOptions } from '../../src/spec/region.ts';
 import { native } from '../../src/transport/native.ts';
 import { openRegion, type Region } from '../../src/transport/region.ts';
-import { RegionPlace } from '../../src/transport/region-place.ts';
+import { regionPlace } from '../../src/transport/region-place.ts';
 import { regionDirectory } from '../../src/transport/run-directory.ts';
 import { openDescriptors } from '../support/descriptors.ts';
 import { type TemporaryFolder, temporaryFolder } from '../support/temporary-folder.ts';
@@ -160,7 +160,7 @@ describe('a region', function () {
     }
 
     function handingOut(generation: string, fd: number): Disposable {
-      const place = new RegionPlace(folder.path, 'market');
+      const place = regionPlace(folder.path, 'market');
       place.handOut({ fd, generation, bytes: 100_000 });
       return { [Symbol.dispose]: () => place.close() };
     }
