@@ -67,6 +67,8 @@ export function incarnationOf(
 }
 
 function begin(run: Run, child: ChildSpec, send: Send, means: Means): Obey {
+  const { play } = run.tree;
+  if (play && (child.kind !== 'supervisor' || isOfActors(child))) return play({ ...run, child }, send);
   if (child.kind === 'actor' || isOfActors(child)) {
     const { host, watch, onSupervision } = run.tree;
     const { unit, epoch } = run;

@@ -111,7 +111,7 @@ export function startSupervisor(
       ...supervisionOf(spec),
       children,
       endsWhenIdle: options.endsWhenIdle,
-      seed: (Math.random() * 2 ** 32) | 0,
+      seed: (host.random() * 2 ** 32) | 0,
     },
     bind(actor, self) {
       supervisor = self;

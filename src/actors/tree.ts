@@ -1,12 +1,12 @@
 // Tree: what the incarnations of a tree have in common: who runs their actors, what they may ask of the root, and who hears
 // what happens to them.
 import type { ActorReport } from '../machines/actor-report.ts';
-import type { Identity } from '../machines/incarnation.ts';
+import type { Identity, IncarnationEvent, IncarnationOrder } from '../machines/incarnation.ts';
 import type { SupervisorReport } from '../machines/supervisor.ts';
 import type { unitMachine } from '../machines/unit.ts';
 import type { UnitReport } from '../machines/unit-report.ts';
 import type { Address } from '../names.ts';
-import type { SupervisorSpec } from '../spec/child.ts';
+import type { ChildSpec, SupervisorSpec } from '../spec/child.ts';
 import type { FlightRecord } from '../transport/flight-recorder.ts';
 import type { ActorSupervision } from './actor-supervision.ts';
 import type { ChildServices } from './child-control.ts';
@@ -39,9 +39,17 @@ export interface Tree {
   readonly services: ServicesFor;
   readonly watch: TreeObserver;
   readonly watching: Watching;
+  /** Plays what a unit would run, in a simulation; left out where programs run. */
+  readonly play?: Play;
   /** The supervisor of actors at a unit, while it runs. */
   readonly onSupervision: (unit: Address, supervision: ActorSupervision | null) => void;
 }
+
+/** Plays one run of a program or an actor. @returns how to carry out what is asked of it. */
+export type Play = (
+  run: { readonly unit: Address; readonly epoch: number; readonly child: ChildSpec },
+  tell: (event: IncarnationEvent) => void,
+) => (order: IncarnationOrder) => void;
 
 /** A running supervisor, for those who change what it supervises. */
 export interface SupervisorControl {

@@ -13,6 +13,7 @@ import { graphCommand } from './graph.ts';
 import { initCommand } from './init.ts';
 import { logsCommand } from './logs.ts';
 import { runCommand } from './run.ts';
+import { simulateCommand } from './simulate.ts';
 import { statusCommand } from './status.ts';
 import { unitCommands } from './units.ts';
 
@@ -35,6 +36,7 @@ const program = new Command('actor-ipc')
   .addCommand(runCommand())
   .addCommand(checkCommand())
   .addCommand(graphCommand())
+  .addCommand(simulateCommand())
   .addCommand(statusCommand())
   .addCommand(logsCommand())
   .addCommand(applyCommand());
