@@ -32,7 +32,7 @@ function lint() {
 }
 
 function types() {
-  return one(run('npx', ['tsc', '-p', 'tsconfig.json']));
+  return one(run('npm', ['run', '--silent', 'types']));
 }
 
 function build() {

@@ -1,0 +1,55 @@
+// Canvas: a drawing that can be moved and zoomed, with its buttons.
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import { useSize } from '../frame/use-size.ts';
+import { ArrowHeads } from './chart-drawing.tsx';
+import type { Box } from './chart-layout.ts';
+import type { Size } from './state-size.ts';
+import { useViewport } from './viewport.ts';
+
+interface CanvasProps {
+  readonly drawing: Size | null;
+  readonly label: string;
+  /** What is looked at, if not all can be; shown again whenever `followed` changes. */
+  readonly focus: () => Box | null;
+  readonly followed?: string;
+  readonly children: ComponentChildren;
+}
+
+/** Keys and the buttons of other panes reach the canvas that is shown. */
+export const canvasKeys: { current: { fit(): void; zoom(factor: number): void } | null } = { current: null };
+
+export function Canvas({ drawing, label, focus, followed = '', children }: CanvasProps) {
+  const element = useRef<HTMLDivElement>(null);
+  const room = useSize(element);
+  const { view, fit, zoom, show } = useViewport(element, room, drawing, focus);
+  useEffect(() => {
+    canvasKeys.current = { fit, zoom };
+    return () => {
+      canvasKeys.current = null;
+    };
+  }, [fit, zoom]);
+  useEffect(() => {
+    const box = focus();
+    if (box && followed !== '') show(box);
+  }, [followed]);
+  return (
+    <div ref={element} class="canvas">
+      <svg width={room.width} height={room.height} role="img" aria-label={label}>
+        <ArrowHeads />
+        <g transform={`translate(${view.x} ${view.y}) scale(${view.scale})`}>{children}</g>
+      </svg>
+      <div class="canvas-tools">
+        <button type="button" onClick={() => zoom(1 / 1.25)} title="Zoom out (-)" aria-label="Zoom out">
+          −
+        </button>
+        <button type="button" onClick={fit} title="Show all (f)">
+          Fit
+        </button>
+        <button type="button" onClick={() => zoom(1.25)} title="Zoom in (+)" aria-label="Zoom in">
+          +
+        </button>
+      </div>
+    </div>
+  );
+}

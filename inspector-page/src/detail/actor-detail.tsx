@@ -1,0 +1,149 @@
+import type { NextEvent } from '../../../src/inspector/protocol.ts';
+import { activeStates } from '../chart/active-states.ts';
+import type { ActorEntry } from '../feed/model.ts';
+import { usePage } from '../page-state.ts';
+import { toneOfActor } from '../tree/tone.ts';
+import { EncodedValue } from './encoded-value.tsx';
+import { DetailHead, FactList, Section } from './fact-list.tsx';
+import { describeRate, describeTime } from './quantity.ts';
+import { SendForm } from './send-form.tsx';
+
+export function ActorDetail({ actor }: { readonly actor: ActorEntry }) {
+  const { model } = usePage();
+  const alive = model.isAlive(actor.process);
+  const { last, crash } = actor;
+  return (
+    <>
+      <DetailHead kind="actor" name={actor.actor} tone={toneOfActor(actor, alive)} />
+      <div class="detail-body">
+        <FactList
+          facts={[
+            ['state', <code key="state">{actor.words || actor.status}</code>],
+            ['status', alive ? (actor.ended ?? actor.status) : 'its process has ended'],
+            ['waits for', actor.waitsFor],
+            ['process', actor.process],
+            ['transitions', actor.rate > 0 ? describeRate(actor.rate) : null],
+            ['last event', last ? <code key="last">{last.event}</code> : null],
+            ['at', last ? describeTime(last.at) : null],
+          ]}
+        />
+        {crash ? (
+          <Section title="Crash">
+            <p class="mistake">{crash.message}</p>
+            {crash.stack ? <pre class="stack">{crash.stack}</pre> : null}
+          </Section>
+        ) : null}
+        <ActorInside actor={actor} />
+      </div>
+    </>
+  );
+}
+
+/** What is inside an actor, and what can be done with it; also of the actor that is a unit's life. */
+export function ActorInside({ actor }: { readonly actor: ActorEntry }) {
+  const { model } = usePage();
+  const { context, hello } = model;
+  const chart = model.chart(actor.chart);
+  const own =
+    context && context.place.process === actor.process && context.place.actor === actor.actor
+      ? context
+      : null;
+  const descriptions = chart
+    ? [...activeStates(chart, actor.value)].flatMap((id) => {
+        const state = chart.states.get(id);
+        return state?.description ? [{ key: state.key, description: state.description }] : [];
+      })
+    : [];
+  return (
+    <>
+      {descriptions.length > 0 ? (
+        <Section title="Where it is">
+          <dl class="descriptions">
+            {descriptions.map(({ key, description }) => (
+              <div key={key}>
+                <dt>{key}</dt>
+                <dd>{description}</dd>
+              </div>
+            ))}
+          </dl>
+        </Section>
+      ) : null}
+      {own && !own.gone && own.next.length > 0 ? (
+        <Section title="Possible next">
+          <NextList next={own.next} actor={actor} write={hello?.write === true} />
+        </Section>
+      ) : null}
+      <Section title="Context">
+        {own === null ? (
+          <p class="muted">
+            {model.isAlive(actor.process) && !actor.ended ? 'Asking…' : 'Gone with its process.'}
+          </p>
+        ) : own.gone ? (
+          <p class="muted">The actor is not there any more.</p>
+        ) : (
+          <EncodedValue key={`${actor.process} ${actor.actor}`} value={own.context} open={2} />
+        )}
+      </Section>
+      {hello?.write && own && !own.gone ? (
+        <Section title="Send an event">
+          <SendForm key={`${actor.process} ${actor.actor}`} place={actor} next={own.next} />
+        </Section>
+      ) : null}
+    </>
+  );
+}
+
+interface NextListProps {
+  readonly next: readonly NextEvent[];
+  readonly actor: ActorEntry;
+  readonly write: boolean;
+}
+
+function NextList({ next, actor, write }: NextListProps) {
+  const { connection } = usePage();
+  return (
+    <ul class="next">
+      {next.map((each) => (
+        <li
+          key={`${each.from} ${each.event} ${each.guard ?? ''} ${each.to.join(' ')}`}
+          title={`in ${each.from}`}
+        >
+          {write && each.sendable ? (
+            <button
+              type="button"
+              class="event"
+              title="Send this event, without fields"
+              onClick={() =>
+                connection.send({
+                  type: 'send',
+                  place: { process: actor.process, actor: actor.actor },
+                  event: { type: each.event },
+                })
+              }
+            >
+              {each.event}
+            </button>
+          ) : (
+            <span class="event">{eventName(each.event)}</span>
+          )}
+          {each.guard ? <span class="guard">[{each.guard}]</span> : null}
+          <span class="target">{each.to.length > 0 ? `→ ${each.to.map(lastName).join(', ')}` : 'stays'}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** As XState names what nobody sends: delays, ends of children, nothing at all. */
+function eventName(event: string): string {
+  if (event === '') return 'always';
+  const after = /^xstate\.after\.([^.]+)\./.exec(event);
+  if (after) return `after ${after[1]!}`;
+  const ended = /^xstate\.(done|error)\.(actor|state)\.(.+)$/.exec(event);
+  if (ended) return `${lastName(ended[3]!)} ${ended[1] === 'done' ? 'done' : 'failed'}`;
+  return event;
+}
+
+function lastName(id: string): string {
+  return id.slice(id.lastIndexOf('.') + 1);
+}

@@ -1,0 +1,78 @@
+// Send form: an event for the shown actor, by its type and the rest as JSON. Only where the server lets pages write.
+import { useState } from 'preact/hooks';
+import type { ActorPlace, NextEvent } from '../../../src/inspector/protocol.ts';
+import { usePage } from '../page-state.ts';
+
+interface SendFormProps {
+  readonly place: ActorPlace;
+  readonly next: readonly NextEvent[];
+}
+
+export function SendForm({ place, next }: SendFormProps) {
+  const page = usePage();
+  const [type, setType] = useState('');
+  const [data, setData] = useState('');
+  const [mistake, setMistake] = useState('');
+  const send = (event: Event) => {
+    event.preventDefault();
+    const fields = readFields(data);
+    if (typeof fields === 'string') return setMistake(fields);
+    if (type.trim() === '') return setMistake('An event needs a type.');
+    setMistake('');
+    const sent = page.connection.send({ type: 'send', place, event: { ...fields, type: type.trim() } });
+    page.model.setNotice(
+      sent
+        ? { level: 'info', text: `${type.trim()} was sent to ${place.actor}` }
+        : { level: 'bad', text: 'There is no connection: nothing was sent' },
+    );
+  };
+  const types = [...new Set(next.filter(({ sendable }) => sendable).map(({ event }) => event))];
+  return (
+    <form class="send" onSubmit={send}>
+      <label>
+        <span>Event</span>
+        <input
+          name="type"
+          list="event-types"
+          autocomplete="off"
+          spellcheck={false}
+          value={type}
+          onInput={({ currentTarget }) => setType(currentTarget.value)}
+        />
+      </label>
+      <datalist id="event-types">
+        {types.map((each) => (
+          <option key={each} value={each} />
+        ))}
+      </datalist>
+      <label>
+        <span>Fields (JSON)</span>
+        <textarea
+          name="fields"
+          rows={2}
+          spellcheck={false}
+          placeholder='{ "amount": 3 }'
+          value={data}
+          onInput={({ currentTarget }) => setData(currentTarget.value)}
+        />
+      </label>
+      {mistake === '' ? null : <p class="mistake">{mistake}</p>}
+      <button type="submit" class="button primary">
+        Send
+      </button>
+    </form>
+  );
+}
+
+/** The fields, or what is wrong with them. */
+function readFields(text: string): Record<string, unknown> | string {
+  if (text.trim() === '') return {};
+  try {
+    const fields: unknown = JSON.parse(text);
+    if (typeof fields === 'object' && fields !== null && !Array.isArray(fields))
+      return fields as Record<string, unknown>;
+    return 'The fields must be an object.';
+  } catch (error) {
+    return `That is no JSON: ${(error as Error).message}`;
+  }
+}

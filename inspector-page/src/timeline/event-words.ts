@@ -1,0 +1,107 @@
+// Event words: a record as one row of text, and as what the search looks through.
+
+import { describeValue } from '../chart/active-states.ts';
+import type { EventEntry, EventRecord } from '../feed/model.ts';
+
+/** How records are grouped for whoever filters them. */
+export type EventKind = 'transition' | 'message' | 'ignored' | 'lifecycle' | 'failure' | 'log';
+
+export const eventKinds: readonly EventKind[] = [
+  'transition',
+  'message',
+  'ignored',
+  'lifecycle',
+  'failure',
+  'log',
+];
+
+const kindOf: Readonly<Record<EventRecord['k'], EventKind>> = {
+  transition: 'transition',
+  send: 'message',
+  message: 'message',
+  ignored: 'ignored',
+  stop: 'lifecycle',
+  report: 'lifecycle',
+  crash: 'failure',
+  dropped: 'failure',
+  log: 'log',
+};
+
+export function eventKind(record: EventRecord): EventKind {
+  if (record.k === 'stop' && record.how === 'crashed') return 'failure';
+  // A page of an older version than its server gets records that it has no word for.
+  return kindOf[record.k] ?? 'log';
+}
+
+export interface EventWords {
+  /** Whom it happened to; null: the process. */
+  readonly actor: string | null;
+  readonly event: string;
+  readonly detail: string;
+}
+
+export function eventWords(record: EventRecord): EventWords {
+  switch (record.k) {
+    case 'transition': {
+      const actions = record.actions.length > 0 ? ` / ${record.actions.join(', ')}` : '';
+      const waits = record.waitsFor ? `, waits for ${record.waitsFor}` : '';
+      return {
+        actor: record.actor,
+        event: record.event,
+        detail: `→ ${describeValue(record.value) || record.status}${waits}${actions}`,
+      };
+    }
+    case 'send':
+      return {
+        actor: record.to,
+        event: record.event,
+        detail: record.from === null ? 'received' : `sent by ${record.from}`,
+      };
+    case 'message':
+      return {
+        actor: record.to,
+        event: record.event,
+        detail: `from ${record.from.process} ${record.from.actor}`,
+      };
+    case 'ignored':
+      return { actor: record.actor, event: record.event, detail: 'ignored: no state here takes it' };
+    case 'crash':
+      return { actor: record.actor, event: 'crashed', detail: record.message };
+    case 'stop':
+      return { actor: record.actor, event: record.how, detail: 'ended' };
+    case 'report':
+      return {
+        actor: record.actor,
+        event: textOf(record.report, 'type') || 'report',
+        detail: describeReport(record.report),
+      };
+    case 'log':
+      return { actor: null, event: record.level, detail: record.message };
+    case 'dropped':
+      return {
+        actor: null,
+        event: 'dropped',
+        detail: `${record.count} records came too fast and are not here`,
+      };
+    default:
+      return { actor: null, event: (record as { k: string }).k, detail: '' };
+  }
+}
+
+export function searchText({ process, record }: EventEntry): string {
+  const { actor, event, detail } = eventWords(record);
+  return `${process} ${actor ?? ''} ${event} ${detail}`.toLowerCase();
+}
+
+function describeReport(report: object): string {
+  const parts = Object.entries(report)
+    .filter(([key]) => key !== 'type')
+    .map(([key, value]) => `${key} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`);
+  const words = parts.join(', ');
+  return words.length > 300 ? `${words.slice(0, 299)}…` : words;
+}
+
+function textOf(object: object, key: string): string {
+  const value = (object as Record<string, unknown>)[key];
+  return typeof value === 'string' ? value : '';
+}
