@@ -112,6 +112,23 @@ describe('the architecture', () => {
     for (const layer of readers) assert.include(['runtime', 'cli', 'actors'], layer);
   });
 
+  it('gives the inspector page types, and nothing that runs', () => {
+    const page = fileURLToPath(new URL('../inspector-page/src', import.meta.url));
+    const pageFiles = readdirSync(page, { recursive: true, encoding: 'utf8' }).filter((name) =>
+      /\.tsx?$/.test(name),
+    );
+    const taken = pageFiles.flatMap((name) =>
+      [...readFileSync(join(page, name), 'utf8').matchAll(/^(import|export)\b[^;]*?from '([^']+)'/gms)]
+        .filter(([, , from]) => /(^|\/)src\/(inspector|runtime|names)/.test(from!))
+        .map(([text]) => ({ name, text })),
+    );
+    assert.isNotEmpty(taken);
+    assert.deepEqual(
+      taken.filter(({ text }) => !text.startsWith('import type')),
+      [],
+    );
+  });
+
   it('has one barrel, and no room without a noun', () => {
     assert.deepEqual(
       files.filter((file) => file.endsWith('index.ts')),

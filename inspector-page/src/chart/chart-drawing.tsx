@@ -1,25 +1,20 @@
 // Chart drawing: a laid-out chart as SVG. What never changes is drawn once; what is active or was just taken is told by classes.
 
-import type { ElkPoint } from 'elkjs/lib/elk-api';
+import type { ElkPoint } from 'elkjs/lib/elk-api.js';
 import { memo } from '../frame/memo.ts';
 import type { ArrowLayout, Box, ChartLayout } from './chart-layout.ts';
 import { chartMetrics, type LabelLine, labelLines, shorten, shownLines } from './state-size.ts';
 import type { ChartArrow, ChartState, Statechart } from './statechart.ts';
+import type { TakenMark } from './taken-mark.ts';
 
 interface ChartDrawingProps {
   readonly chart: Statechart;
   readonly layout: ChartLayout;
   readonly active: ReadonlySet<string>;
-  /** Ids of arrows that were taken last, with the event; of states that took an event without being left. */
   readonly taken: TakenMark;
   /** Events that can lead on from here. */
   readonly enabled: ReadonlySet<string>;
   readonly failed: boolean;
-}
-
-export interface TakenMark {
-  readonly arrows: ReadonlyMap<string, string>;
-  readonly inner: ReadonlyMap<string, string>;
 }
 
 export function ChartDrawing({ chart, layout, active, taken, enabled, failed }: ChartDrawingProps) {

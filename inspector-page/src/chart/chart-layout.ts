@@ -1,7 +1,7 @@
 // Chart layout: where each state, arrow and label of a chart stands. ELK lays out, in a worker; here the chart becomes its
 // graph, and its answer becomes absolute places. Layouts belong to charts, not to actors: thousands of actors of one machine
 // share one.
-import type { ELK, ElkExtendedEdge, ElkNode, ElkPoint, LayoutOptions } from 'elkjs/lib/elk-api';
+import type { ELK, ElkExtendedEdge, ElkNode, ElkPoint, LayoutOptions } from 'elkjs/lib/elk-api.js';
 import { headSize, labelSize, type Measure, type Size } from './state-size.ts';
 import type { ChartArrow, ChartState, Statechart } from './statechart.ts';
 

@@ -1,6 +1,6 @@
 // Layout worker: ELK in a worker of its own, made when the first chart is drawn; and the layouts that it has made.
-import type { ELK } from 'elkjs/lib/elk-api';
-import ElkApi from 'elkjs/lib/elk-api';
+import type { ELK } from 'elkjs/lib/elk-api.js';
+import ElkApi from 'elkjs/lib/elk-api.js';
 import workerUrl from 'elkjs/lib/elk-worker.min.js?url';
 import { type ChartLayout, layoutChart } from './chart-layout.ts';
 import type { Measure, TextKind } from './state-size.ts';

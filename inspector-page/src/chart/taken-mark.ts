@@ -1,7 +1,13 @@
 // Taken mark: which arrows and lines of a chart the last transition went by.
 import type { ViewRecord } from '../../../src/inspector/protocol.ts';
-import type { TakenMark } from './chart-drawing.tsx';
 import type { Statechart } from './statechart.ts';
+
+export interface TakenMark {
+  /** Ids of arrows, each with the event as the chart names it. */
+  readonly arrows: ReadonlyMap<string, string>;
+  /** Ids of states that took an event without being left, each with the event. */
+  readonly inner: ReadonlyMap<string, string>;
+}
 
 const nothing: TakenMark = { arrows: new Map(), inner: new Map() };
 

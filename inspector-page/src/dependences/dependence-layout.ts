@@ -1,5 +1,5 @@
 // Dependence layout: units as boxes, each edge an arrow from who is needed to who needs it, so that the tree starts from the left.
-import type { ELK, ElkNode, ElkPoint } from 'elkjs/lib/elk-api';
+import type { ELK, ElkNode, ElkPoint } from 'elkjs/lib/elk-api.js';
 import type { DependenceView, UnitView } from '../../../src/inspector/protocol.ts';
 import type { Box } from '../chart/chart-layout.ts';
 import type { Measure, Size } from '../chart/state-size.ts';

@@ -8,7 +8,7 @@ interface SendFormProps {
   readonly next: readonly NextEvent[];
 }
 
-export function SendForm({ place, next }: SendFormProps) {
+export function SendForm({ place: { process, actor }, next }: SendFormProps) {
   const page = usePage();
   const [type, setType] = useState('');
   const [data, setData] = useState('');
@@ -19,10 +19,14 @@ export function SendForm({ place, next }: SendFormProps) {
     if (typeof fields === 'string') return setMistake(fields);
     if (type.trim() === '') return setMistake('An event needs a type.');
     setMistake('');
-    const sent = page.connection.send({ type: 'send', place, event: { ...fields, type: type.trim() } });
+    const sent = page.connection.send({
+      type: 'send',
+      place: { process, actor },
+      event: { ...fields, type: type.trim() },
+    });
     page.model.setNotice(
       sent
-        ? { level: 'info', text: `${type.trim()} was sent to ${place.actor}` }
+        ? { level: 'info', text: `${type.trim()} was sent to ${actor}` }
         : { level: 'bad', text: 'There is no connection: nothing was sent' },
     );
   };
