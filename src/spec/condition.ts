@@ -39,6 +39,9 @@ const language = new Environment({ limits })
   .registerFunction('len(list): int', (list: readonly unknown[]) => BigInt(list.length))
   .registerFunction('len(string): int', (text: string) => BigInt(text.length));
 
+/** What looks at each entry of a list. */
+const walks: ReadonlySet<unknown> = new Set(['all', 'exists', 'exists_one', 'map', 'filter']);
+
 /** The longest expression that is taken. */
 export const conditionLengthMax = 1_000;
 
@@ -49,7 +52,7 @@ export function parseCondition(text: string): Condition {
   const evaluate = parsed(text);
   const names = new Set<string>();
   const keys = new Set<FingerprintKey>();
-  inspect(text, evaluate.ast, names, keys);
+  inspect(text, evaluate.ast, names, keys, false);
   const checked = evaluate.check();
   if (!checked.valid) throw located(text, checked.error);
   if (checked.type !== 'bool') throw invalid(text, `it gives a ${checked.type}, but must be true or false`);
@@ -78,13 +81,27 @@ function parsed(text: string): ReturnType<Environment['parse']> {
 /**
  * Collects the names that an expression uses, and the keys of the fingerprint; a key that no fingerprint has is a mistake of
  * whoever wrote it.
+ * @param inWalk each entry of a list is looked at around here.
  */
-function inspect(text: string, node: unknown, names: Set<string>, keys: Set<FingerprintKey>): void {
+function inspect(
+  text: string,
+  node: unknown,
+  names: Set<string>,
+  keys: Set<FingerprintKey>,
+  inWalk: boolean,
+): void {
   if (Array.isArray(node)) {
-    for (const part of node) inspect(text, part, names, keys);
+    for (const part of node) inspect(text, part, names, keys, inWalk);
     return;
   }
   if (!isNode(node)) return;
+  if (node.op === 'rcall' && walks.has(node.args[0])) {
+    const [name, list, parameters] = node.args;
+    // A process may have thousands of files open, and this one has other things to do.
+    if (inWalk) throw invalid(text, `${name} can't stand within another walk through a list`, node.start);
+    inspect(text, list, names, keys, inWalk);
+    return inspect(text, parameters, names, keys, true);
+  }
   if (node.op === 'id') {
     names.add(node.args);
     // As a whole, or by a key that only its evaluation shows.
@@ -105,7 +122,7 @@ function inspect(text: string, node: unknown, names: Set<string>, keys: Set<Fing
       return;
     }
   }
-  inspect(text, node.args, names, keys);
+  inspect(text, node.args, names, keys, inWalk);
 }
 
 function isNode(value: unknown): value is ASTNode {

@@ -22,6 +22,7 @@ describe('a condition', () => {
     ['uptimeMs >= 1500 && uptimeMs < 1501', true],
     ['!(len(fp.listen) > 1) || false', true],
     ["fp.listen.exists(address, address.endsWith(':9090'))", true],
+    ["fp.files.filter(file, file != '').exists(file, file in fp.files)", true],
   ] as const)
     it(`${text} is ${holds}`, () => assert.equal(parseCondition(text).holds(facts), holds));
 
@@ -53,6 +54,11 @@ describe('a condition', () => {
     ["''.constructor.constructor('return 1')()", 'character'],
     ['import("node:fs")', 'character'],
     ['__import__("os")', 'character'],
+    [
+      'fp.files.all(a, fp.files.exists(b, a != b))',
+      "exists can't stand within another walk through a list at character 17",
+    ],
+    ['fp.listen.map(a, fp.files.filter(b, b == a)) == []', 'filter'],
     ['uptimeMs + 1', 'it gives a int'],
     ['state', 'it gives a string'],
     ["state == 'a' and state == 'b'", 'write && for and'],
