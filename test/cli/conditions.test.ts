@@ -55,6 +55,10 @@ describe('conditions of a running tree', function () {
     assert.include(readFileSync(join(place.workspace, 'out', 'actor-ipc.log'), 'utf8'), 'trader started');
   });
 
+  it('see what has left its session and lost its parent', async () => {
+    assert.equal((await ask('wait', 'escaped', '--state', 'operative', '-t', '20s')).code, 0);
+  });
+
   it('give way to what a process says itself, and not to what only follows from its work', async () => {
     assert.equal((await ask('wait', 'speaker', '--state', 'own.words', '-t', '20s')).code, 0);
     assert.equal((await ask('wait', 'silent', '--state', 'seen', '-t', '20s')).code, 0);
