@@ -31,6 +31,7 @@ export interface ListenerSettings {
   readonly peerNames?: readonly string[] | undefined;
   /** Who may come. */
   readonly roles: readonly RelayRole[];
+  readonly admit?: ((node: string, role: RelayRole) => boolean) | undefined;
   /** Gets each new peer, before its first message. */
   readonly onPeer: (peer: LinkPeer) => void;
 }
@@ -137,7 +138,7 @@ export class RelayListener {
   }
 
   #meet(socket: RelaySocket, hello: RelayHello): void {
-    const { self, roles, peerNames, keys } = this.#settings;
+    const { self, roles, peerNames, keys, admit } = this.#settings;
     const { versions, cluster, role, node } = hello;
     if (versions.min > relayVersions.max || versions.max < relayVersions.min) {
       const ours = `${relayVersions.min} to ${relayVersions.max}`;
@@ -159,6 +160,7 @@ export class RelayListener {
         'role',
         `here is no place for a node of role ${role}; there is for ${roles.join(', ')}`,
       );
+    if (admit && !admit(node, role)) return this.#refuse(socket, 'role', `node ${node} is not wanted here`);
     const names = socket.identities;
     if (keys && peerNames && !names?.some((name) => peerNames.includes(name)))
       return this.#refuse(

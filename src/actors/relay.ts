@@ -26,6 +26,8 @@ export interface ServeRelayOptions extends HubOptions {
   readonly cluster?: string | undefined;
   /** Nowhere: a relay of this process alone. */
   readonly listen?: readonly RelayListen[];
+  /** Asked for each node that comes. */
+  readonly admit?: ((node: string, role: RelayRole) => boolean) | undefined;
   readonly times?: Partial<LinkTimes> | undefined;
 }
 
@@ -63,7 +65,7 @@ export async function serveRelay(
   address: Address,
   options: ServeRelayOptions,
 ): Promise<RelayServing> {
-  const { node, role = 'relay', cluster = '', listen = [], times, ...hubOptions } = options;
+  const { node, role = 'relay', cluster = '', listen = [], times, admit, ...hubOptions } = options;
   const hub = new RelayHub(hubOptions);
   const self = { node, role, cluster, incarnation: newIncarnation() };
   const members: RelayMember[] = [];
@@ -95,6 +97,7 @@ export async function serveRelay(
           keys: tls && readKeys(tls),
           peerNames: tls?.peerNames,
           roles,
+          admit,
           onPeer: (peer) => hub.join(peer),
         }),
       );

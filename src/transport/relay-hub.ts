@@ -114,6 +114,15 @@ export class RelayHub {
     return [...there, ...missing];
   }
 
+  /** Nodes whose link is lost and that may come back, and those that ought to be there and never came. */
+  away(): { node: string; role: RelayRole }[] {
+    const lost = [...this.#members]
+      .filter(({ there }) => !there)
+      .map(({ port: { node, role } }) => ({ node, role }));
+    const missing = this.nodes().filter(({ connected }) => !connected);
+    return [...lost.filter(({ node }) => !missing.some((other) => other.node === node)), ...missing];
+  }
+
   /** Takes a node in; it is out when its port closes. */
   join(port: RelayPort): void {
     const member: Member = {
@@ -206,7 +215,7 @@ export class RelayHub {
     let nodes = 0;
     for (const member of this.#byTopic.get(topic) ?? []) {
       // It knows what it has said.
-      if (member === publisher) continue;
+      if (member === publisher || (!publisher && member.port.node === from)) continue;
       if (this.#deliver(member, { t: 'message', topic, from, body })) nodes++;
     }
     for (const hook of this.#after) hook(topic, body, from, nodes);

@@ -1,0 +1,229 @@
+// Relay downstream: what stands behind a session cache, reached by a relay. A delete that could not be told is kept and told when
+// there is a link again; what others have deleted meanwhile is heard first.
+import { setMaxListeners } from 'node:events';
+import { IpcError } from '../errors.ts';
+import type { CacheEntry, CacheNews, CacheTombstone, Downstream, Forgotten } from '../spec/downstream.ts';
+import type { RelayHold } from '../spec/relay.ts';
+import {
+  isTombstone,
+  parseFound,
+  parseKeyedEntry,
+  parseKeyedTombstone,
+  sensible,
+} from '../transport/entry-frame.ts';
+import { type Frame, mapOf, wholeOf } from '../transport/frame.ts';
+import { type KeyHasher, keyHasher } from '../transport/placement-hash.ts';
+import type { RelayMember } from '../transport/relay-member.ts';
+import { Tombstones } from '../transport/tombstones.ts';
+import { syncTombstones } from './tombstone-sync.ts';
+
+/** An answer that comes later than its asker waits is still news, for so long. */
+const lateMs = 30_000;
+/** A call without an end of its own. */
+const longMs = 60_000;
+/** Deletes that could not be told. */
+const untoldMax = 10_000;
+
+export interface RelayDownstreamOptions {
+  /** As all nodes of the relay have it. Default 0. */
+  readonly seed?: bigint | number;
+  /** Deletes that are remembered, to tell them to a relay that has forgotten. */
+  readonly tombstonesMax?: number;
+}
+
+export class RelayDownstream implements Downstream, AsyncDisposable {
+  readonly #relay: RelayMember;
+  readonly #hasher: KeyHasher;
+  readonly #stones: Tombstones;
+  readonly #untold = new Map<string, CacheTombstone>();
+  readonly #onNews = new Set<(news: CacheNews) => void>();
+  readonly #holds: RelayHold[] = [];
+  readonly #closing = new AbortController();
+  #syncing: AbortController | undefined;
+
+  private constructor(relay: RelayMember, hasher: KeyHasher, tombstonesMax?: number) {
+    this.#relay = relay;
+    this.#hasher = hasher;
+    this.#stones = new Tombstones(() => performance.now(), tombstonesMax);
+    // Each question that is under way listens to it.
+    setMaxListeners(0, this.#closing.signal);
+  }
+
+  /** @param relay a member of the relay, which is closed with this. */
+  static async open(
+    relay: RelayMember,
+    { seed = 0, tombstonesMax }: RelayDownstreamOptions = {},
+  ): Promise<RelayDownstream> {
+    const downstream = new RelayDownstream(relay, await keyHasher(BigInt(seed)), tombstonesMax);
+    downstream.#begin();
+    return downstream;
+  }
+
+  get status(): 'connected' | 'lost' {
+    return this.#relay.status === 'connected' ? 'connected' : 'lost';
+  }
+
+  get silentMs(): number {
+    return this.#relay.silenceMs;
+  }
+
+  async ask(key: string, signal: AbortSignal): Promise<CacheEntry | CacheTombstone | undefined> {
+    signal.throwIfAborted();
+    const hash = this.#hasher(key);
+    const answer = this.#relay
+      .request('session.get', { key, hash }, { timeoutMs: lateMs, signal: this.#closing.signal })
+      .then((body) => this.#checked(key, parseFound(body)));
+    answer.then(
+      (found) => {
+        // Nobody waits for it any more.
+        if (signal.aborted && found) this.#tell(newsOf(key, found));
+      },
+      () => undefined,
+    );
+    return until(answer, signal);
+  }
+
+  async put(key: string, entry: CacheEntry, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    this.#refuseIfLost(`put of ${key}`);
+    const body = { key, hash: this.#hasher(key), entry };
+    const answer = await this.#relay.request('session.put', body, { timeoutMs: longMs, signal });
+    const refused = parseFound((answer as { tombstone?: unknown } | null)?.tombstone);
+    // It was deleted while it was being written.
+    if (refused && isTombstone(refused)) {
+      this.#stones.put(key, refused);
+      this.#tell(newsOf(key, refused));
+    }
+  }
+
+  async forget(key: string, tombstone: CacheTombstone, signal: AbortSignal): Promise<Forgotten> {
+    this.#stones.put(key, tombstone);
+    this.#keepUntold(key, tombstone);
+    signal.throwIfAborted();
+    this.#refuseIfLost(`delete of ${key}`);
+    const body = { key, hash: this.#hasher(key), tombstone };
+    const answer = await this.#relay.request('session.forget', body, { timeoutMs: longMs, signal });
+    if (this.#untold.get(key) === tombstone) this.#untold.delete(key);
+    const frame = mapOf({ t: 'forgotten', answer }, 'answer') as Frame;
+    const missing = Array.isArray(frame.missing)
+      ? frame.missing.filter((name) => typeof name === 'string')
+      : [];
+    return { acknowledged: wholeOf(frame, 'acknowledged'), missing };
+  }
+
+  onNews(listener: (news: CacheNews) => void): () => void {
+    this.#onNews.add(listener);
+    return () => void this.#onNews.delete(listener);
+  }
+
+  onStatus(listener: (status: Downstream['status']) => void): () => void {
+    let last = this.status;
+    return this.#relay.onStatus(() => {
+      if (this.status === last) return;
+      last = this.status;
+      listener(last);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(IpcError.of('ERR_RELAY_CLOSED', `downstream of ${this.#relay.node}`));
+    for (const hold of this.#holds.splice(0)) hold.release();
+    await this.#relay.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #begin(): void {
+    const keep = (hold: Promise<RelayHold>) =>
+      void hold.then((held) => void this.#holds.push(held)).catch(() => undefined);
+    const forever = { timeoutMs: Number.POSITIVE_INFINITY };
+    keep(
+      this.#relay.subscribe(
+        'session',
+        (message) => {
+          const put = sensible(() => parseKeyedEntry(message));
+          if (put && !this.#stones.covers(put.key, put.entry.stamp))
+            this.#tell({ type: 'entry.put', key: put.key, entry: put.entry });
+        },
+        forever,
+      ),
+    );
+    keep(
+      this.#relay.serve(
+        'session.drop',
+        (body) => {
+          const { key, tombstone } = parseKeyedTombstone(body);
+          this.#learn(key, tombstone);
+          return null;
+        },
+        forever,
+      ),
+    );
+    this.#relay.onStatus((status) => {
+      if (status === 'connected') this.#sync();
+    });
+    if (this.#relay.status === 'connected') this.#sync();
+  }
+
+  /** One at a time: what was begun on a former link has lost its answers. */
+  #sync(): void {
+    this.#syncing?.abort(new Error('the link is a new one'));
+    const syncing = new AbortController();
+    this.#syncing = syncing;
+    // A link that is lost meanwhile begins the next one.
+    this.#talk(AbortSignal.any([this.#closing.signal, syncing.signal])).catch(() => undefined);
+  }
+
+  async #talk(signal: AbortSignal): Promise<void> {
+    const learn = ({ key, tombstone }: { key: string; tombstone: CacheTombstone }) =>
+      this.#learn(key, tombstone);
+    await syncTombstones(this.#relay, this.#stones, this.#hasher, learn, signal);
+    for (const [key, tombstone] of [...this.#untold])
+      await this.forget(key, tombstone, AbortSignal.any([signal, AbortSignal.timeout(longMs)]));
+  }
+
+  #learn(key: string, tombstone: CacheTombstone): void {
+    if (this.#stones.put(key, tombstone)) this.#tell(newsOf(key, tombstone));
+  }
+
+  /** What was deleted here counts, whatever the relay still has. */
+  #checked(
+    key: string,
+    found: CacheEntry | CacheTombstone | undefined,
+  ): CacheEntry | CacheTombstone | undefined {
+    if (!found || isTombstone(found) || !this.#stones.covers(key, found.stamp)) return found;
+    return this.#stones.find(key) ?? this.#stones.floorStone;
+  }
+
+  #keepUntold(key: string, tombstone: CacheTombstone): void {
+    this.#untold.delete(key);
+    this.#untold.set(key, tombstone);
+    // They stand among the tombstones as well, which are told at the next meeting; here is only who waits for an answer.
+    if (this.#untold.size > untoldMax) this.#untold.delete(this.#untold.keys().next().value as string);
+  }
+
+  #refuseIfLost(what: string): void {
+    if (this.status === 'lost') throw IpcError.of('ERR_RELAY_UNAVAILABLE', what, 'there is no link');
+  }
+
+  #tell(news: CacheNews): void {
+    for (const listener of [...this.#onNews]) listener(news);
+  }
+}
+
+function newsOf(key: string, found: CacheEntry | CacheTombstone): CacheNews {
+  return isTombstone(found)
+    ? { type: 'entry.deleted', key, tombstone: found }
+    : { type: 'entry.found', key, entry: found };
+}
+
+/** The answer, or the signal's reason, whichever is first. */
+function until<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
