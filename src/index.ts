@@ -1,5 +1,10 @@
 // The public API of the entry `actor-ipc`.
+
 export { channelTarget } from './actors/channel-target.ts';
+export type { LinkStats } from './actors/link-peer.ts';
+export type { NodeStats } from './actors/midway-relay.ts';
+export type { ConnectRelayOptions, RelayListen, RelayServing, ServeRelayOptions } from './actors/relay.ts';
+export type { RelayDownstream, RelayDownstreamOptions } from './actors/relay-downstream.ts';
 export { sessionOf, sessionSetup, type WithSession } from './actors/session-setup.ts';
 export { type ErrorCode, type FatalTo, IpcError } from './errors.ts';
 export type { DependencyNews } from './machines/incarnation.ts';
@@ -10,15 +15,19 @@ export { processInput } from './runtime/process-input.ts';
 export {
   activated,
   connect,
+  connectDownstream,
+  connectRelay,
   createArena,
   createRuntime,
   multicast,
   onDependency,
   openArena,
   region,
+  relayNode,
   reportState,
   run,
   serve,
+  serveRelay,
   supervise,
   writeArena,
 } from './runtime/process-runtime.ts';
@@ -82,6 +91,31 @@ export type {
   RegionStats,
   RegionValue,
 } from './spec/region.ts';
+export type {
+  Blobs,
+  KeyValue,
+  KeyValueEntry,
+  Lease,
+  LeaseOptions,
+  Relay,
+  RelayHandler,
+  RelayHold,
+  RelayListener,
+  RelayNode,
+  RelayRequest,
+  RelayRequestOptions,
+  RelayRole,
+  RelayStatus,
+} from './spec/relay.ts';
+export type { LinkTimes, LinkTls, RelayEndpoint } from './spec/relay-link.ts';
+export type {
+  MidwaySpec,
+  RelayHooks,
+  RelayNodeSpec,
+  ReliefSpec,
+  SiblingSpec,
+  TableSpec,
+} from './spec/relay-node.ts';
 export type { ChannelSchema, StandardSchema } from './spec/schema.ts';
 export type {
   AppActor,

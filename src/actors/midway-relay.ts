@@ -13,7 +13,7 @@ import {
   parseKeyedTombstone,
 } from '../transport/entry-frame.ts';
 import { type Frame, mapOf, wholeOf } from '../transport/frame.ts';
-import type { KeyHasher } from '../transport/key-hash.ts';
+import type { KeyHasher } from '../transport/placement-hash.ts';
 import { SessionTable, type SessionTableStats } from '../transport/session-table.ts';
 import type { Host } from './hosting.ts';
 import { type RelayListen, type RelayServing, serveRelay } from './relay.ts';

@@ -4,7 +4,7 @@ import { IpcError } from '../errors.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { ReliefSpec } from '../spec/relay-node.ts';
 import { parseKey, parseKeyedEntry, parseKeyedTombstone } from '../transport/entry-frame.ts';
-import type { KeyHasher } from '../transport/key-hash.ts';
+import type { KeyHasher } from '../transport/placement-hash.ts';
 import type { RelayMember } from '../transport/relay-member.ts';
 import { SessionTable } from '../transport/session-table.ts';
 import type { Host } from './hosting.ts';

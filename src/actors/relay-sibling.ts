@@ -16,7 +16,7 @@ import {
   parseKeyedTombstone,
   sensible,
 } from '../transport/entry-frame.ts';
-import type { KeyHasher } from '../transport/key-hash.ts';
+import type { KeyHasher } from '../transport/placement-hash.ts';
 import type { RelayMember } from '../transport/relay-member.ts';
 import { Tombstones } from '../transport/tombstones.ts';
 import type { Host } from './hosting.ts';

@@ -4,7 +4,7 @@ import { IpcError } from '../errors.ts';
 import type { Relay, RelayHold } from '../spec/relay.ts';
 import { type KeyedTombstone, parseKeyedTombstone } from '../transport/entry-frame.ts';
 import { type Frame, mapOf, wholeOf } from '../transport/frame.ts';
-import type { KeyHasher } from '../transport/key-hash.ts';
+import type { KeyHasher } from '../transport/placement-hash.ts';
 import type { Tombstones } from '../transport/tombstones.ts';
 
 /** With keys of 255 bytes, a page stays below half a frame. */

@@ -12,6 +12,7 @@ import { exitCode, exitCodeOfError } from './exit-code.ts';
 import { graphCommand } from './graph.ts';
 import { initCommand } from './init.ts';
 import { logsCommand } from './logs.ts';
+import { relayCommand } from './relay.ts';
 import { runCommand } from './run.ts';
 import { simulateCommand } from './simulate.ts';
 import { statusCommand } from './status.ts';
@@ -42,6 +43,7 @@ const program = new Command('actor-ipc')
   .addCommand(applyCommand());
 for (const command of unitCommands()) program.addCommand(command);
 program
+  .addCommand(relayCommand())
   .addCommand(initCommand())
   .addCommand(buildCommand())
   .addCommand(doctorCommand())

@@ -34,7 +34,7 @@ export function runCommand(): Command {
     .action(run);
 }
 
-async function run(
+export async function run(
   named: string | undefined,
   { workspace, logLevel, json = false, envFile }: RunOptions,
 ): Promise<void> {

@@ -6,6 +6,7 @@ import { extname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { IpcError, messageOf } from '../errors.ts';
 import type { Topology } from '../spec/child.ts';
+import { relayTopology } from './relay-topology.ts';
 import { placeOf } from './stack.ts';
 
 const typescript = new Set(['.ts', '.mts', '.cts', '.tsx']);
@@ -62,6 +63,7 @@ export const actorsAreLoadedOnce =
 
 /** Loads and checks a topology file in this process. @throws {IpcError} ERR_TOPOLOGY_INVALID. */
 export async function readTopology(file: string): Promise<Topology> {
+  if (extname(file) === '.conf') return relayTopology(file);
   let exported: unknown;
   try {
     exported = data.has(extname(file))

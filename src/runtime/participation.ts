@@ -2,6 +2,8 @@
 import type { AnyActorLogic, InputFrom, OutputFrom } from 'xstate';
 import type { Handle } from '../actors/kinds/handle.ts';
 import type { Outcome } from '../actors/kinds/source.ts';
+import type { NodeStats } from '../actors/midway-relay.ts';
+import type { RunningNode } from '../actors/relay-node.ts';
 import { type ErrorData, IpcError } from '../errors.ts';
 import type { ReaderView } from '../machines/multicast.ts';
 import type { Publishers } from '../spec/broadcast.ts';
@@ -65,6 +67,26 @@ export class Part implements Participation {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
+  }
+}
+
+/** A node of the relay tier that runs here. */
+export class RelayNodePart extends Part {
+  readonly #running: RunningNode;
+
+  constructor(running: RunningNode) {
+    super(() => running.hosted.post({ type: 'stop' }));
+    this.#running = running;
+  }
+
+  /** Where it listens: ports that the system has chosen are known here. */
+  get ports(): readonly (number | undefined)[] {
+    return this.#running.open?.ports ?? [];
+  }
+
+  /** Undefined after its end. */
+  get stats(): NodeStats | undefined {
+    return this.#running.stats;
   }
 }
 

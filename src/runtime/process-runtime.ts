@@ -1,13 +1,24 @@
 // Process runtime: the one runtime of this process, and the functions that use it.
 import type { AnyActorLogic, AnyActorRef, AnyMachineSnapshot, StateValue } from 'xstate';
+import type { ConnectRelayOptions, RelayServing, ServeRelayOptions } from '../actors/relay.ts';
+import type { RelayDownstream, RelayDownstreamOptions } from '../actors/relay-downstream.ts';
 import type { DependencyNews } from '../machines/incarnation.ts';
 import { isStatePath } from '../names.ts';
 import type { ActorsInput } from '../spec/actor-check.ts';
 import type { ArenaReader, ArenaWriter } from '../spec/published-arena.ts';
 import type { Pipe, Region, RegionOptions } from '../spec/region.ts';
+import type { Relay } from '../spec/relay.ts';
+import type { RelayHooks, RelayNodeSpec } from '../spec/relay-node.ts';
 import type { AllowedClient, AppSpec } from '../spec/universe.ts';
 import type { SharedArena } from '../transport/value-arena.ts';
-import type { Multicast, Participation, Running, RunOptions, Serving } from './participation.ts';
+import type {
+  Multicast,
+  Participation,
+  RelayNodePart,
+  Running,
+  RunOptions,
+  Serving,
+} from './participation.ts';
 import {
   type ArenaOptions,
   type ConnectOptions,
@@ -112,6 +123,28 @@ export function reportState(state: string | AnyActorRef): void {
 /** As `Runtime.onDependency`, by the runtime of this process. */
 export function onDependency(listener: (news: DependencyNews) => void): () => void {
   return currentRuntime().onDependency(listener);
+}
+
+/** As `Runtime.relayNode`, by the runtime of this process. */
+export async function relayNode(spec: RelayNodeSpec, hooks?: RelayHooks): Promise<RelayNodePart> {
+  return currentRuntime().relayNode(spec, hooks);
+}
+
+/** As `Runtime.connectRelay`, by the runtime of this process. */
+export function connectRelay(options: ConnectRelayOptions): Relay {
+  return currentRuntime().connectRelay(options);
+}
+
+/** As `Runtime.serveRelay`, by the runtime of this process. */
+export async function serveRelay(options: ServeRelayOptions): Promise<RelayServing> {
+  return currentRuntime().serveRelay(options);
+}
+
+/** As `Runtime.downstream`, by the runtime of this process. */
+export async function connectDownstream(
+  options: ConnectRelayOptions & RelayDownstreamOptions,
+): Promise<RelayDownstream> {
+  return currentRuntime().downstream(options);
 }
 
 /** As `Runtime.activated`, by the runtime of this process. */

@@ -8,6 +8,15 @@ import { limitsOf, type SessionTuning } from '../actors/live-session.ts';
 import { startMulticast } from '../actors/multicast.ts';
 import { startClientProcess, startServerProcess } from '../actors/process.ts';
 import { attachRegion } from '../actors/region-attachment.ts';
+import {
+  type ConnectRelayOptions,
+  connectRelay,
+  type RelayServing,
+  type ServeRelayOptions,
+  serveRelay,
+} from '../actors/relay.ts';
+import { RelayDownstream, type RelayDownstreamOptions } from '../actors/relay-downstream.ts';
+import { startRelayNode } from '../actors/relay-node.ts';
 import { type ErrorData, IpcError, messageOf } from '../errors.ts';
 import type { DependencyNews } from '../machines/incarnation.ts';
 import type { MulticastReport, SlowPolicy } from '../machines/multicast.ts';
@@ -16,11 +25,14 @@ import { type Address, addressOf, isStatePath } from '../names.ts';
 import { type ActorsInput, checkActors } from '../spec/actor-check.ts';
 import type { ArenaReader, ArenaWriter } from '../spec/published-arena.ts';
 import type { Pipe, Region, RegionOptions } from '../spec/region.ts';
+import type { Relay } from '../spec/relay.ts';
+import type { RelayHooks, RelayNodeSpec } from '../spec/relay-node.ts';
 import type { AllowedClient, AppSpec } from '../spec/universe.ts';
 import { checkBorrows } from '../transport/borrow.ts';
 import { FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { native, requireKernel } from '../transport/native.ts';
+import type { RelayMember } from '../transport/relay-member.ts';
 import {
   appSocketPath,
   type Claim,
@@ -36,6 +48,7 @@ import {
   type Multicast,
   Part,
   type Participation,
+  RelayNodePart,
   type Running,
   RunningPart,
   type RunOptions,
@@ -102,6 +115,7 @@ export class Runtime {
   readonly #arenas: SharedArena[] = [];
   readonly #declared: ArenaClient | undefined;
   readonly #regions = new Set<Region>();
+  readonly #relays = new Set<{ close(): Promise<void> }>();
   #stopping: Promise<void> | undefined;
 
   /** @throws {IpcError} ERR_ADDON_MISSING, ERR_KERNEL_UNSUPPORTED, ERR_RUN_DIRECTORY. */
@@ -321,6 +335,70 @@ export class Runtime {
     return part;
   }
 
+  /**
+   * Runs a node of the relay tier: a relay, a sibling, or pressure relief. It stays, and opens its links again, until it is
+   * stopped.
+   * @returns once it listens.
+   * @throws {IpcError} ERR_SYSTEM if it can't listen, ERR_RELAY_CONFIG for certificates that are none, ERR_STOPPING.
+   */
+  async relayNode(spec: RelayNodeSpec, hooks: RelayHooks = {}): Promise<RelayNodePart> {
+    this.#refuseIfStopping(`relay node ${spec.node}`);
+    let part: RelayNodePart | undefined;
+    await new Promise<void>((resolve, reject) => {
+      const running = startRelayNode(this.host, {
+        address: this.#addressFor(spec.node),
+        spec,
+        hooks,
+        onState: (state) => {
+          this.reportState(state);
+          resolve();
+        },
+        onEnd: (error) => {
+          this.#settle(part!, error);
+          if (error) reject(IpcError.received(error));
+          else resolve();
+        },
+      });
+      part = new RelayNodePart(running);
+      this.#parts.add(part);
+    });
+    return part!;
+  }
+
+  /**
+   * Joins a relay: the link is opened in the background, and again whenever it is lost. Closed with this runtime.
+   * @throws {IpcError} ERR_RELAY_CONFIG for certificates that are none, ERR_STOPPING.
+   */
+  connectRelay(options: ConnectRelayOptions): Relay {
+    return this.#relayMember(options);
+  }
+
+  /**
+   * Joins a relay as a front end: what a session cache asks and tells, for `SessionCacheManager` or one's own.
+   * @throws {IpcError} ERR_RELAY_CONFIG for certificates that are none, ERR_STOPPING.
+   */
+  async downstream(options: ConnectRelayOptions & RelayDownstreamOptions): Promise<RelayDownstream> {
+    return RelayDownstream.open(this.#relayMember({ role: 'front', ...options }), options);
+  }
+
+  #relayMember(options: ConnectRelayOptions): RelayMember {
+    this.#refuseIfStopping(`relay ${options.node}`);
+    const member = connectRelay(this.host, this.#addressFor(`relay-${options.node}`), options);
+    this.#relays.add(member);
+    member.onStatus((status) => {
+      if (status === 'closed') this.#relays.delete(member);
+    });
+    return member;
+  }
+
+  /** Opens a hub for nodes of this process, and listens for those of others. @throws {IpcError} ERR_SYSTEM, ERR_RELAY_CONFIG, ERR_STOPPING. */
+  async serveRelay(options: ServeRelayOptions): Promise<RelayServing> {
+    this.#refuseIfStopping(`relay ${options.node}`);
+    const serving = await serveRelay(this.host, this.#addressFor(`hub-${options.node}`), options);
+    this.#relays.add(serving);
+    return serving;
+  }
+
   #logReader(actor: Address, { type, reader, dropped }: MulticastReport): void {
     const slow = type === 'reader.slow';
     const message = slow ? `reader ${reader} is too slow` : `reader ${reader} takes packets again`;
@@ -357,6 +435,7 @@ export class Runtime {
   stop(): Promise<void> {
     this.#stopping ??= (async () => {
       for (const part of [...this.#parts].reverse()) await part.stop();
+      for (const relay of this.#relays) await relay.close();
       for (const arena of this.#arenas) arena.close();
       this.#declared?.close();
       for (const region of this.#regions) await region.close();

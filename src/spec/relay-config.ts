@@ -61,7 +61,7 @@ const keysOf = {
   relief: [...nodeKeys, 'full_edge', 'lru', 'message_relay', 'age_or_replica'],
   path: ['relay', 'cache'],
   link: ['auth_path', 'port', 'address', 'tls'],
-  pathRelay: ['proc_name', 'port', 'address', 'tls'],
+  pathRelay: ['proc_name', 'local', 'port', 'address', 'tls'],
   lru: ['manage_section', 'cache', 'age_or_replica'],
   tls: ['server_key', 'server_cert', 'client_key', 'client_cert', 'server_name', 'peer_names'],
   cache: ['seed', 'record_size', 'el_count', 'aged_out_secs', 'sessions_length', 'max_tombstones'],
@@ -119,9 +119,7 @@ export function checkRelayConfig(value: unknown, file: string): RelayConfig {
   if (reader.mistakes.length > 0 || !checked) throw invalid(file, reader.mistakes);
   const { spec, procName } = checked;
   const sibling = procName && siblingOf(procName, file);
-  const notes = [...reader.notes];
-  if (spec.role === 'sibling' && 'path' in spec.relay.endpoint && !('relay' in config))
-    notes.push('relay: is not said, so it is the relay that starts this node');
+  const { notes } = reader;
   return { file, spec, notes, ...(sibling && { sibling }) };
 }
 
@@ -175,14 +173,15 @@ class Reader {
     this.#known(relay, at, keysOf.pathRelay);
     const procName = this.#procName(relay.proc_name, `${at}.proc_name`);
     const table = this.#table(path.cache, `path_types.${auth}.cache`);
-    const siblingListen: ListenSpec | undefined = procName
-      ? { path: siblingSocket }
-      : relay.port === undefined
-        ? undefined
-        : {
-            ...this.#endpoint(relay, at, ports.relay, '0.0.0.0'),
-            tls: this.#serverTls(relay.tls, `${at}.tls`),
-          };
+    const siblingListen: ListenSpec | undefined =
+      procName || relay.local === true
+        ? { path: siblingSocket }
+        : relay.port === undefined
+          ? undefined
+          : {
+              ...this.#endpoint(relay, at, ports.relay, '0.0.0.0'),
+              tls: this.#serverTls(relay.tls, `${at}.tls`),
+            };
     const spec: RelayNodeSpec = {
       role: 'relay',
       ...this.#node(config, 'relay', this.#seed(path.cache)),

@@ -1,7 +1,11 @@
 // What a person writes to describe a tree of processes. The entry `actor-ipc/topology`; a file's default export is checked
 // by src/spec/topology-check.ts when it is loaded.
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { IpcError } from '../errors.ts';
 import type { ActorsInput } from './actor-check.ts';
 import type { ActorSource } from './child.ts';
+import { checkRelayConfig } from './relay-config.ts';
 import type {
   ActorInput,
   ActorOptions,
@@ -50,6 +54,27 @@ export function supervisor(options: Omit<SupervisorInput, 'kind'>): ChildInput;
 export function supervisor(options: Omit<SupervisorInput, 'kind'>): ChildInput {
   return { kind: 'supervisor', ...options };
 }
+
+/**
+ * A node of the relay tier as a process: a relay, a sibling or pressure relief.
+ * @param config what stands in a configuration file of such a node (docs/relay.md); its files are relative to the topology.
+ * @throws {IpcError} ERR_RELAY_CONFIG with one line for each mistake.
+ */
+export function relay(config: Readonly<Record<string, unknown>>, options: NodeOptions = {}): ChildInput {
+  const { sibling } = checkRelayConfig(config, resolve('relay()'));
+  if (sibling)
+    throw IpcError.of(
+      'ERR_RELAY_CONFIG',
+      'relay()',
+      'proc_name: in a topology the sibling is a child of its own; give the relay "local": true in its place',
+    );
+  return { kind: 'node', file: relayProgram, ...options, input: { config } as never };
+}
+
+/** The program that runs a node, in the same language as this file. */
+export const relayProgram = fileURLToPath(
+  new URL(`../runtime/relay-program${import.meta.url.slice(-3)}`, import.meta.url),
+);
 
 /**
  * An arena of the tree: what is published in it stays when its writer dies, until the whole tree ends.

@@ -1,5 +1,6 @@
 // Relay socket: one stream to another node, plain or with TLS, over TCP or a Unix socket. Knows frames, and nothing of who
 // may say what.
+import { rmSync } from 'node:fs';
 import { connect, createServer, type Socket as NetSocket, type Server } from 'node:net';
 import {
   createSecureContext,
@@ -221,20 +222,38 @@ export function listenRelay(
     socket.destroy();
   });
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(
-      'path' in endpoint ? { path: endpoint.path } : { host: endpoint.host, port: endpoint.port },
-      () => {
-        server.off('error', reject);
-        server.on('error', (error) => refused(messageOf(error), 'accepting'));
-        const at = server.address();
-        resolve({
-          port: typeof at === 'object' && at !== null ? at.port : undefined,
-          close: () => void server.close(),
-        });
-      },
-    );
+    const target =
+      'path' in endpoint ? { path: endpoint.path } : { host: endpoint.host, port: endpoint.port };
+    const fail = (error: NodeJS.ErrnoException) => {
+      if (!('path' in endpoint) || error.code !== 'EADDRINUSE') return reject(error);
+      // Its last owner may have been killed; nobody answers then.
+      isDeserted(endpoint.path, (deserted) => {
+        if (!deserted) return reject(error);
+        rmSync(endpoint.path, { force: true });
+        server.off('error', fail).once('error', reject).listen(target);
+      });
+    };
+    server.on('error', fail);
+    server.once('listening', () => {
+      server.off('error', fail).off('error', reject);
+      server.on('error', (error) => refused(messageOf(error), 'accepting'));
+      const at = server.address();
+      resolve({
+        port: typeof at === 'object' && at !== null ? at.port : undefined,
+        close: () => void server.close(),
+      });
+    });
+    server.listen(target);
   });
+}
+
+function isDeserted(path: string, tell: (deserted: boolean) => void): void {
+  const socket = connect({ path });
+  socket.once('connect', () => {
+    socket.destroy();
+    tell(false);
+  });
+  socket.once('error', (error: NodeJS.ErrnoException) => tell(error.code === 'ECONNREFUSED'));
 }
 
 /** @throws the error of a certificate or key that is none. */

@@ -25,6 +25,7 @@ const silent: Record<string, Record<string, string>> = {
   session: { choosing: 'is left at once', opening: 'only holds the others' },
   incomingSession: { loggingIn: 'only holds the others' },
   linkPeer: { choosing: 'is left at once' },
+  relayNode: { 'serving.choosing': 'is left at once' },
   channel: {
     choosing: 'is left at once',
     offering: 'only holds the others',

@@ -12,6 +12,7 @@ import {
   serverProcessMachine,
 } from '../../../src/machines/process.ts';
 import { regionAttachmentMachine } from '../../../src/machines/region-attachment.ts';
+import { type RelayNodeContext, relayNodeMachine } from '../../../src/machines/relay-node.ts';
 import { type SessionContext, sessionMachine } from '../../../src/machines/session.ts';
 import { type SessionServerContext, sessionServerMachine } from '../../../src/machines/session-server.ts';
 import { type SubscriptionContext, subscriptionMachine } from '../../../src/machines/subscription.ts';
@@ -148,5 +149,11 @@ export const walks: readonly Walk[] = [
     inputs: [samples.linkPeerInput, { ...samples.linkPeerInput, side: 'accepts' }],
     events: samples.linkPeerEvents,
     place: ({ side, silentBeats, refused }: LinkPeerContext) => [side, silentBeats, refused !== null],
+  },
+  {
+    machine: relayNodeMachine,
+    inputs: [samples.relayNodeInput],
+    events: samples.relayNodeEvents,
+    place: ({ neighbours }: RelayNodeContext) => (neighbours.sibling ?? []).length,
   },
 ];

@@ -19,6 +19,7 @@ import type {
   RegionAttachmentEvent,
   RegionAttachmentInput,
 } from '../../../src/machines/region-attachment.ts';
+import type { RelayNodeEvent, RelayNodeInput } from '../../../src/machines/relay-node.ts';
 import type { SessionEvent, SessionInput } from '../../../src/machines/session.ts';
 import type { SessionServerEvent, SessionServerInput } from '../../../src/machines/session-server.ts';
 import type { SubscriptionEvent, SubscriptionInput } from '../../../src/machines/subscription.ts';
@@ -309,4 +310,20 @@ export const linkPeerEvents: LinkPeerEvent[] = [
   { type: 'beat.missed' },
   { type: 'line.drained' },
   { type: 'close' },
+];
+
+export const relayNodeInput: RelayNodeInput = {
+  node: 'relay',
+  role: 'relay',
+  needs: ['sibling'],
+  stopTimeoutMs: 3_000,
+};
+
+export const relayNodeEvents: RelayNodeEvent[] = [
+  { type: 'node.opened' },
+  { type: 'node.failed', error },
+  { type: 'neighbour.found', node: 'sibling', role: 'sibling' },
+  { type: 'neighbour.lost', node: 'sibling', role: 'sibling' },
+  { type: 'node.closed' },
+  { type: 'stop' },
 ];
