@@ -22,6 +22,8 @@ export interface ChildObserver {
   /** It stands by: everything is loaded, and it waits for its activation. */
   warm(): void;
   log(level: LogLevel, facts: object, message: string): void;
+  /** What it says of its channels; input like everything that comes from it. */
+  counted(counts: readonly unknown[]): void;
   /** Records of its feed, while it is watched; input like everything that comes from it. */
   records(records: readonly unknown[]): void;
 }
@@ -62,6 +64,7 @@ export class ChildControl {
   #feed: Link | undefined;
   #watched = false;
   #met = false;
+  #counting = false;
 
   /** @param fd our end of the socket pair, taken over. */
   constructor(fd: number, observer: ChildObserver, services: ChildServices) {
@@ -86,6 +89,14 @@ export class ChildControl {
   /** Asks for a sign of life. */
   ping(): void {
     this.#socket.send({ t: 'ping' });
+  }
+
+  /** Asks how much has gone through its channels. */
+  count(): void {
+    // One that does not answer is not asked again: its queue would fill up.
+    if (!this.#met || this.#counting) return;
+    this.#counting = true;
+    this.#socket.send({ t: 'count' });
   }
 
   /** Lets a child that stands by begin with its work. */
@@ -146,6 +157,11 @@ export class ChildControl {
         return this.#observer.pong();
       case 'warm':
         return this.#observer.warm();
+      case 'counted': {
+        this.#counting = false;
+        if (!Array.isArray(frame.channels)) throw new Error('counted without channels');
+        return this.#observer.counted(frame.channels);
+      }
       case 'refused':
         return this.#observer.refused(textOf(frame, 'why', 16_384));
       case 'log':

@@ -16,6 +16,7 @@ import {
 } from './live-session.ts';
 import { leaveBroadcasts } from './session-broadcasts.ts';
 import { makeChannels, openChannels } from './session-channels.ts';
+import { countSession, forgetSession } from './session-figures.ts';
 import { goodbyeFrame, readyFrame } from './session-frame.ts';
 import { initChannels } from './session-lanes.ts';
 import { watchPeer } from './session-life.ts';
@@ -79,6 +80,7 @@ export function newToken(): string {
 function start(live: Live, side: Side, peerApp: string): RunningSession {
   const { address, server, limits } = live.options;
   const { loginTimeoutMs, closeTimeoutMs, stall } = limits;
+  countSession(live.host, live);
   const hosted = live.host.start(sessionLogic, {
     address,
     input: {
@@ -114,6 +116,7 @@ function hose(live: Live, peerApp: string, { reason, why }: { reason: HoseReason
 }
 
 function tearDown(live: Live): void {
+  forgetSession(live.host, live);
   leaveBroadcasts(live);
   const ended = live.error ?? IpcError.of('ERR_SESSION_CLOSED', live.options.server.name);
   for (const { hosted, end } of live.readings) {

@@ -41,6 +41,7 @@ export interface Tree {
   readonly watching: Watching;
   /** Plays what a unit would run, in a simulation; left out where programs run. */
   readonly play?: Play;
+  readonly counting: Counting;
   /** The supervisor of actors at a unit, while it runs. */
   readonly onSupervision: (unit: Address, supervision: ActorSupervision | null) => void;
 }
@@ -80,6 +81,23 @@ export class Watching {
     this.#listeners.add(listener);
     listener(this.#on);
     return () => void this.#listeners.delete(listener);
+  }
+}
+
+/** Those children that can be asked how much has gone through their channels. */
+export class Counting {
+  readonly #asks = new Map<() => void, Address>();
+
+  /** @returns whom it has asked. */
+  ask(): Address[] {
+    for (const ask of this.#asks.keys()) ask();
+    return [...this.#asks.values()];
+  }
+
+  /** @returns how to be asked no longer. */
+  follow(unit: Address, ask: () => void): () => void {
+    this.#asks.set(ask, unit);
+    return () => void this.#asks.delete(ask);
   }
 }
 
@@ -123,6 +141,8 @@ export interface TreeObserver {
   /** Something about a unit has changed; for those who wait for it. */
   changed(unit: Address, report: UnitReport): void;
   log(unit: Address, level: LogLevel, facts: object, message: string): void;
+  /** What a child says of its channels, as it was asked to; input like everything that comes from it. */
+  counted(unit: Address, epoch: number, counts: readonly unknown[]): void;
   /** Records of the feed of a child, while somebody watches. */
   records(unit: Address, epoch: number, records: readonly unknown[]): void;
 }

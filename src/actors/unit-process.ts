@@ -218,6 +218,9 @@ export class UnitProcess implements SupervisedProcess {
       refused: (why) => this.#observer.refused(why, true),
       warm: () => this.#observer.warm(),
       log: (level, facts, message) => tree.watch.log(unit, level, facts, message),
+      counted: (counts) => {
+        if (!this.#standby) tree.watch.counted(unit, this.#epoch, counts);
+      },
       records: (records) => tree.watch.records(unit, this.#epoch, records),
     });
   }
@@ -241,6 +244,7 @@ class Control {
   theirs: number;
   readonly #control: ChildControl;
   readonly #unfollow: () => void;
+  readonly #uncount: () => void;
   /** Who waits for a sign of life. */
   #answer: (() => void) | undefined;
 
@@ -255,6 +259,7 @@ class Control {
     this.theirs = theirs;
     this.#control = new ChildControl(ours, { ...heard, pong: () => this.#pong() }, services);
     this.#unfollow = tree.watching.follow((on) => this.#control.watch(on));
+    this.#uncount = tree.counting.follow(unit, () => this.#control.count());
   }
 
   handedOver(): void {
@@ -290,6 +295,7 @@ class Control {
 
   close(): void {
     this.#unfollow();
+    this.#uncount();
     this.#control.close();
   }
 

@@ -2,23 +2,44 @@
 import { Command } from 'commander';
 import { loadEnvFile } from '../runtime/env-file.ts';
 import { findTopology, loadTopology } from '../runtime/loader.ts';
+import { lintPrograms } from '../runtime/program-lint.ts';
 import { type ActorsSpec, describeEdge, type SupervisorSpec, type Topology } from '../spec/child.ts';
 import { startOrder } from '../spec/start-order.ts';
+import { lintTopology, type Warning } from '../spec/topology-lint.ts';
+import { paint } from './color.ts';
+import { exitCode } from './exit-code.ts';
 
 export function checkCommand(): Command {
   return new Command('check')
     .description('check a topology and print its tree and start order; nothing runs')
     .argument('[file]', 'topology file (default: topology.{ts,mts,js,mjs,yaml,json} here)')
     .option('--env-file <file>', 'variables for the topology (default: .env beside it)')
-    .option('--json', 'print the topology with all defaults filled in')
-    .action(
-      async (named: string | undefined, { json = false, envFile }: { json?: boolean; envFile?: string }) => {
-        const file = findTopology(named, process.cwd());
-        loadEnvFile(file, envFile);
-        const topology = await loadTopology(file);
-        process.stdout.write(json ? `${JSON.stringify(topology, null, 2)}\n` : describe(topology));
-      },
-    );
+    .option('--strict', 'fail with code 2 if there is a warning')
+    .option('--json', 'print the topology with all defaults filled in, and the warnings')
+    .action(check);
+}
+
+interface CheckOptions {
+  readonly envFile?: string;
+  readonly strict?: boolean;
+  readonly json?: boolean;
+}
+
+async function check(named: string | undefined, { json = false, strict = false, envFile }: CheckOptions) {
+  const file = findTopology(named, process.cwd());
+  loadEnvFile(file, envFile);
+  const topology = await loadTopology(file);
+  const warnings = [...lintTopology(topology), ...(await lintPrograms(topology))];
+  process.stdout.write(
+    json
+      ? `${JSON.stringify({ ...topology, warnings }, null, 2)}\n`
+      : `${warnings.map(lineOf).join('')}${describe(topology)}`,
+  );
+  if (strict && warnings.length > 0) process.exitCode = exitCode.usage;
+}
+
+function lineOf({ file, path, text }: Warning): string {
+  return `${paint.yellow('warning')} ${file}${path === '' ? '' : `: ${path}`}: ${text}\n`;
 }
 
 function describe(topology: Topology): string {

@@ -3,10 +3,11 @@ import { Command, InvalidArgumentError } from 'commander';
 import { IpcError } from '../errors.ts';
 import { nearest } from '../names.ts';
 import { askTree } from '../runtime/control-client.ts';
-import { loggedUnits, mergeLogs } from '../runtime/log-reader.ts';
-import type { UnitLine } from '../runtime/unit-logs.ts';
-import { isColored } from './color.ts';
-import { durationMs, type TreeOptions, withTree, workspaceOf } from './tree-options.ts';
+import { type LogPositions, loggedUnits, mergeLogs } from '../runtime/log-reader.ts';
+import type { TreeStatus } from '../runtime/status.ts';
+import type { UnitLine } from '../runtime/unit-line.ts';
+import { isColored, isTerminal } from './color.ts';
+import { durationMs, type TreeOptions, workspaceOf } from './tree-options.ts';
 import { unitPrinter } from './unit-printer.ts';
 
 interface LogsOptions extends TreeOptions {
@@ -15,70 +16,114 @@ interface LogsOptions extends TreeOptions {
   readonly lines?: number;
 }
 
+/** Lines that come while the files are still read; who is so far behind misses some, as everywhere. */
+const waitingMax = 50_000;
+
 export function logsCommand(): Command {
-  return withTree(new Command('logs'))
+  return new Command('logs')
     .description('print what the units have written, by time')
     .argument('[unit...]', 'names of units (default: all)')
-    .option('-F, --follow', 'go on with what they write')
+    .option('-f, --follow', 'go on with what they write, units that come later among them')
     .option('-S, --since <when>', 'a duration before now, or a time', sinceMs)
-    .option('-n, --lines <count>', 'only the last ones', Number)
+    .option('-n, --lines <count>', 'only the last ones', count)
+    .option('--file <file>', 'topology file of the tree (default: topology.{ts,mts,js,mjs,yaml,json} here)')
+    .option('-w, --workspace <folder>', 'the workspace of the tree, if it is not beside the file')
+    .option('--json', 'print one JSON object per line')
     .action(logs);
 }
 
 async function logs(units: string[], options: LogsOptions): Promise<void> {
   const workspace = workspaceOf(options);
   const known = loggedUnits(workspace);
-  if (!options.follow)
-    for (const unit of units)
-      if (!known.some((name) => isBelow(name, unit)))
-        throw IpcError.of('ERR_UNIT_UNKNOWN', unit, nearest(unit, known), known.join(', '));
   const wanted = (name: string) => units.length === 0 || units.some((unit) => isBelow(name, unit));
-  const write = (text: string) => void process.stdout.write(text);
-  const printer = unitPrinter({
-    units: known.length > 0 ? known : [''],
-    json: false,
-    color: isColored,
-    write,
-  });
-  const print = ({ atMs, unit, stream, line }: UnitLine) => {
-    const time = atMs === null ? null : new Date(atMs).toISOString();
-    if (options.json) write(`${JSON.stringify({ time, unit, stream, line })}\n`);
-    else printer(unit, stream, line);
-  };
-  const printFiles = async (sizes?: Record<string, { out: number; err: number }>) => {
-    for await (const line of lastOf(mergeLogs(workspace, wanted, sizes), options.lines))
-      if (line.atMs === null || line.atMs >= (options.since ?? 0)) print(line);
+  const print = printerOf(known.filter(wanted), options);
+  const printFiles = async (until?: LogPositions) => {
+    const { since = 0, lines } = options;
+    for await (const line of lastOf(mergeLogs(workspace, wanted, until), since, lines)) print(line);
   };
   // Who reads our output has gone, as in "logs | head".
   process.stdout.on('error', () => process.exit());
-  if (!options.follow) return printFiles();
+  const unknown = units.filter((unit) => !known.some((name) => isBelow(name, unit)));
+  if (!options.follow) {
+    for (const unit of unknown)
+      throw IpcError.of('ERR_UNIT_UNKNOWN', unit, nearest(unit, known), known.join(', '));
+    return printFiles();
+  }
+  await tellUnknown(workspace, unknown);
+  await follow(workspace, wanted, print, printFiles);
+}
 
-  // What comes while the files are read waits for its turn.
+function printerOf(known: string[], { json }: LogsOptions): (line: UnitLine) => void {
+  const write = (text: string) => void process.stdout.write(text);
+  const printer = unitPrinter({ units: known, json: false, color: isColored, terminal: isTerminal, write });
+  return ({ atMs, unit, stream, line }) => {
+    const time = atMs === null ? null : new Date(atMs).toISOString();
+    if (json) write(`${JSON.stringify({ time, unit, stream, line })}\n`);
+    else printer(unit, stream, line);
+  };
+}
+
+/** A unit that is not there may come, but whoever has mistyped its name should not wait for it. */
+async function tellUnknown(workspace: string, units: readonly string[]): Promise<void> {
+  if (units.length === 0) return;
+  const { units: running } = (await askTree(workspace, 'status')) as TreeStatus;
+  const names = running.map(({ name }) => name);
+  for (const unit of units) {
+    if (names.some((name) => isBelow(name, unit))) continue;
+    const near = nearest(unit, names);
+    process.stderr.write(
+      `(there is no unit ${unit} yet${near === undefined ? '' : `; did you mean ${near}?`})\n`,
+    );
+  }
+}
+
+interface FollowedItem {
+  /** First: how far the files go. */
+  readonly positions?: LogPositions;
+  readonly line?: UnitLine;
+  readonly missed?: number;
+}
+
+/** First the files, then what is written. Ends with the tree. */
+async function follow(
+  workspace: string,
+  wanted: (unit: string) => boolean,
+  print: (line: UnitLine) => void,
+  printFiles: (until?: LogPositions) => Promise<void>,
+): Promise<void> {
   const waiting: UnitLine[] = [];
+  let missed = 0;
+  let files: Promise<void> | undefined;
   let reading = true;
-  await askTree(workspace, 'logs', {
-    timeoutMs: 'infinity',
-    onItem(item) {
-      const { sizes, line, missed } = item as {
-        sizes?: Record<string, { out: number; err: number }>;
-        line?: UnitLine;
-        missed?: number;
-      };
-      if (sizes)
-        void printFiles(sizes).then(() => {
-          reading = false;
-          for (const each of waiting.splice(0)) print(each);
-        });
-      if (missed) process.stderr.write(`(${missed} lines came too fast to be shown)\n`);
-      if (line && wanted(line.unit)) {
-        if (reading) waiting.push(line);
-        else print(line);
-      }
-    },
-  }).catch((error: unknown) => {
-    // The end of the tree is the end of what there is to follow.
-    if (!(error instanceof IpcError && error.code === 'ERR_NO_TREE' && !reading)) throw error;
-  });
+  const tellMissed = (lines: number) => {
+    if (lines > 0) process.stderr.write(`(${lines} lines came too fast to be shown)\n`);
+  };
+  try {
+    await askTree(workspace, 'logs', {
+      timeoutMs: 'infinity',
+      onItem(item) {
+        const { positions, line, missed: lost = 0 } = item as FollowedItem;
+        if (positions)
+          files = printFiles(positions).then(() => {
+            reading = false;
+            for (const each of waiting.splice(0)) print(each);
+            tellMissed(missed);
+          });
+        if (reading) missed += lost;
+        else tellMissed(lost);
+        if (!line || !wanted(line.unit)) return;
+        if (!reading) print(line);
+        else if (waiting.length < waitingMax) waiting.push(line);
+        else missed++;
+      },
+    });
+  } catch (error) {
+    // The end of the tree is the end of what there is to follow. Without one, there is what earlier ones have left.
+    const isEnd = error instanceof IpcError && error.code === 'ERR_NO_TREE';
+    if (isEnd && files) return files;
+    if (isEnd) await printFiles();
+    throw error;
+  }
 }
 
 /** The unit itself, or one below it. */
@@ -86,17 +131,26 @@ function isBelow(name: string, unit: string): boolean {
   return name === unit || name.startsWith(`${unit}/`);
 }
 
-async function* lastOf(lines: AsyncIterable<UnitLine>, count: number | undefined): AsyncIterable<UnitLine> {
-  if (count === undefined) {
-    yield* lines;
-    return;
-  }
-  const last: UnitLine[] = [];
+async function* lastOf(
+  lines: AsyncIterable<UnitLine>,
+  sinceMs: number,
+  count: number | undefined,
+): AsyncIterable<UnitLine> {
+  let last: UnitLine[] = [];
   for await (const line of lines) {
-    last.push(line);
-    if (last.length > count) last.shift();
+    if (line.atMs !== null && line.atMs < sinceMs) continue;
+    if (count === undefined) yield line;
+    else last.push(line);
+    // In large steps, since each moves all that stay.
+    if (count !== undefined && last.length > 2 * count + 1_000) last = last.slice(-count);
   }
-  yield* last;
+  if (count !== undefined && count > 0) yield* last.slice(-count);
+}
+
+function count(text: string): number {
+  const lines = Number(text);
+  if (!Number.isSafeInteger(lines) || lines < 0) throw new InvalidArgumentError('it must be a whole number');
+  return lines;
 }
 
 function sinceMs(text: string): number {

@@ -15,7 +15,7 @@ import { logsCommand } from './logs.ts';
 import { relayCommand } from './relay.ts';
 import { runCommand } from './run.ts';
 import { simulateCommand } from './simulate.ts';
-import { statusCommand } from './status.ts';
+import { statusCommand, topCommand } from './status.ts';
 import { unitCommands } from './units.ts';
 
 const { version, description } = JSON.parse(
@@ -39,6 +39,7 @@ const program = new Command('actor-ipc')
   .addCommand(graphCommand())
   .addCommand(simulateCommand())
   .addCommand(statusCommand())
+  .addCommand(topCommand())
   .addCommand(logsCommand())
   .addCommand(applyCommand());
 for (const command of unitCommands()) program.addCommand(command);

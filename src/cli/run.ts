@@ -1,21 +1,31 @@
-// `run`: starts a tree and stays with it to its end.
+// `run`: starts a tree and stays with it to its end, here or in a process of its own.
+import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
+import { messageOf } from '../errors.ts';
 import { loadEnvFile } from '../runtime/env-file.ts';
 import { reapOrphans } from '../runtime/init.ts';
 import { findTopology, loadTopology } from '../runtime/loader.ts';
 import { createLog, type LogLevel } from '../runtime/log.ts';
 import { openWorkspace, workspaceFolder } from '../runtime/place.ts';
+import { ProgramWatch, withoutStandbys } from '../runtime/program-watch.ts';
 import { onStopSignals } from '../runtime/signals.ts';
 import { Tree, type TreeEnd } from '../runtime/tree.ts';
 import { isColored } from './color.ts';
+import { detach, detachedOption } from './detach.ts';
 import { exitCode, exitCodeOf } from './exit-code.ts';
-import { unitPrinter } from './unit-printer.ts';
+import { RunOutput } from './run-output.ts';
+import { durationMs } from './tree-options.ts';
 
 interface RunOptions {
   workspace?: string;
   logLevel: LogLevel;
   json?: boolean;
   envFile?: string;
+  detach?: boolean;
+  /** This is the process that `--detach` has started. */
+  detached?: boolean;
+  timeout?: number;
+  watch?: boolean;
 }
 
 export function runCommand(): Command {
@@ -30,29 +40,49 @@ export function runCommand(): Command {
         .default('info'),
     )
     .option('--env-file <file>', 'variables for the topology and its units (default: .env beside it)')
+    .option('--watch', 'restart what has changed on disk, and apply a changed topology')
+    .option('-d, --detach', 'return once all units are up; the tree goes on, see "logs -f" and "down"')
+    .addOption(new Option(detachedOption).hideHelp())
+    .option('-t, --timeout <duration>', 'with --detach: give up waiting after that (code 5)', durationMs)
     .option('--json', 'print one JSON object per line: log records, and what the units write')
     .action(run);
 }
 
-export async function run(
-  named: string | undefined,
-  { workspace, logLevel, json = false, envFile }: RunOptions,
-): Promise<void> {
+export async function run(named: string | undefined, options: RunOptions): Promise<void> {
   const file = findTopology(named, process.cwd());
-  loadEnvFile(file, envFile);
-  const topology = await loadTopology(file);
-  const place = openWorkspace(workspaceFolder(file, workspace));
-  const write = (text: string) => void process.stdout.write(text);
+  const folder = workspaceFolder(file, options.workspace);
+  if (options.detach)
+    return detach({ workspace: folder, args: argsOf(file, folder, options), timeoutMs: options.timeout });
+  await runHere(file, folder, options);
+}
+
+async function runHere(
+  file: string,
+  folder: string,
+  { logLevel, json = false, envFile, detached = false, watch: watches = false }: RunOptions,
+): Promise<void> {
+  const env = loadEnvFile(file, envFile);
+  const loaded = await loadTopology(file);
+  const topology = watches ? withoutStandbys(loaded) : loaded;
+  const place = openWorkspace(folder);
+  const output = new RunOutput(Object.keys(topology.children), json);
   const log = createLog({
     level: logLevel,
-    terminal: json ? 'json' : 'pretty',
+    terminal: detached ? 'none' : json ? 'json' : 'pretty',
     color: isColored,
     file: place.logPath,
-    write,
+    write: output.write,
   });
-  const onLine = unitPrinter({ units: Object.keys(topology.children), json, color: isColored, write });
   log.info({ file, workspace: place.folder }, `${topology.name} from ${file}; logs in ${place.folder}`);
-  const tree = new Tree(topology, { workspace: place, log, onLine });
+  const tree = new Tree(topology, { workspace: place, log, onLine: detached ? () => {} : output.onLine });
+  if (detached) tellStarted();
+  else output.show(tree);
+
+  const watch = watches ? ProgramWatch.start({ tree, file, env, log }) : undefined;
+  watch?.then(
+    () => log.info({}, 'restarts what has changed on disk'),
+    (error: unknown) => log.error({}, `files are not watched: ${messageOf(error)}`),
+  );
 
   // Who reads our output has gone, as in "run | head": there is nobody left to run for.
   process.stdout.on('error', () => tree.stop());
@@ -70,16 +100,36 @@ export async function run(
     },
   );
   const leave = reapOrphans();
-  const output = await tree.ended;
+  const end = await tree.ended;
+  await watch?.then((started) => started.close()).catch(() => {});
   leave();
   forget();
-  log[exitCodeOf(output) === exitCode.asked ? 'info' : 'error'](
-    { output },
-    `${topology.name} ${describeEnd(output)}`,
-  );
-  process.exitCode = killed ?? exitCodeOf(output);
+  output.close();
+  const code = exitCodeOf(end);
+  const words = `${topology.name} ${describeEnd(end)}`;
+  log[code === exitCode.asked ? 'info' : 'error']({ output: end }, words);
+  // Whoever has started it may still be there to read it.
+  if (detached && code !== exitCode.asked) process.stderr.write(`${words}\n`);
+  process.exitCode = killed ?? code;
   // Every process of the tree is reaped and every socket closed; what could keep us here is a mistake of the topology's.
   setTimeout(() => process.exit(), 500).unref();
+}
+
+/** The control socket is there, and whoever waits for it may ask. */
+function tellStarted(): void {
+  if (!process.send) return;
+  process.send('started', () => {
+    if (process.connected) process.disconnect();
+  });
+}
+
+/** What the detached process is started with. */
+function argsOf(file: string, folder: string, { logLevel, envFile, watch }: RunOptions): string[] {
+  return [
+    ...[file, '--workspace', resolve(folder), '--log-level', logLevel],
+    ...(envFile === undefined ? [] : ['--env-file', resolve(envFile)]),
+    ...(watch ? ['--watch'] : []),
+  ];
 }
 
 function describeEnd({ why, reason, failed, unkillable }: TreeEnd): string {

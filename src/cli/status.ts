@@ -1,80 +1,130 @@
-// `status`: asks the root of a running tree and prints its units.
-import Table from 'cli-table3';
-import { Command } from 'commander';
+// `status` and `top`: what the root of a running tree says of its units, once or again and again.
+import { setTimeout as pause } from 'node:timers/promises';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { askTree } from '../runtime/control-client.ts';
 import { findTopology } from '../runtime/loader.ts';
 import { workspaceFolder } from '../runtime/place.ts';
-import { describeMs, type TreeStatus, type UnitStatus } from '../runtime/status.ts';
-import { paint } from './color.ts';
+import type { TreeStatus } from '../runtime/status.ts';
+import { isTerminal } from './color.ts';
+import { FullScreen, type Key } from './full-screen.ts';
+import { gridLines } from './grid.ts';
+import { type Sorting, sortings, sortKeys, topLines } from './top-page.ts';
+import { durationMs } from './tree-options.ts';
+import { treeHead, unitCells, unitColumns } from './unit-rows.ts';
+
+interface StatusOptions {
+  readonly workspace?: string;
+  readonly json?: boolean;
+  readonly watch?: boolean;
+}
+
+interface TopOptions extends StatusOptions {
+  readonly interval: number;
+  readonly sort: Sorting;
+}
+
+const intervalDefaultMs = 1_000;
+/** A listing costs a look at every process. */
+const intervalMinMs = 100;
 
 export function statusCommand(): Command {
-  return new Command('status')
+  return treeCommand('status')
     .alias('ps')
     .description('print the units of the running tree')
+    .option('--watch', 'go on: a page in a terminal (q leaves it), elsewhere one listing a second')
+    .action((named: string | undefined, options: StatusOptions) => status(named, options));
+}
+
+export function topCommand(): Command {
+  return treeCommand('top')
+    .description('show what the units of the running tree use, and what goes through their channels')
+    .option('-i, --interval <duration>', 'time from one listing to the next', intervalMs, intervalDefaultMs)
+    .addOption(new Option('-s, --sort <column>', 'order of the units').choices(sortings).default('tree'))
+    .action((named: string | undefined, options: TopOptions) => top(named, options));
+}
+
+function treeCommand(name: string): Command {
+  return new Command(name)
     .argument('[file]', 'topology file of the tree (default: topology.{ts,mts,js,mjs,yaml,json} here)')
     .option('-w, --workspace <folder>', 'the workspace of the tree, if it is not beside the file')
-    .option('--json', 'print it as JSON')
-    .action(
-      async (
-        named: string | undefined,
-        { workspace, json = false }: { workspace?: string; json?: boolean },
-      ) => {
-        const folder = workspace ?? workspaceFolder(findTopology(named, process.cwd()), undefined);
-        const status = (await askTree(folder, 'status')) as TreeStatus;
-        process.stdout.write(json ? `${JSON.stringify(status, null, 2)}\n` : render(status));
-      },
-    );
+    .option('--json', 'print it as JSON; with more than one listing, one object per line');
 }
 
-function render({ name, pid, uptimeMs, units }: TreeStatus): string {
-  const table = new Table({
-    head: ['unit', 'state', 'pid', 'starts', 'last exit'],
-    style: { head: [], border: [], compact: true },
-    chars: plainBorders,
-  });
-  for (const unit of units) {
-    table.push(rowOf(unit));
-    const { shown = [], more = false } = unit.actors ?? {};
-    for (const { name: actor, kind, phase, starts } of shown)
-      table.push(rowOf({ ...unit, name: `${unit.name}/${actor}`, kind, phase, starts, ...noProcess }));
-    if (more) table.push([`${unit.name}/...`, 'and more', '', '', '']);
+async function status(named: string | undefined, options: StatusOptions): Promise<void> {
+  const look = lookAt(named, options);
+  if (options.watch) return watch(look, options.json === true, intervalDefaultMs, statusLines, () => {});
+  const found = await look();
+  process.stdout.write(
+    options.json
+      ? `${JSON.stringify(found, null, 2)}\n`
+      : `${statusLines(found, isTerminal ? process.stdout.columns : undefined).join('\n')}\n`,
+  );
+}
+
+function statusLines(found: TreeStatus, width?: number): string[] {
+  return [treeHead(found), ...gridLines(unitColumns, found.units.flatMap(unitCells), width)];
+}
+
+async function top(named: string | undefined, { interval, json, ...options }: TopOptions): Promise<void> {
+  let sorting = options.sort;
+  await watch(
+    lookAt(named, options),
+    json === true,
+    interval,
+    (found, width) => topLines(found, sorting, width),
+    ({ name = '' }) => {
+      sorting = sortKeys.get(name) ?? sorting;
+    },
+  );
+}
+
+function lookAt(named: string | undefined, { workspace }: StatusOptions): () => Promise<TreeStatus> {
+  const folder = workspace ?? workspaceFolder(findTopology(named, process.cwd()), undefined);
+  return async () => (await askTree(folder, 'status', { facts: { usage: true } })) as TreeStatus;
+}
+
+/** Shows again and again what is there: on a page of its own in a terminal, elsewhere one listing after the other. */
+async function watch(
+  look: () => Promise<TreeStatus>,
+  json: boolean,
+  intervalMs: number,
+  lines: (found: TreeStatus, width?: number) => readonly string[],
+  onKey: (key: Key) => void,
+): Promise<void> {
+  let found = await look();
+  const over = new AbortController();
+  // Who reads our output has gone.
+  process.stdout.on('error', () => over.abort());
+  const screen =
+    isTerminal && !json
+      ? new FullScreen(
+          (width) => lines(found, width),
+          (key) => {
+            if (key.name === 'q' || (key.ctrl && key.name === 'c')) return over.abort();
+            onKey(key);
+            screen?.refresh();
+          },
+        )
+      : undefined;
+  const leave = () => over.abort();
+  process.on('SIGINT', leave).on('SIGTERM', leave);
+  try {
+    while (!over.signal.aborted) {
+      if (screen) screen.refresh();
+      else process.stdout.write(json ? `${JSON.stringify(found)}\n` : `${lines(found).join('\n')}\n\n`);
+      await pause(intervalMs, undefined, { signal: over.signal }).catch(() => {});
+      if (!over.signal.aborted) found = await look();
+    }
+  } catch (error) {
+    if (!over.signal.aborted) throw error;
+  } finally {
+    screen?.close();
+    process.off('SIGINT', leave).off('SIGTERM', leave);
   }
-  return `${paint.bold(name)}  root ${pid}, up ${describeMs(uptimeMs)}\n${table.toString()}\n`;
 }
 
-const noProcess = { state: null, pid: null, lastExit: null, note: null } as const;
-
-function rowOf({ name, kind, phase, state, pid, starts, lastExit, note }: UnitStatus): string[] {
-  const indent = '  '.repeat(name.split('/').length - 1);
-  const shown = state === null || phase !== 'up' ? phase : state;
-  const color =
-    phase === 'up' ? paint.green : phase === 'failed' || phase === 'skipped' ? paint.red : paint.yellow;
-  const what = note === null ? color(shown) : `${color(shown)} (${note})`;
-  return [
-    `${indent}${name}${kind === 'supervisor' ? '/' : ''}`,
-    what,
-    pid === null ? '' : String(pid),
-    String(starts),
-    lastExit ?? '',
-  ];
+function intervalMs(text: string): number {
+  const ms = durationMs(text);
+  if (ms < intervalMinMs) throw new InvalidArgumentError(`it must be ${intervalMinMs}ms or more`);
+  return ms;
 }
-
-const plainBorders = Object.fromEntries(
-  [
-    'top',
-    'top-mid',
-    'top-left',
-    'top-right',
-    'bottom',
-    'bottom-mid',
-    'bottom-left',
-    'bottom-right',
-    'left',
-    'left-mid',
-    'mid',
-    'mid-mid',
-    'right',
-    'right-mid',
-    'middle',
-  ].map((part) => [part, part === 'middle' ? '  ' : '']),
-);

@@ -6,7 +6,8 @@ import type { Outcome } from '../runtime/operator.ts';
 import type { TreeEnd } from '../runtime/tree.ts';
 import { parseCondition } from '../spec/condition.ts';
 import { exitCodeOf } from './exit-code.ts';
-import { ask, durationMs, type TreeOptions, withTree } from './tree-options.ts';
+import { stands, withProgress } from './progress.ts';
+import { ask, durationMs, type TreeOptions, withTree, workspaceOf } from './tree-options.ts';
 
 interface VerbOptions extends TreeOptions {
   readonly timeout?: number;
@@ -103,7 +104,10 @@ export function unitCommands(): Command[] {
     withTree(new Command('down'))
       .description('stop the whole tree in order, and wait until it is gone')
       .action(async (options: TreeOptions) => {
-        const end = (await ask(options, 'down', { timeoutMs: 'infinity' })) as TreeEnd;
+        const end = (await withProgress(
+          { workspace: workspaceOf(options), what: 'stopping', concerns: stands },
+          () => ask(options, 'down', { timeoutMs: 'infinity' }),
+        )) as TreeEnd;
         process.stdout.write(
           options.json ? `${JSON.stringify(end, null, 2)}\n` : `it ended: ${end.reason}\n`,
         );
@@ -119,15 +123,20 @@ async function order(
   { timeout, ...options }: VerbOptions,
 ): Promise<void> {
   for (const unit of units) {
-    const outcome = (await ask(options, name, {
-      facts: {
-        ...facts,
-        unit,
-        ...(name === 'wait' && timeout !== undefined && { timeoutMs: Math.ceil(timeout) }),
-      },
-      timeoutMs: timeout === undefined ? 'infinity' : name === 'wait' ? timeout + graceMs : timeout,
-      what: `${name} ${unit}`,
-    })) as Outcome;
+    const what = `${name} ${unit}`;
+    const outcome = (await withProgress(
+      { workspace: workspaceOf(options), what, concerns: (each) => each.name === unit },
+      () =>
+        ask(options, name, {
+          facts: {
+            ...facts,
+            unit,
+            ...(name === 'wait' && timeout !== undefined && { timeoutMs: Math.ceil(timeout) }),
+          },
+          timeoutMs: timeout === undefined ? 'infinity' : name === 'wait' ? timeout + graceMs : timeout,
+          what,
+        }),
+    )) as Outcome;
     process.stdout.write(options.json ? `${JSON.stringify(outcome)}\n` : `${describe(outcome)}\n`);
   }
 }

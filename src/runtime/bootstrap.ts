@@ -1,6 +1,7 @@
 // Bootstrap: the entry of every node child. Meets the supervisor first, so that whatever goes wrong afterwards can be told,
 // then runs the user's file.
 import { pathToFileURL } from 'node:url';
+import { channelCounts } from '../actors/session-figures.ts';
 import { messageOf } from '../errors.ts';
 import { FlightRecorder } from '../transport/flight-recorder.ts';
 import { takeInput } from './process-input.ts';
@@ -28,6 +29,7 @@ try {
   const runtime = new Runtime({ root, recorder });
   adoptRuntime(runtime);
   root.offerFeed(runtime.host.feed);
+  root.offerCounts(() => channelCounts(runtime.host));
   const stop = (exitCode: number) => void runtime.stop().then(() => process.exit(exitCode));
   root.onStop(() => stop(0));
   onStopSignals((signal) => stop(128 + signal));

@@ -79,6 +79,9 @@ export class ControlServer {
     const asker = { gone, tell: (item: unknown) => answer(socket, { item }) };
     try {
       const question = textOf(frame, 't', 64);
+      // First a sign that somebody is there at all; the answer may take its time.
+      answer(socket, { heard: true });
+      if (question === 'alive') return;
       const handler = Object.hasOwn(this.#handlers, question) ? this.#handlers[question] : undefined;
       if (!handler) throw IpcError.of('ERR_REFUSED', question, 'this supervisor does not know the question');
       answer(socket, { value: (await handler(frame, asker)) ?? null });
@@ -90,8 +93,9 @@ export class ControlServer {
   }
 }
 
-/** What is told: any number of items, then a value or an error. */
+/** What is told: that the question was heard, any number of items, then a value or an error. */
 export type ControlAnswer =
+  | { readonly heard: true }
   | { readonly item: unknown }
   | { readonly value: unknown }
   | { readonly error: { readonly code: string; readonly message: string } };

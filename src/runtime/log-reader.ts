@@ -2,8 +2,8 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { OutputStream } from '../actors/output.ts';
-import { readLog } from '../workspace/unit-log.ts';
-import type { UnitLine } from './unit-logs.ts';
+import { type LogPosition, positionOf, readLog } from '../workspace/unit-log.ts';
+import type { UnitLine } from './unit-line.ts';
 
 const streams = ['out', 'err'] as const;
 
@@ -12,18 +12,29 @@ export function loggedUnits(workspace: string): string[] {
   return [...new Set(filesOf(workspace).map(({ unit }) => unit))].sort();
 }
 
-type Sizes = Readonly<Record<string, { readonly out: number; readonly err: number }>>;
+/** How far each log goes, by the name of its file below the workspace. */
+export type LogPositions = Readonly<Record<string, LogPosition>>;
 
-/** @param sizes how much of each unit's log there is, by its path; default: all. */
+/** The end of each log now. */
+export function logPositions(workspace: string): LogPositions {
+  return Object.fromEntries(
+    filesOf(workspace).flatMap(({ file, name }) => {
+      const position = positionOf(file);
+      return position ? [[name, position]] : [];
+    }),
+  );
+}
+
+/** @param until where to end; a log that is not in it began later. Default: all that there is. */
 export async function* mergeLogs(
   workspace: string,
   wanted: (unit: string) => boolean,
-  sizes?: Sizes,
+  until?: LogPositions,
 ): AsyncGenerator<UnitLine> {
   const sources: { lines: AsyncGenerator<UnitLine>; next: UnitLine }[] = [];
   for (const file of filesOf(workspace)) {
-    if (!wanted(file.unit)) continue;
-    const lines = linesOf(file, sizes?.[file.path]?.[file.stream]);
+    if (!wanted(file.unit) || (until && !until[file.name])) continue;
+    const lines = linesOf(file, until?.[file.name]);
     const first = await lines.next();
     if (!first.done) sources.push({ lines, next: first.value });
   }
@@ -42,9 +53,9 @@ export async function* mergeLogs(
 
 interface LogFile {
   readonly file: string;
+  /** The file below the workspace. */
+  readonly name: string;
   readonly stream: OutputStream;
-  /** Of the unit, with the root. */
-  readonly path: string;
   readonly unit: string;
 }
 
@@ -56,7 +67,12 @@ function filesOf(workspace: string): LogFile[] {
       .map((name) => {
         // No part of a unit's path has a dot.
         const path = name.slice(0, -stream.length - 1).replaceAll('.', '/');
-        return { file: join(folder, name), stream, path, unit: path.slice(path.indexOf('/') + 1) };
+        return {
+          file: join(folder, name),
+          name: `${stream}/${name}`,
+          stream,
+          unit: path.slice(path.indexOf('/') + 1),
+        };
       });
   });
 }
@@ -71,7 +87,7 @@ function namesIn(folder: string): string[] {
 
 async function* linesOf(
   { file, stream, unit }: LogFile,
-  bytes: number | undefined,
+  end: LogPosition | undefined,
 ): AsyncGenerator<UnitLine> {
-  for await (const { atMs, text } of readLog(file, bytes)) yield { atMs, unit, stream, line: text };
+  for await (const { atMs, text } of readLog(file, end)) yield { atMs, unit, stream, line: text };
 }

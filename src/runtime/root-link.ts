@@ -1,6 +1,7 @@
 // Root link: a child's end of its control socket. Says how far the process is, asks the root for the app's listening socket
 // and for the identity of peers, passes log records on, and hears when to stop.
 import type { Log, LogLevel } from '../actors/hosting.ts';
+import type { ChannelCount } from '../actors/session-figures.ts';
 import { IpcError } from '../errors.ts';
 import type { DependencyNews } from '../machines/incarnation.ts';
 import { type FeedLinkOffer, offerIn } from '../transport/feed-link.ts';
@@ -38,6 +39,7 @@ export class RootLink {
   readonly #lost = new Map<string, DependencyNews>();
   readonly #dependents = new Set<(news: DependencyNews) => void>();
   #feed: Feed | undefined;
+  #counts: () => readonly ChannelCount[] = () => [];
   #source: FeedSource | undefined;
   #onArena: ((arena: string) => void) | undefined;
   /** Those who wait for what only the root can tell. */
@@ -75,6 +77,11 @@ export class RootLink {
   /** The records that the root may watch. */
   offerFeed(feed: Feed): void {
     this.#feed = feed;
+  }
+
+  /** What to say when the root asks how much has gone through the channels of this process. */
+  offerCounts(counts: () => readonly ChannelCount[]): void {
+    this.#counts = counts;
   }
 
   /** What to do when the root asks this process to stop. */
@@ -223,6 +230,10 @@ export class RootLink {
     if (frame.t === 'dependency.lost' || frame.t === 'dependency.back') {
       closeAll(fds);
       return this.#onDependency(frame.t, textOf(frame, 'dependency', 64), textOf(frame, 'state', 256));
+    }
+    if (frame.t === 'count') {
+      closeAll(fds);
+      return this.#socket.send({ t: 'counted', channels: this.#counts() });
     }
     if (frame.t === 'watch') return this.#watch(offerIn(frame, fds));
     if (frame.t === 'unwatch') {

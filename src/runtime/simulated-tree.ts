@@ -3,7 +3,7 @@
 import type { Hosted, Log } from '../actors/hosting.ts';
 import { Lookout } from '../actors/lookout.ts';
 import { startSupervisor } from '../actors/supervisor.ts';
-import { type Play, type Tree, Watching } from '../actors/tree.ts';
+import { Counting, type Play, type Tree, Watching } from '../actors/tree.ts';
 import { SimulatedClock } from '../machines/clock.ts';
 import type { SupervisorOutput } from '../machines/exit.ts';
 import type { supervisorMachine } from '../machines/supervisor.ts';
@@ -280,6 +280,7 @@ export class SimulatedTree implements Surroundings {
       withheld: () => new Set(),
       services: { claim: unused, keep: unused, runs: unused, arena: unused },
       watching: new Watching(),
+      counting: new Counting(),
       lookout: new Lookout(this.#host),
       observed: new Map(),
       onSupervision() {},
@@ -292,6 +293,7 @@ export class SimulatedTree implements Surroundings {
         actorReport() {},
         lines() {},
         log() {},
+        counted() {},
         records() {},
         changed: (unit, report) => {
           if (report.type === 'unit.stable') return;

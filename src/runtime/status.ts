@@ -3,8 +3,10 @@ import type { ListedActor } from '../actors/actor-supervision.ts';
 import type { Exit } from '../machines/exit.ts';
 import type { SupervisorContext } from '../machines/supervisor.ts';
 import { type Address, addressOf } from '../names.ts';
-import { describeEdge, isOfActors, type SupervisorSpec } from '../spec/child.ts';
+import { type ChildSpec, describeEdge, isOfActors, type SupervisorSpec } from '../spec/child.ts';
 import type { FlightRecord } from '../transport/flight-recorder.ts';
+import type { ChannelFigures } from './channel-figures.ts';
+import type { Usage } from './usage.ts';
 
 export interface UnitStatus {
   /** Path below the root. */
@@ -20,10 +22,28 @@ export interface UnitStatus {
   readonly lastExit: string | null;
   /** What it waits for, or why it was given up. */
   readonly note: string | null;
+  /** Starts that came after an end. */
+  readonly restarts: number;
+  /** Of its present process; null while there is none. */
+  readonly uptimeMs: number | null;
+  /** By its liveness probe, while it is up; null if it has none. */
+  readonly health: Health | null;
+  /** Of its processes; null while there are none, and where nobody asked for it. */
+  readonly usage: Usage | null;
+  /** Channels of its sessions, where somebody asked for them. */
+  readonly channels: readonly ChannelFigures[];
   readonly app: string | null;
   readonly dependsOn: Readonly<Record<string, string>>;
   /** Of a supervisor of actors: those below it, as many as are shown. */
   readonly actors?: ActorListing;
+}
+
+export interface Health {
+  readonly good: boolean;
+  /** Looks in a row that failed, of those that it may have. */
+  readonly failures: number;
+  /** Why the last of them did. */
+  readonly why: string | null;
 }
 
 export interface ActorListing {
@@ -51,39 +71,46 @@ export interface TreeStatus {
   readonly workspace: string;
   readonly startedAtMs: number;
   readonly uptimeMs: number;
+  /** State of the root supervisor: `starting`, `operative`, `degraded`, `stopping`. */
+  readonly state: string;
+  /** Of the root's own process. */
+  readonly usage: Usage | null;
   readonly units: readonly UnitStatus[];
 }
 
-/**
- * @param contextOf the context of the supervisor machine at an address.
- * @param actorsOf the children of the supervisor of actors at a unit, while it runs.
- */
-export function treeStatus(
-  head: Pick<TreeStatus, 'name' | 'file' | 'pid' | 'workspace' | 'startedAtMs'>,
-  topology: SupervisorSpec,
-  contextOf: ContextOf,
-  actorsOf: ActorsOf = () => undefined,
-): TreeStatus {
-  const root = addressOf(head.name);
-  const units = unitsOf(topology, root, addressOf('supervisor'), '', contextOf, actorsOf);
-  return { ...head, uptimeMs: Date.now() - head.startedAtMs, units };
+export type StatusHead = Pick<TreeStatus, 'name' | 'file' | 'pid' | 'workspace' | 'startedAtMs' | 'state'>;
+
+/** Where what is shown of a tree comes from. */
+export interface StatusSource {
+  readonly nowMs: number;
+  /** The context of the supervisor machine at an address. */
+  contextOf(address: Address): SupervisorContext | undefined;
+  /** The children of the supervisor of actors at a unit, while it runs. */
+  actorsOf(unit: Address): Iterable<ListedActor> | undefined;
+  /** When the present process of a unit was started, by the same clock as `nowMs`. */
+  spawnedAtMs(unit: Address): number | null;
+  /** What the liveness probe of a unit's process has found. */
+  probed(unit: Address, epoch: number): { failed: number; why: string } | undefined;
 }
 
-type ContextOf = (address: Address) => SupervisorContext | undefined;
-type ActorsOf = (unit: Address) => Iterable<ListedActor> | undefined;
+export function treeStatus(head: StatusHead, topology: SupervisorSpec, source: StatusSource): TreeStatus {
+  const units = unitsOf(topology, addressOf(head.name), addressOf('supervisor'), '', source);
+  return { ...head, uptimeMs: Date.now() - head.startedAtMs, usage: null, units };
+}
 
 function unitsOf(
   spec: SupervisorSpec,
   path: Address,
   supervisor: Address,
   prefix: string,
-  contextOf: ContextOf,
-  actorsOf: ActorsOf,
+  source: StatusSource,
 ): UnitStatus[] {
-  const views = contextOf(supervisor)?.units ?? {};
+  const views = source.contextOf(supervisor)?.units ?? {};
   return Object.entries(spec.children).flatMap(([id, child]) => {
     const view = views[id];
     const name = `${prefix}${id}`;
+    const address = addressOf(path, id);
+    const spawnedAtMs = view?.pid ? source.spawnedAtMs(address) : null;
     const unit: UnitStatus = {
       name,
       kind: child.kind,
@@ -93,6 +120,11 @@ function unitsOf(
       starts: view?.epoch ?? 0,
       lastExit: view?.exit ? describeExit(view.exit) : null,
       note: view?.note ?? null,
+      restarts: Math.max(0, (view?.epoch ?? 0) - 1),
+      uptimeMs: spawnedAtMs === null ? null : Math.max(0, source.nowMs - spawnedAtMs),
+      health: view?.phase === 'up' ? healthOf(child, source.probed(address, view.epoch)) : null,
+      usage: null,
+      channels: [],
       app: child.kind === 'node' ? child.app : null,
       dependsOn: Object.fromEntries(
         Object.entries(child.dependsOn).map(([parent, edge]) => [parent, describeEdge(edge)]),
@@ -100,12 +132,17 @@ function unitsOf(
     };
     if (child.kind !== 'supervisor') return [unit];
     if (isOfActors(child)) {
-      const actors = actorsOf(addressOf(path, id));
+      const actors = source.actorsOf(address);
       return [actors ? { ...unit, actors: listActors(actors) } : unit];
     }
-    const below = addressOf(path, id);
-    return [unit, ...unitsOf(child, below, addressOf(below, 'supervisor'), `${name}/`, contextOf, actorsOf)];
+    return [unit, ...unitsOf(child, address, addressOf(address, 'supervisor'), `${name}/`, source)];
   });
+}
+
+function healthOf(child: ChildSpec, found: { failed: number; why: string } | undefined): Health | null {
+  if (!('liveness' in child) || child.liveness.by.kind === 'spawned') return null;
+  const { failed = 0, why = '' } = found ?? {};
+  return { good: failed === 0, failures: failed, why: failed === 0 ? null : why };
 }
 
 /** An exit in a few words. */

@@ -14,7 +14,8 @@ import type { Asker, ControlHandlers } from './control-server.ts';
 import { loadAnew } from './loader.ts';
 import type { Operator, OrderOptions, Outcome } from './operator.ts';
 import type { TreeStatus } from './status.ts';
-import type { UnitLine, UnitLogs } from './unit-logs.ts';
+import type { UnitLine } from './unit-line.ts';
+import type { UnitLogs } from './unit-logs.ts';
 
 /** The longest path of a unit. */
 const unitLengthMax = 1_024;
@@ -28,6 +29,7 @@ interface ControlledTree {
   readonly logs: UnitLogs;
   status(): TreeStatus;
   fingerprint(unit: string): Fingerprint;
+  survey(): Promise<TreeStatus>;
   down(): Promise<SupervisorOutput>;
   apply(next: Topology, options: ApplyOptions): Promise<Applied>;
 }
@@ -41,7 +43,7 @@ export function controlHandlers(tree: ControlledTree): ControlHandlers {
     async (frame: Frame, { gone }: Asker) =>
       carryOut(textOf(frame, 'unit', unitLengthMax), { signal: gone }, frame);
   return {
-    status: () => tree.status(),
+    status: (frame) => (frame.usage === true ? tree.survey() : tree.status()),
     start: order((unit, options) => operator.start(unit, options)),
     stop: order((unit, options) => operator.stop(unit, options)),
     restart: order((unit, options) => operator.restart(unit, options)),
@@ -108,6 +110,6 @@ function followLogs(tree: ControlledTree, { gone, tell }: Asker): Promise<never>
       unfollow();
       reject(gone.reason as Error);
     });
-    tell({ sizes: tree.logs.sizes(tree.status().units.map(({ name }) => `${tree.name}/${name}`)) });
+    tell({ positions: tree.logs.positions() });
   });
 }

@@ -7,11 +7,13 @@ import type { Hosted, Log } from '../actors/hosting.ts';
 import { Lookout } from '../actors/lookout.ts';
 import type { OutputStream } from '../actors/output.ts';
 import { startSupervisor } from '../actors/supervisor.ts';
-import { type Tree as SupervisedTree, Watching } from '../actors/tree.ts';
+import { Counting, type Tree as SupervisedTree, Watching } from '../actors/tree.ts';
 import { IpcError } from '../errors.ts';
 import type { SupervisorOutput } from '../machines/exit.ts';
 import type { Identity } from '../machines/incarnation.ts';
+import type { ProbeContext } from '../machines/probe.ts';
 import type { SupervisorContext, supervisorMachine } from '../machines/supervisor.ts';
+import type { UnitContext } from '../machines/unit.ts';
 import type { UnitReport } from '../machines/unit-report.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { Topology } from '../spec/child.ts';
@@ -30,6 +32,7 @@ import { reportActors } from './actor-log.ts';
 import { AppProcesses } from './app-processes.ts';
 import { AppSockets } from './app-sockets.ts';
 import { type Applied, Applier, type ApplyOptions } from './apply.ts';
+import { ChannelFiguresByUnit } from './channel-figures.ts';
 import { type ControlHandlers, ControlServer } from './control-server.ts';
 import { DeclaredArenas } from './declared-arenas.ts';
 import type { FeedRecord } from './feed.ts';
@@ -41,10 +44,12 @@ import { defaultRunDirectory, treeRunDirectory } from './place.ts';
 import { ProcessRecords } from './process-records.ts';
 import { ProcessSupervision } from './process-supervision.ts';
 import { type TreeStatus, treeStatus } from './status.ts';
+import { pidsOf, survey } from './survey.ts';
 import { controlHandlers } from './tree-control.ts';
 import { TreeReports } from './tree-reports.ts';
 import { UnitLogs } from './unit-logs.ts';
 import { childOf, nameOf } from './unit-place.ts';
+import { type Usage, UsageMeter } from './usage.ts';
 
 export type TreeEnd = SupervisorOutput;
 
@@ -64,6 +69,8 @@ export interface TreeOptions {
   readonly onUnit?: (unit: string, report: UnitReport) => void;
   /** What can be asked on the control socket beside what every tree answers. */
   readonly questions?: ControlHandlers;
+  /** Gets each state that the root supervisor enters. */
+  readonly onState?: (state: string) => void;
 }
 
 const crashed: TreeEnd = {
@@ -112,6 +119,11 @@ export class Tree {
     log: () => this.#options.log,
   });
   readonly #watching = new Watching();
+  readonly #counting = new Counting();
+  readonly #usage = new UsageMeter();
+  readonly #figures = new ChannelFiguresByUnit(() => this.#counting.ask());
+  /** Of the root supervisor. */
+  #state = 'starting';
   readonly #supervisions = new Map<Address, ActorSupervision>();
   readonly #ofProcesses = new Map<Address, ProcessSupervision>();
   readonly #watchers = new Set<TreeWatcher>();
@@ -189,18 +201,44 @@ export class Tree {
     return this.#topology.name;
   }
 
+  /** What runs here now, with what has been applied to it. */
+  get topology(): Topology {
+    return this.#topology;
+  }
+
+  /** A unit, by its path below the root. */
+  unit(name: string): UnitHandle | undefined {
+    return this.#unitOf(name);
+  }
+
   status(): TreeStatus {
     const { name, file } = this.#topology;
-    const contextOf = (address: Address) =>
-      this.host.snapshotOf(address)?.context as SupervisorContext | undefined;
+    const contextAt = <T>(address: Address) => this.host.snapshotOf(address)?.context as T | undefined;
     const head = {
       name,
       file,
       pid: process.pid,
       workspace: this.#workspace.folder,
       startedAtMs: this.#startedAtMs,
+      state: this.#state,
     };
-    return treeStatus(head, this.#topology, contextOf, (unit) => this.#supervisions.get(unit)?.list());
+    return treeStatus(head, this.#topology, {
+      nowMs: this.host.clock.now(),
+      contextOf: (address) => contextAt(address),
+      actorsOf: (unit) => this.#supervisions.get(unit)?.list(),
+      spawnedAtMs: (unit) => contextAt<UnitContext>(unit)?.spawnedAtMs ?? null,
+      probed: (unit, epoch) => contextAt<ProbeContext>(addressOf(unit, 'probe', epoch, 'liveness')),
+    });
+  }
+
+  /** What the root and its units use now, by the numbers of their processes. */
+  usage(): Promise<ReadonlyMap<number, Usage>> {
+    return this.#usage.measure(pidsOf(this.status()));
+  }
+
+  /** The same with what the units use, and what goes through their channels. */
+  survey(): Promise<TreeStatus> {
+    return survey(this.status(), this.#usage, this.#figures);
   }
 
   /**
@@ -282,6 +320,7 @@ export class Tree {
       env: { ACTOR_IPC_RUN_DIR: directory },
       withheld: () => secretNames(this.#topology),
       watching: this.#watching,
+      counting: this.#counting,
       onSupervision: (unit, supervision) => {
         if (supervision) this.#supervisions.set(unit, supervision);
         else this.#supervisions.delete(unit);
@@ -309,6 +348,7 @@ export class Tree {
         },
         ended: (unit, { pid, standby, flight }) => {
           this.#records.remove(unit, pid);
+          if (!standby) this.#figures.forget(unit);
           this.#sockets.processEnded(pid);
           this.#processes.delete(pid);
           if (!standby) this.#reports.keepFlight(unit, flight);
@@ -323,13 +363,20 @@ export class Tree {
             this.operator.changed(nameOf(unit), report);
             this.#options.onUnit?.(nameOf(unit), report);
           }),
-        report: (path, report) => this.#reports.ofSupervisor(path, report),
+        report: (path, report) => {
+          if (path === this.#topology.name && report.type === 'supervisor.changed') {
+            this.#state = report.state;
+            this.#options.onState?.(report.state);
+          }
+          this.#reports.ofSupervisor(path, report);
+        },
         actorReport: reportActors(log, this.host.feed),
         lines: (unit, stream, lines, dropped) => {
           const child = childOf(this.#topology, unit);
           const rules = child && 'log' in child ? child.log : processRulesDefaults.log;
           this.logs.write(unit, nameOf(unit), stream, lines, dropped, rules);
         },
+        counted: (unit, epoch, counts) => this.#figures.counted(unit, epoch, counts),
         records: (unit, epoch, records) => {
           for (const record of records)
             if (isRecord(record)) for (const watcher of this.#watchers) watcher(nameOf(unit), epoch, record);

@@ -1,16 +1,10 @@
 // Unit logs: what the units of a tree write, on its way into their files, to the terminal, and to those who follow it.
 import type { OutputStream } from '../actors/output.ts';
 import type { LogRules } from '../spec/probe.ts';
-import { bytesOf, UnitLog } from '../workspace/unit-log.ts';
+import { UnitLog } from '../workspace/unit-log.ts';
 import type { Workspace } from '../workspace/workspace.ts';
-
-/** A line of a unit, named by its path below the root. */
-export interface UnitLine {
-  readonly atMs: number | null;
-  readonly unit: string;
-  readonly stream: OutputStream;
-  readonly line: string;
-}
+import { type LogPositions, logPositions } from './log-reader.ts';
+import type { UnitLine } from './unit-line.ts';
 
 /** Lines that are kept for the case of a crash. */
 const lastLinesMax = 100;
@@ -78,12 +72,9 @@ export class UnitLogs {
     return () => void this.#followers.delete(follower);
   }
 
-  /** How much of each unit's log is written already. */
-  sizes(units: readonly string[]): Record<string, { out: number; err: number }> {
-    const sizeOf = (unit: string, stream: OutputStream) => bytesOf(this.#workspace.unitLogPath(unit, stream));
-    return Object.fromEntries(
-      units.map((unit) => [unit, { out: sizeOf(unit, 'out'), err: sizeOf(unit, 'err') }]),
-    );
+  /** How far each log goes now, the lines that were told to followers among them. */
+  positions(): LogPositions {
+    return logPositions(this.#workspace.folder);
   }
 }
 

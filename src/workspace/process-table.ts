@@ -42,6 +42,11 @@ export class ProcessTable {
     }
   }
 
+  /** The parent of a process; undefined if that is not there. */
+  parentOf(pid: number): number | undefined {
+    return this.#entries.get(pid)?.parent;
+  }
+
   /** Everything that descends from a process, without itself. @param group also who is in that group. */
   below(pid: number, group?: number): number[] {
     const found = new Set<number>();

@@ -1,5 +1,15 @@
 // Unit log: what a unit wrote, line by line with its time, in files that are moved aside when they are large.
-import { appendFileSync, createReadStream, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  appendFileSync,
+  type BigIntStats,
+  closeSync,
+  createReadStream,
+  fstatSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { createInterface } from 'node:readline';
 
 export interface LogFileRules {
@@ -42,22 +52,63 @@ export class UnitLog {
   }
 }
 
-/** All files of a log that are there, the oldest first. */
-export function logFiles(path: string): string[] {
-  const moved: string[] = [];
-  for (let number = 1; bytesOf(`${path}.${number}`) > 0; number++) moved.unshift(`${path}.${number}`);
-  return bytesOf(path) > 0 ? [...moved, path] : moved;
+/** A place in a log that stays the same when its file is moved aside. */
+export interface LogPosition {
+  /** Number and birth of the file: the number alone is given anew. */
+  readonly file: string;
+  readonly bytes: number;
 }
 
-/** The lines of a log, the oldest first; of its last file only the first `bytes`. */
-export async function* readLog(path: string, bytes = Number.POSITIVE_INFINITY): AsyncGenerator<LogLine> {
-  for (const file of logFiles(path)) {
-    const isLast = file === path;
-    if (isLast && bytes === 0) return;
-    const end = isLast && Number.isFinite(bytes) ? { end: bytes - 1 } : {};
-    const lines = createInterface({ input: createReadStream(file, { encoding: 'utf8', ...end }) });
-    for await (const line of lines) yield parse(line);
+/** The end of what a log has now; null if it has nothing. */
+export function positionOf(path: string): LogPosition | null {
+  const stat = statSync(path, { throwIfNoEntry: false, bigint: true });
+  return stat ? { file: identityOf(stat), bytes: Number(stat.size) } : null;
+}
+
+function identityOf({ ino, birthtimeNs }: BigIntStats): string {
+  return `${ino} ${birthtimeNs}`;
+}
+
+/** The lines of a log, the oldest first. @param end where to end; what is behind it was written later. */
+export async function* readLog(path: string, end?: LogPosition): AsyncGenerator<LogLine> {
+  const files = openAll(path);
+  try {
+    // All that is left of the log may be newer than that.
+    if (end && !files.some(({ file }) => file === end.file)) return;
+    for (const { fd, file } of files) {
+      const bytes = end?.file === file ? end.bytes : undefined;
+      if (bytes !== 0) {
+        const range = bytes === undefined ? {} : { end: bytes - 1 };
+        const input = createReadStream(path, { fd, autoClose: false, start: 0, encoding: 'utf8', ...range });
+        for await (const line of createInterface({ input })) yield parse(line);
+      }
+      if (bytes !== undefined) return;
+    }
+  } finally {
+    for (const { fd } of files) closeSync(fd);
   }
+}
+
+/**
+ * The files of a log, the oldest first. Opened from the newest on: one that is moved aside meanwhile is met twice then, never
+ * missed.
+ */
+function openAll(path: string): { fd: number; file: string }[] {
+  const found = new Map<string, number>();
+  for (let number = 0; ; number++) {
+    let fd: number;
+    try {
+      fd = openSync(number === 0 ? path : `${path}.${number}`, 'r');
+    } catch {
+      // For a moment there is no newest one.
+      if (number === 0) continue;
+      break;
+    }
+    const file = identityOf(fstatSync(fd, { bigint: true }));
+    if (found.has(file)) closeSync(fd);
+    else found.set(file, fd);
+  }
+  return [...found].map(([file, fd]) => ({ file, fd })).reverse();
 }
 
 const timeLength = '2026-01-01T00:00:00.000Z'.length;

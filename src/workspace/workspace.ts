@@ -40,6 +40,11 @@ export class Workspace {
     return join(this.folder, 'out', 'actor-ipc.log');
   }
 
+  /** What the supervisor's own process writes where nobody sees it. */
+  get rootOutputPath(): string {
+    return join(this.folder, 'err', 'actor-ipc.log');
+  }
+
   /** Where what a unit writes is kept. */
   unitLogPath(unit: string, stream: 'out' | 'err'): string {
     return join(this.folder, stream, `${fileName(unit)}.${stream}`);

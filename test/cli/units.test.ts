@@ -185,7 +185,7 @@ describe('orders to units', function () {
     });
 
     it('are followed', async () => {
-      const follow = new Command(['logs', 'talker', '-F', '--workspace', place.workspace], env);
+      const follow = new Command(['logs', 'talker', '-f', '--workspace', place.workspace], env);
       await follow.sees(/now ready/);
       const from = follow.output.length;
       await succeeds('restart', 'talker');

@@ -34,7 +34,7 @@ class Child {
     };
     this.#control = new ChildControl(
       ours,
-      { ready() {}, state() {}, refused() {}, pong() {}, warm() {}, records() {}, log },
+      { ready() {}, state() {}, refused() {}, pong() {}, warm() {}, counted() {}, records() {}, log },
       {
         claim: () => 0,
         runs: () => undefined,
