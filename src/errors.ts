@@ -422,6 +422,29 @@ const codes = {
     false,
     (path: string, why: string) => `${path} can't be used: ${why}; mend it, or move it away`,
   ),
+  ERR_NO_SESSION: row(
+    'call',
+    false,
+    (folder: string) =>
+      `there is no session in ${folder}; begin one there with "session init", or name its folder with --workspace`,
+  ),
+  ERR_SESSION_INACTIVE: row(
+    'call',
+    true,
+    (folder: string) => `the session in ${folder} is not active; "session activate" starts its processes`,
+  ),
+  ERR_SCHEME_UNKNOWN: row(
+    'call',
+    false,
+    (scheme: string, near: string | undefined, known: string, file: string) =>
+      `nothing here runs for ${scheme}://${near === undefined ? '' : ` (did you mean ${near}?)`}; there are ${known}; others are named under "schemes" in ${file}`,
+  ),
+  ERR_PROGRAM_MISSING: row(
+    'call',
+    false,
+    (program: string, why: string) =>
+      `${program} can't be started: ${why}; install it, or name it by its full path`,
+  ),
   ERR_CONDITION_INVALID: row(
     'call',
     false,

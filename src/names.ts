@@ -14,6 +14,13 @@ export function isStatePath(text: string): boolean {
   return text.length <= 256 && text.split('.').every(isName);
 }
 
+/** What a person may call a process: words of letters, digits, `_` and `-`, joined by dots. It is part of file names. */
+export function isAlias(text: string): boolean {
+  return text.length <= 100 && /^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/.test(text);
+}
+
+export const aliasRule = 'an alias has at most 100 letters, digits, "_" or "-", and dots between them';
+
 /** Whether a reported state satisfies a wanted one: `operative` is satisfied by `operative` and by `operative.idle`. */
 export function stateMatches(reported: string | undefined, wanted: string): boolean {
   return reported !== undefined && (reported === wanted || reported.startsWith(`${wanted}.`));

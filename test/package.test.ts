@@ -139,7 +139,13 @@ describe('the package', function () {
     });
 
     it('has its entries for import and for require', async () => {
-      for (const entry of ['actor-ipc', 'actor-ipc/topology', 'actor-ipc/kinds', 'actor-ipc/flatbuffers'])
+      for (const entry of [
+        'actor-ipc',
+        'actor-ipc/topology',
+        'actor-ipc/kinds',
+        'actor-ipc/flatbuffers',
+        'actor-ipc/cli',
+      ])
         for (const code of [
           `import('${entry}')`,
           `require('node:module').createRequire('${folder}/')('${entry}')`,

@@ -31,11 +31,15 @@ export function exitCodeOfError(error: unknown): number {
   if (!(error instanceof IpcError)) return exitCode.usage;
   switch (error.code) {
     case 'ERR_NO_TREE':
+    case 'ERR_SESSION_INACTIVE':
       return exitCode.noTree;
     case 'ERR_TIMEOUT':
       return exitCode.timedOut;
     case 'ERR_REFUSED':
+    case 'ERR_WORKSPACE_BUSY':
       return exitCode.refused;
+    case 'ERR_PROGRAM_MISSING':
+      return exitCode.programMissing;
     case 'ERR_UNIT_FAILED':
       return exitCode.failed;
     case 'ERR_UNIT_UNKILLABLE':

@@ -14,6 +14,7 @@ import { initCommand } from './init.ts';
 import { logsCommand } from './logs.ts';
 import { relayCommand } from './relay.ts';
 import { runCommand } from './run.ts';
+import { sessionCommands } from './session.ts';
 import { simulateCommand } from './simulate.ts';
 import { statusCommand, topCommand } from './status.ts';
 import { unitCommands } from './units.ts';
@@ -49,6 +50,7 @@ program
   .addCommand(buildCommand())
   .addCommand(doctorCommand())
   .addCommand(completionCommand());
+sessionCommands(program);
 program.addCommand(completeCommand(program), { hidden: true });
 for (const command of program.commands)
   command.exitOverride().showHelpAfterError(`(see "actor-ipc ${command.name()} --help")`);

@@ -5,6 +5,7 @@ import type { SpawnFacts } from '../actors/tree.ts';
 import type { Identity } from '../machines/incarnation.ts';
 import { native } from '../transport/native.ts';
 import type { ProcessRecord, Workspace } from '../workspace/workspace.ts';
+import { isAlive } from './process-identity.ts';
 
 export class ProcessRecords {
   readonly #workspace: Workspace;
@@ -42,7 +43,8 @@ export class ProcessRecords {
 
   /** The process that an earlier run has left for that unit. */
   leftFor(unit: string): Identity | null {
-    return this.#left.get(unit) ?? null;
+    const left = this.#left.get(unit);
+    return left && isAlive(left) ? left : null;
   }
 
   write(unit: string, { pid, epoch, survive, standby }: SpawnFacts): void {
@@ -65,17 +67,6 @@ export class ProcessRecords {
 
 function standbyName(unit: string, pid: number): string {
   return `${unit}.standby-${pid}`;
-}
-
-function isAlive({ pid, startTicks }: ProcessRecord): boolean {
-  try {
-    const process = new (native().Process)(pid, startTicks);
-    const { ended } = process;
-    process.close();
-    return !ended;
-  } catch {
-    return false;
-  }
 }
 
 /** Only if it is that very process: number, start ticks and boot are the recorded ones. */

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { ActorSupervision } from '../actors/actor-supervision.ts';
 import type { Hosted, Log } from '../actors/hosting.ts';
 import { Lookout } from '../actors/lookout.ts';
+import type { Observation } from '../actors/observation.ts';
 import type { OutputStream } from '../actors/output.ts';
 import { startSupervisor } from '../actors/supervisor.ts';
 import { Counting, type Tree as SupervisedTree, Watching } from '../actors/tree.ts';
@@ -182,6 +183,16 @@ export class Tree {
   /** Leads from the topology that runs to another one, and waits until it is done. @throws {IpcError} ERR_REFUSED, nothing has changed then. */
   apply(next: Topology, options: ApplyOptions = {}): Promise<Applied> {
     return this.#applier.apply(next, options);
+  }
+
+  /** The unit of that name, for those who give it orders of their own. */
+  unit(name: string): UnitHandle | undefined {
+    return this.#unitOf(name);
+  }
+
+  /** What is known of the process that a unit has now. */
+  observation(name: string): Observation | undefined {
+    return this.#observed.get(addressOf(this.#topology.name, name))?.();
   }
 
   /** A unit of that name, when it comes into the tree, takes over a process that runs already. */

@@ -17,6 +17,8 @@ export interface Uri {
   readonly path: string;
   /** Pairs in the order in which they were written, decoded. */
   readonly query: readonly (readonly [key: string, value: string])[];
+  /** The same as arguments of a command line: `key=value`, or `key` alone where no value was written. */
+  readonly words: readonly string[];
   readonly fragment: string | undefined;
 }
 
@@ -53,6 +55,7 @@ export function parseUri(text: string): Uri {
     port: port === undefined ? undefined : Number(port),
     path: decode(text, path),
     query: pairs.map((pair) => pairOf(text, pair)),
+    words: pairs.map((pair) => (pair.includes('=') ? pairOf(text, pair).join('=') : decode(text, pair))),
     fragment: fragment === undefined ? undefined : decode(text, fragment),
   };
 }

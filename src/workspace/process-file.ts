@@ -18,8 +18,10 @@ const schema = z.looseObject({
   restart: flag.default(false),
   /** Stopped by `deactivate`; otherwise it outlives the session. */
   shutdown: flag.default(false),
-  /** Known by its number only: it was there before, and has no command line of ours. */
+  /** It was there before: its command line is what was found. */
   attached: flag.default(false),
+  /** What else a topology may say about a unit: limits, probes, the time that it has to stop. */
+  unit: z.record(z.string(), z.unknown()).optional(),
 });
 
 /** What stands in a process's file; unknown keys are a person's own. */

@@ -6,9 +6,24 @@ import { readYaml, updateYaml } from './yaml-file.ts';
 const schema = z.looseObject({
   /** For each child, its parents as `alias` or `alias:state`. */
   dependences: z.record(z.string(), z.array(z.string())).default({}),
-  /** What runs for a uri of that scheme: a Node program, relative to the workspace; the uri's query is its input. */
-  schemes: z.record(z.string(), z.strictObject({ node: z.string() })).default({}),
+  /**
+   * What runs for a uri of that scheme: a Node program, relative to the workspace, and its app if it takes part in a universe.
+   * The uri's query is its input.
+   */
+  schemes: z.record(z.string(), z.strictObject({ node: z.string(), app: z.string().optional() })).default({}),
 });
+
+/** What `init` writes. */
+export const sessionFileText = `# What holds for this session as a whole. Edit it as you like: comments and keys of your own stay.
+
+# What runs for the uris of a scheme, beside exec://. A Node program, relative to this folder; the uri's query is its input:
+#   schemes: { ib: { node: ./trader.ts } }
+schemes: {}
+
+# Who waits for whom, as "session dependence add" writes it:
+#   dependences: { master.trader: ['master.tws:operative'] }
+dependences: {}
+`;
 
 export type SessionFile = Readonly<z.output<typeof schema>>;
 

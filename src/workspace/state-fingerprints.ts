@@ -16,14 +16,18 @@ export class StateFingerprints {
     writeFingerprint(this.#path(name, state), fingerprint);
   }
 
-  /** The states of which it is known how the process looks then. @throws {IpcError} ERR_WORKSPACE_FILE. */
+  /** The states of which it is known how the process looks then, with their files. */
+  filesOf(name: string): ReadonlyMap<string, string> {
+    return new Map(
+      this.#files(name)
+        .sort()
+        .map((file) => [file.slice(name.length + 1, -'.fp'.length), join(this.#folder, file)]),
+    );
+  }
+
+  /** How it looks in each of them. @throws {IpcError} ERR_WORKSPACE_FILE. */
   of(name: string): ReadonlyMap<string, Fingerprint> {
-    const known = new Map<string, Fingerprint>();
-    for (const file of this.#files(name)) {
-      const state = file.slice(name.length + 1, -'.fp'.length);
-      known.set(state, readFingerprint(join(this.#folder, file)));
-    }
-    return known;
+    return new Map([...this.filesOf(name)].map(([state, path]) => [state, readFingerprint(path)]));
   }
 
   /** The known state that a process looks most like, if it looks enough like one. @throws {IpcError} ERR_WORKSPACE_FILE. */

@@ -1,6 +1,6 @@
 // Workspace: the folder that keeps what outlives a run: logs of the units, and the records by which a later run finds what
 // an earlier one may have left.
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { IpcError, messageOf } from '../errors.ts';
 import { makeFolder } from './folder.ts';
@@ -25,7 +25,8 @@ export class Workspace {
     this.folder = folder;
     try {
       for (const part of ['out', 'err', 'pid']) makeFolder(join(folder, part));
-      writeFileSync(join(folder, '.gitignore'), '*\n');
+      const ignored = join(folder, '.gitignore');
+      if (!existsSync(ignored)) writeFileSync(ignored, '*\n');
     } catch (error) {
       throw IpcError.from(error, 'ERR_SYSTEM', `preparing the workspace ${folder}`, messageOf(error));
     }
@@ -47,27 +48,27 @@ export class Workspace {
 
   /** Where what a unit writes is kept. */
   unitLogPath(unit: string, stream: 'out' | 'err'): string {
-    return join(this.folder, stream, `${fileName(unit)}.${stream}`);
+    return join(this.folder, stream, `${this.fileOf(unit)}.${stream}`);
   }
 
   /** Keeps the last words of a process that ended badly, whatever is written after them. */
   writeCrash(unit: string, text: string): void {
     try {
-      writeFileSync(join(this.folder, 'err', `${fileName(unit)}.crash`), text, { mode: 0o600 });
+      writeFileSync(join(this.folder, 'err', `${this.fileOf(unit)}.crash`), text, { mode: 0o600 });
     } catch {
       // A full disk costs the words, never the run.
     }
   }
 
   writeRecord(record: ProcessRecord): void {
-    const path = this.#recordPath(record.unit);
+    const path = this.recordPath(record.unit);
     writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
     renameSync(`${path}.new`, path);
   }
 
   /** @param pid only the record of that process; its successor may have written its own. */
   removeRecord(unit: string, pid?: number): void {
-    const path = this.#recordPath(unit);
+    const path = this.recordPath(unit);
     if (pid === undefined || recordIn(path)?.pid === pid) rmSync(path, { force: true });
   }
 
@@ -75,6 +76,7 @@ export class Workspace {
   leftRecords(): ProcessRecord[] {
     const records: ProcessRecord[] = [];
     for (const name of readdirSync(join(this.folder, 'pid'))) {
+      if (!this.isRecord(name)) continue;
       const path = join(this.folder, 'pid', name);
       const record = recordIn(path);
       if (record) records.push(record);
@@ -83,17 +85,22 @@ export class Workspace {
     return records;
   }
 
-  #recordPath(unit: string): string {
-    return join(this.folder, 'pid', `${fileName(unit)}.pid`);
+  /** A unit's path without what a file name can't hold. */
+  protected fileOf(unit: string): string {
+    return unit.replaceAll('/', '.');
+  }
+
+  protected recordPath(unit: string): string {
+    return join(this.folder, 'pid', `${this.fileOf(unit)}.pid`);
+  }
+
+  /** Whether a file among the records is one, or something else that has its place there. */
+  protected isRecord(_file: string): boolean {
+    return true;
   }
 }
 
-/** A unit's path without what a file name can't hold. */
-function fileName(unit: string): string {
-  return unit.replaceAll('/', '.');
-}
-
-function recordIn(path: string): ProcessRecord | undefined {
+export function recordIn(path: string): ProcessRecord | undefined {
   try {
     const record = JSON.parse(readFileSync(path, 'utf8')) as ProcessRecord;
     return Number.isInteger(record.pid) && Number.isInteger(record.startTicks) ? record : undefined;
