@@ -6,7 +6,6 @@ import { IpcError, messageOf } from '../errors.ts';
 import type { UnitReport } from '../machines/unit-report.ts';
 import { isStatePath } from '../names.ts';
 import type { Topology } from '../spec/child.ts';
-import { parseCondition } from '../spec/condition.ts';
 import { type Frame, textOf, wholeOf } from '../transport/frame.ts';
 import type { SessionDatabase } from '../workspace/session-database.ts';
 import type { SessionWorkspace } from '../workspace/session-workspace.ts';
@@ -80,8 +79,8 @@ export class SessionSupervisor {
       throw error;
     }
     this.#ledger = new SessionLedger(this.#database, log);
-    this.#looks = new SessionLooks(workspace, {
-      observation: (name) => this.#tree.observation(name),
+    this.#looks = new SessionLooks(workspace.fingerprints, {
+      look: (name) => this.#tree.fingerprint(name),
       log,
     });
     for (const path of workspace.clean())
@@ -190,17 +189,18 @@ export class SessionSupervisor {
       throw IpcError.of('ERR_REFUSED', what, 'a state is one name, or several joined by dots');
     if (!this.#running().has(name))
       throw IpcError.of('ERR_REFUSED', what, `${this.#shown(name)} does not run`);
-    this.#workspace.fingerprints.save(name, this.#looks.now(name), state);
+    this.#workspace.fingerprints.save(name, this.#tree.fingerprint(name), state);
     await this.#apply(() => false);
     await this.#tree.operator.wait(name, state, { signal });
     return this.#row(name);
   }
 
   async #wait(name: string, frame: Frame, { gone }: Asker): Promise<SessionRow> {
-    if (typeof frame.condition === 'string') {
-      const condition = parseCondition(textOf(frame, 'condition', wordLengthMax));
-      await this.#looks.until(name, condition, gone);
-    } else await this.#tree.operator.wait(name, textOf(frame, 'state', wordLengthMax), { signal: gone });
+    const { operator } = this.#tree;
+    const options = { signal: gone };
+    if (frame.condition === undefined)
+      await operator.wait(name, textOf(frame, 'state', wordLengthMax), options);
+    else await operator.waitFor(name, textOf(frame, 'condition', wordLengthMax), options);
     return this.#row(name);
   }
 
@@ -341,7 +341,7 @@ export class SessionSupervisor {
       this.#survivors.set(name, child?.kind === 'exec' && child.survive);
     }
     this.#ledger.note(name, report);
-    this.#looks.changed(name, report);
+    if (report.type === 'unit.changed' && report.phase === 'up') void this.#looks.keep(name);
   }
 
   #find(word: string): string {

@@ -5,7 +5,6 @@ import { fileURLToPath } from 'node:url';
 import type { ActorSupervision } from '../actors/actor-supervision.ts';
 import type { Hosted, Log } from '../actors/hosting.ts';
 import { Lookout } from '../actors/lookout.ts';
-import type { Observation } from '../actors/observation.ts';
 import type { OutputStream } from '../actors/output.ts';
 import { startSupervisor } from '../actors/supervisor.ts';
 import { Counting, type Tree as SupervisedTree, Watching } from '../actors/tree.ts';
@@ -188,11 +187,6 @@ export class Tree {
   /** The unit of that name, for those who give it orders of their own. */
   unit(name: string): UnitHandle | undefined {
     return this.#unitOf(name);
-  }
-
-  /** What is known of the process that a unit has now. */
-  observation(name: string): Observation | undefined {
-    return this.#observed.get(addressOf(this.#topology.name, name))?.();
   }
 
   /** A unit of that name, when it comes into the tree, takes over a process that runs already. */
