@@ -436,8 +436,8 @@ const codes = {
   ERR_SCHEME_UNKNOWN: row(
     'call',
     false,
-    (scheme: string, near: string | undefined, known: string, file: string) =>
-      `nothing here runs for ${scheme}://${near === undefined ? '' : ` (did you mean ${near}?)`}; there are ${known}; others are named under "schemes" in ${file}`,
+    (scheme: string, near: string | undefined, known: string) =>
+      `nothing here runs for ${scheme}://${near === undefined ? '' : ` (did you mean ${near}?)`}; there are ${known}; name others under "schemes" in etc/session.yaml`,
   ),
   ERR_PROGRAM_MISSING: row(
     'call',

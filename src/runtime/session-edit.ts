@@ -80,7 +80,7 @@ export class SessionEdit {
    */
   enter(text: string, wish: ProcessWish): Entered {
     const uri = parseUri(text);
-    requireScheme(this.#workspace, this.#workspace.session(), uri.scheme);
+    requireScheme(this.#workspace.session(), uri.scheme);
     const warnings: string[] = [];
     const { name, isNew } = this.#nameFor(identityOf(uri), wish.alias);
     const secrets = secretsOf(uri);

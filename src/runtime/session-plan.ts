@@ -91,16 +91,10 @@ export function commandOf({ path, words }: Uri): string[] {
 }
 
 /** @throws {IpcError} ERR_SCHEME_UNKNOWN. */
-export function requireScheme(workspace: SessionWorkspace, { schemes }: SessionFile, scheme: string): void {
+export function requireScheme({ schemes }: SessionFile, scheme: string): void {
   const known = ['exec', ...Object.keys(schemes)];
   if (!known.includes(scheme))
-    throw IpcError.of(
-      'ERR_SCHEME_UNKNOWN',
-      scheme,
-      nearest(scheme, known),
-      known.join(', '),
-      workspace.sessionPath,
-    );
+    throw IpcError.of('ERR_SCHEME_UNKNOWN', scheme, nearest(scheme, known), known.join(', '));
 }
 
 /** @throws {IpcError} ERR_PROGRAM_MISSING. */
@@ -240,7 +234,7 @@ function childOf(
     const exec = { ...input, kind: 'exec', file: program, args, survive, otherwise: running };
     return parseChild(exec, path, name, folder);
   }
-  requireScheme(workspace, session, uri.scheme);
+  requireScheme(session, uri.scheme);
   const { node, app = name } = session.schemes[uri.scheme]!;
   const program = isAbsolute(node) ? node : join(folder, node);
   return parseChild(
