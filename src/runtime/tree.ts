@@ -184,11 +184,6 @@ export class Tree {
     return this.#applier.apply(next, options);
   }
 
-  /** The unit of that name, for those who give it orders of their own. */
-  unit(name: string): UnitHandle | undefined {
-    return this.#unitOf(name);
-  }
-
   /** A unit of that name, when it comes into the tree, takes over a process that runs already. */
   expect(name: string, process: Identity): void {
     this.#records.expect(addressOf(this.#topology.name, name), process);
