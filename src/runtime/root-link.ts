@@ -66,7 +66,7 @@ export class RootLink {
       ended: () => process.exit(1),
     });
     // A program that has nothing left to do may end, whatever its supervisor could still say; one that stands by waits for it.
-    this.#socket.hold(standby);
+    this.#hold();
     const { bytes, fd: recorderFd } = recorder.offer;
     this.#socket.send(
       { t: 'hello', recorderBytes: bytes, timeOriginMs: Math.round(performance.timeOrigin) },
@@ -187,7 +187,7 @@ export class RootLink {
   }
 
   #hold(): void {
-    this.#socket.hold(this.#questions.size + this.#waits > 0);
+    this.#socket.hold(this.#standby || this.#questions.size + this.#waits > 0);
   }
 
   #ask(frame: Frame, fds: number[] = []): Promise<{ frame: Frame; fds: number[] }> {
@@ -204,7 +204,7 @@ export class RootLink {
     if (!this.#standby) return;
     this.#standby = false;
     process.env.ACTOR_IPC_EPOCH = String(epoch);
-    this.#socket.hold(this.#questions.size > 0);
+    this.#hold();
     // What it would have said of itself in the meantime.
     if (this.#state !== '') this.#socket.send({ t: 'state', state: this.#state, implied: this.#implied });
     if (this.#ready) this.#socket.send({ t: 'ready' });
