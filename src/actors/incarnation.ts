@@ -2,7 +2,7 @@
 // a supervisor one level down.
 import { fromCallback } from 'xstate';
 import { messageOf } from '../errors.ts';
-import type { SupervisorOutput } from '../machines/exit.ts';
+import type { RunEnd, SupervisorOutput } from '../machines/exit.ts';
 import type { IncarnationInput, IncarnationOrder } from '../machines/incarnation.ts';
 import type { SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
 import { type Address, addressOf } from '../names.ts';
@@ -40,6 +40,7 @@ export function incarnationOf(
   children: Readonly<Record<string, ChildSpec>>,
   startNested: StartNested,
   pools: ReadonlyMap<string, StandbyPool> = new Map(),
+  willRestart: (id: string, end: RunEnd) => boolean = () => false,
 ) {
   return fromCallback<IncarnationOrder, IncarnationInput>(({ input, sendBack, receive }) => {
     const unit = input.path as Address;
@@ -54,6 +55,7 @@ export function incarnationOf(
       childNow: () => children[id]!,
       adopt: input.adopt,
       pool: pools.get(id),
+      willRestart: (end: RunEnd) => willRestart(id, end),
     };
     try {
       receive(begin(run, child, send, means));

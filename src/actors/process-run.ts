@@ -27,6 +27,8 @@ export interface Origin {
   /** The process to take over instead of starting one. */
   readonly adopt: Identity | null;
   readonly pool: StandbyPool | undefined;
+  /** Whether such an end of its process can only lead to its next start, at once and alone. */
+  readonly willRestart: (end: { code: number | null; signal: string | null }) => boolean;
 }
 
 /** @param childNow how the next process is to be started. */
@@ -34,9 +36,9 @@ export function runProcess(
   run: Run,
   childNow: () => NodeChild | ExecChild,
   send: Send,
-  { adopt, pool }: Origin,
+  origin: Origin,
 ): Obey {
-  return new ProcessRun(run, childNow, send, pool).begin(adopt);
+  return new ProcessRun(run, childNow, send, origin).begin(origin.adopt);
 }
 
 class ProcessRun {
@@ -44,6 +46,7 @@ class ProcessRun {
   readonly #childNow: () => NodeChild | ExecChild;
   readonly #send: Send;
   readonly #pool: StandbyPool | undefined;
+  readonly #willRestart: Origin['willRestart'];
   #epoch: number;
   #current: SupervisedProcess | undefined;
   /** Comes up to replace the current one. */
@@ -53,13 +56,20 @@ class ProcessRun {
   /** Processes of which something is left. */
   #left = 0;
   #leaving = false;
+  #refused = false;
   readonly #observation = () => this.#current?.observation;
 
-  constructor(run: Run, childNow: () => NodeChild | ExecChild, send: Send, pool: StandbyPool | undefined) {
+  constructor(
+    run: Run,
+    childNow: () => NodeChild | ExecChild,
+    send: Send,
+    { pool, willRestart }: Pick<Origin, 'pool' | 'willRestart'>,
+  ) {
     this.#run = run;
     this.#childNow = childNow;
     this.#send = send;
     this.#pool = pool;
+    this.#willRestart = willRestart;
     this.#epoch = run.epoch;
   }
 
@@ -76,12 +86,10 @@ class ProcessRun {
   }
 
   #start(epoch: number, observer: ProcessObserver): SupervisedProcess {
-    const warm = this.#pool?.take();
+    // First: one that has begun already may have come to its end.
     this.#left++;
-    if (warm) {
-      warm.activate(epoch, observer);
-      return warm;
-    }
+    const warm = this.#pool?.take(epoch, observer);
+    if (warm) return warm;
     try {
       return new UnitProcess({ ...this.#run, epoch }, this.#childNow(), observer);
     } catch (error) {
@@ -110,14 +118,17 @@ class ProcessRun {
         else if (this.#successor && epoch === this.#epoch + 1) this.#successor.state = state;
       },
       refused: (why, permanent) => {
-        if (isCurrent()) this.#send({ type: 'incarnation.refused', epoch, why, permanent });
-        else if (epoch === this.#epoch + 1) this.#giveUp(why);
+        if (isCurrent()) {
+          this.#refused = true;
+          this.#send({ type: 'incarnation.refused', epoch, why, permanent });
+        } else if (epoch === this.#epoch + 1) this.#giveUp(why);
       },
       unhealthy: (why) => this.#send({ type: 'incarnation.unhealthy', epoch, why }),
       warm() {},
       exited: (code, signal) => {
         if (isCurrent()) {
           this.#dropSuccessor();
+          this.#promote(code, signal);
           this.#send({ type: 'incarnation.exited', epoch, code, signal, atMs: this.#nowMs });
         } else if (epoch === this.#epoch + 1) this.#giveUp(`it ended with ${signal ?? `code ${code}`}`);
       },
@@ -157,6 +168,12 @@ class ProcessRun {
     if (news.type === 'dependency.lost') this.#lost.set(news.dependency, news);
     else this.#lost.delete(news.dependency);
     this.#current?.dependency(news);
+  }
+
+  /** Who stands by begins at once, where all that follows is decided already; the books are kept meanwhile. */
+  #promote(code: number | null, signal: string | null): void {
+    if (this.#leaving || this.#refused || !this.#willRestart({ code, signal })) return;
+    this.#pool?.promote(this.#epoch + 1);
   }
 
   #fillPool(): void {

@@ -11,6 +11,61 @@ const fillDelayMs = 500;
 const retryMinMs = 1_000;
 const retryMaxMs = 60_000;
 
+/** Does the unit's work already, while the unit is still on its way to its next start. */
+interface Promoted {
+  readonly process: UnitProcess;
+  readonly heard: KeptNews;
+  readonly epoch: number;
+}
+
+const deaf: ProcessObserver = {
+  spawned() {},
+  ready() {},
+  state() {},
+  refused() {},
+  unhealthy() {},
+  warm() {},
+  exited() {},
+  emptied() {},
+};
+
+/** What a process tells before anybody has it in hand: of each kind the last. */
+class KeptNews implements ProcessObserver {
+  readonly #news = new Map<keyof ProcessObserver, (observer: ProcessObserver) => void>();
+
+  spawned(): void {}
+  warm(): void {}
+
+  ready(): void {
+    this.#news.set('ready', (observer) => observer.ready());
+  }
+
+  state(state: string): void {
+    this.#news.set('state', (observer) => observer.state(state));
+  }
+
+  refused(why: string, permanent: boolean): void {
+    this.#news.set('refused', (observer) => observer.refused(why, permanent));
+  }
+
+  unhealthy(why: string): void {
+    this.#news.set('unhealthy', (observer) => observer.unhealthy(why));
+  }
+
+  exited(code: number | null, signal: string | null): void {
+    this.#news.set('exited', (observer) => observer.exited(code, signal));
+  }
+
+  emptied(): void {
+    this.#news.set('emptied', (observer) => observer.emptied());
+  }
+
+  /** In the order in which they came first. */
+  tell(observer: ProcessObserver): void {
+    for (const news of this.#news.values()) news(observer);
+  }
+}
+
 export class StandbyPool {
   readonly #tree: Tree;
   readonly #unit: Address;
@@ -18,6 +73,7 @@ export class StandbyPool {
   readonly #onChange: (warm: number) => void;
   readonly #cold = new Set<UnitProcess>();
   readonly #warm: UnitProcess[] = [];
+  #promoted: Promoted | undefined;
   /** All that have not come to their end here. */
   readonly #waiting = new Set<UnitProcess>();
   #serial = 0;
@@ -41,16 +97,53 @@ export class StandbyPool {
     this.#fillIn(fillDelayMs);
   }
 
-  /** One that is warm, from now on the caller's. */
-  take(): UnitProcess | undefined {
+  /**
+   * Has one begin with the unit's work, before the unit itself has come to its end: nothing that is decided about that can be
+   * but a restart. `take` gives it out.
+   */
+  promote(epoch: number): void {
+    if (this.#promoted) return;
+    const process = this.#next();
+    if (!process) return;
+    const heard = new KeptNews();
+    this.#promoted = { process, heard, epoch };
+    process.activate(epoch, heard);
+    this.#tellWarm();
+  }
+
+  /** One that does the unit's work as that epoch, from now on the caller's. */
+  take(epoch: number, observer: ProcessObserver): UnitProcess | undefined {
+    const promoted = this.#promoted;
+    this.#promoted = undefined;
+    if (promoted?.epoch === epoch) {
+      this.#tellWarm();
+      promoted.process.observe(observer);
+      promoted.process.present();
+      promoted.heard.tell(observer);
+      return promoted.process;
+    }
+    if (promoted) this.#dismiss(promoted);
+    const process = this.#next();
+    if (!process) return undefined;
+    this.#tellWarm();
+    process.activate(epoch, observer);
+    process.present();
+    return process;
+  }
+
+  #next(): UnitProcess | undefined {
     for (let next = this.#warm.shift(); next; next = this.#warm.shift()) {
       if (!next.runs) continue;
       this.#waiting.delete(next);
       this.#failures = 0;
-      this.#onChange(this.#warm.length);
       return next;
     }
     return undefined;
+  }
+
+  /** One that has begun already is as good as one that waits. */
+  #tellWarm(): void {
+    this.#onChange(this.#warm.length + (this.#promoted ? 1 : 0));
   }
 
   /** Ends all that wait here: they have done nothing that could be lost. */
@@ -58,7 +151,10 @@ export class StandbyPool {
     this.#wanted = false;
     this.#tree.host.clock.clearTimeout(this.#retry);
     this.#retry = undefined;
-    if (this.#warm.length > 0) {
+    const promoted = this.#promoted;
+    this.#promoted = undefined;
+    if (promoted) this.#dismiss(promoted);
+    if (this.#warm.length > 0 || promoted) {
       this.#warm.length = 0;
       this.#onChange(0);
     }
@@ -72,6 +168,21 @@ export class StandbyPool {
     this.#lookIfEmpty();
   }
 
+  /** The unit goes on without it. Its end is waited for like that of the others. */
+  #dismiss({ process, heard }: Promoted): void {
+    this.#waiting.add(process);
+    const emptied = () => this.#emptied(process);
+    const observer: ProcessObserver = { ...deaf, emptied };
+    process.observe(observer);
+    heard.tell(observer);
+    process.kill();
+  }
+
+  #emptied(process: UnitProcess): void {
+    this.#waiting.delete(process);
+    this.#lookIfEmpty();
+  }
+
   #start(): void {
     const { host } = this.#tree;
     const serial = ++this.#serial;
@@ -81,21 +192,15 @@ export class StandbyPool {
       if (standby) this.#lost(standby, why);
     };
     const observer: ProcessObserver = {
-      spawned() {},
-      ready() {},
-      state() {},
-      unhealthy() {},
+      ...deaf,
       refused: (why) => gone(why),
       warm: () => {
         if (!standby || !this.#cold.delete(standby)) return;
         this.#warm.push(standby);
-        this.#onChange(this.#warm.length);
+        this.#tellWarm();
       },
       exited: (code, signal) => gone(`it ended with ${signal ?? `code ${code}`}`),
-      emptied: () => {
-        if (standby) this.#waiting.delete(standby);
-        this.#lookIfEmpty();
-      },
+      emptied: () => standby && this.#emptied(standby),
     };
     try {
       standby = new UnitProcess(run, this.#child, observer, true);
@@ -114,7 +219,7 @@ export class StandbyPool {
     const waited = this.#cold.delete(standby) || at >= 0;
     if (!waited) return;
     standby.kill();
-    if (at >= 0) this.#onChange(this.#warm.length);
+    if (at >= 0) this.#tellWarm();
     this.#tree.watch.log(this.#unit, 'warn', { why }, `a standby is lost: ${why}`);
     this.#retryLater();
   }

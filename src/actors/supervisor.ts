@@ -1,8 +1,10 @@
 // Supervisor: the supervisor machine with real units. Starts an actor for the supervisor and one for each child, and carries
 // orders down and reports up between them.
-import type { SupervisorOutput } from '../machines/exit.ts';
+import type { ActorRefFrom, SnapshotFrom } from 'xstate';
+import type { RunEnd, SupervisorOutput } from '../machines/exit.ts';
 import type { ChildRules } from '../machines/spec-change.ts';
 import { type GateReport, type SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
+import { willRestart } from '../machines/supervisor-context.ts';
 import { type UnitEvent, type UnitPhase, unitMachine } from '../machines/unit.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { NodeChild, SupervisorSpec } from '../spec/child.ts';
@@ -72,8 +74,14 @@ export function startSupervisor(
   if (spec.pool) for (const id of Object.keys(spec.children)) dropChild(spec, id);
   const onWarm = (id: string) => (warm: number) => units.get(id)?.post({ type: 'standby.changed', warm });
   const pools = standbyPools(tree, path, spec.children, onWarm);
+  let snapshotNow: () => SnapshotFrom<typeof supervisorMachine> | undefined = () => undefined;
+  const willBegin = (id: string, end: RunEnd): boolean => {
+    const now = snapshotNow();
+    if (!now?.matches('running') && !now?.matches('booting')) return false;
+    return willRestart(now.context, id, end, host.clock.now());
+  };
   const unitLogic = unitMachine.provide({
-    actors: { incarnation: incarnationOf(tree, spec.children, startNested, pools) },
+    actors: { incarnation: incarnationOf(tree, spec.children, startNested, pools, willBegin) },
     actions: {
       report: ({ self }, report) => {
         if (report.type === 'unit.changed') {
@@ -115,6 +123,7 @@ export function startSupervisor(
     },
     bind(actor, self) {
       supervisor = self;
+      snapshotNow = () => (actor as ActorRefFrom<typeof supervisorMachine>).getSnapshot();
       supervisors.bind(actor, {
         units,
         waiting: new Set(),

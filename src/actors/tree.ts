@@ -103,7 +103,8 @@ export class Counting {
 
 /** Services know which unit asks. */
 export interface ServicesFor {
-  claim(unit: Address, universe: string, app: string): number;
+  /** @param pid the process of that unit that asks. */
+  claim(unit: Address, pid: number, universe: string, app: string): number;
   /** Keeps a region for when all its users are gone. */
   keep(region: string, generation: string): Promise<void>;
   runs(app: string, pid: number): boolean | undefined;

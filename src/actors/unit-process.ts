@@ -118,14 +118,23 @@ export class UnitProcess implements SupervisedProcess {
     return this.#minder.runs;
   }
 
-  /** From now on it is the unit's own process, of that epoch. */
+  /** From now on it does the unit's work, as that epoch. Who is told of that, and when, is `present`'s matter. */
   activate(epoch: number, observer: ProcessObserver): void {
     this.#standby = false;
     this.#epoch = epoch;
     this.#observer = observer;
     this.#control?.activate(epoch);
     this.#observe();
-    observer.spawned(this.pid);
+  }
+
+  /** Somebody else hears of it from now on. */
+  observe(observer: ProcessObserver): void {
+    this.#observer = observer;
+  }
+
+  /** It is the unit's own process: its observer and whoever watches the tree are told so. */
+  present(): void {
+    this.#observer.spawned(this.pid);
     this.#tellSpawned();
   }
 
@@ -212,7 +221,7 @@ export class UnitProcess implements SupervisedProcess {
 
   #openControl(): Control {
     const { tree, unit } = this.#run;
-    return new Control(this.#run, {
+    return new Control(this.#run, () => this.pid, {
       ready: () => this.observation.reported(),
       state: (state, implied) => this.observation.says(state, implied),
       refused: (why) => this.#observer.refused(why, true),
@@ -248,10 +257,11 @@ class Control {
   /** Who waits for a sign of life. */
   #answer: (() => void) | undefined;
 
-  constructor({ tree, unit }: Run, heard: Heard) {
+  /** @param pid of the process at the other end. */
+  constructor({ tree, unit }: Run, pid: () => number, heard: Heard) {
     const [ours, theirs] = native().socketPair();
     const services: ChildServices = {
-      claim: (universe, app) => tree.services.claim(unit, universe, app),
+      claim: (universe, app) => tree.services.claim(unit, pid(), universe, app),
       keep: (region, generation) => tree.services.keep(region, generation),
       runs: (app, pid) => tree.services.runs(app, pid),
       arena: (asked, frame, fds) => tree.services.arena(asked, frame, fds),

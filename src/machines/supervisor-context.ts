@@ -1,8 +1,9 @@
 // Supervisor context: what a supervisor of units keeps, and what follows from it for its units. Pure functions.
 import { changedGates, type Orders } from './dependency.ts';
-import type { SupervisorOutput } from './exit.ts';
+import { exitOf, type RunEnd, type SupervisorOutput } from './exit.ts';
+import { gateOf } from './gate.ts';
 import { readyToStop } from './group.ts';
-import { type Decision, type Judged, outputOf } from './judgement.ts';
+import { type Decision, type Judged, judge, outputOf } from './judgement.ts';
 import type { ChildRules } from './spec-change.ts';
 import { type Census, dependentsOf, type Units, withViews } from './unit-census.ts';
 import type { UnitEvent } from './unit-event.ts';
@@ -123,6 +124,27 @@ export function nextToStop(context: SupervisorContext, id?: string): string[] {
     candidates.filter((each) => told[each] === false),
   );
 }
+
+/**
+ * Whether such an end of a unit that is up, which nobody asked for, can lead to nothing but its start again, at once and alone.
+ * What stands by may begin then before the end is reported.
+ */
+export function willRestart(context: SupervisorContext, id: string, end: RunEnd, atMs: number): boolean {
+  const view = context.units[id];
+  if (view?.phase !== 'up' || gateOf(view, context.units).type !== 'gate.opened') return false;
+  const { decision } = judge(context, id, exitOf({ ...crash, end }, atMs));
+  return decision?.do === 'settle' && decision.event.type === 'verdict.restart';
+}
+
+/** A run that was ready and ended by itself. */
+const crash = {
+  spawnedAtMs: null,
+  requested: 'none',
+  refusal: null,
+  everReady: true,
+  missed: null,
+  killed: null,
+} as const;
 
 /** What a decision orders of the unit that ended. */
 export function settlement({ decision }: SupervisorContext): Orders {

@@ -7,27 +7,21 @@ import { type Claim, claimApp } from '../transport/run-directory.ts';
 export class AppSockets {
   readonly #directory: string;
   readonly #claims = new Map<string, Claim>();
-  /** The unit that serves each app now. */
-  readonly #servers = new Map<string, { unit: Address; pid: number }>();
+  /** The unit that serves each app now, by these processes: one that stands by has the socket, too. */
+  readonly #servers = new Map<string, { unit: Address; pids: Set<number> }>();
   /** Which app each unit may serve. */
   readonly #appOf: (unit: Address) => string | undefined;
-  readonly #pidOf: (unit: Address) => number;
 
-  constructor(
-    directory: string,
-    appOf: (unit: Address) => string | undefined,
-    pidOf: (unit: Address) => number,
-  ) {
+  constructor(directory: string, appOf: (unit: Address) => string | undefined) {
     this.#directory = directory;
     this.#appOf = appOf;
-    this.#pidOf = pidOf;
   }
 
   /**
    * The descriptor of the app's listening socket; it stays ours.
    * @throws {IpcError} ERR_CREDENTIALS if the unit is not that app, ERR_APP_ALREADY_SERVED by another process.
    */
-  lend(unit: Address, universe: string, app: string): number {
+  lend(unit: Address, pid: number, universe: string, app: string): number {
     const own = this.#appOf(unit);
     if (own !== app)
       throw IpcError.of(
@@ -37,19 +31,22 @@ export class AppSockets {
       );
     const key = `${universe}/${app}`;
     const server = this.#servers.get(key);
-    if (server && server.unit !== unit) throw IpcError.of('ERR_APP_ALREADY_SERVED', app, server.pid);
+    if (server && server.unit !== unit)
+      throw IpcError.of('ERR_APP_ALREADY_SERVED', app, server.pids.values().next().value ?? 0);
     let claim = this.#claims.get(key);
     if (!claim) {
       claim = claimApp(this.#directory, universe, app);
       this.#claims.set(key, claim);
     }
-    this.#servers.set(key, { unit, pid: this.#pidOf(unit) });
+    if (server) server.pids.add(pid);
+    else this.#servers.set(key, { unit, pids: new Set([pid]) });
     return claim.listener.fd;
   }
 
   /** That process has ended: another unit may serve its apps. */
   processEnded(pid: number): void {
-    for (const [key, server] of this.#servers) if (server.pid === pid) this.#servers.delete(key);
+    for (const [key, { pids }] of this.#servers)
+      if (pids.delete(pid) && pids.size === 0) this.#servers.delete(key);
   }
 
   release(): void {

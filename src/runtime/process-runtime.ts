@@ -58,9 +58,7 @@ export async function serve<A extends AppSpec>(
   machine: AnyActorLogic | MachinesByClient<A>,
   options?: ServeOptions<A>,
 ): Promise<Serving<A>> {
-  const runtime = currentRuntime();
-  if (runtime.standby) await runtime.activated();
-  return runtime.serve(app, machine, options);
+  return currentRuntime().serve(app, machine, options);
 }
 
 /** As `Runtime.connect`, by the runtime of this process. */

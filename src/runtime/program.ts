@@ -134,7 +134,8 @@ export class Runtime {
   }
 
   /**
-   * Serves an app: accepts sessions and runs a machine for each.
+   * Serves an app: accepts sessions and runs a machine for each. A process that stands by has all of it ready, and accepts
+   * nobody before its activation.
    * @param machine for all clients, or one for each client app.
    * @returns once clients can connect.
    * @throws {IpcError} ERR_APP_ALREADY_SERVED, ERR_STOPPING, ERR_SYSTEM, ERR_OPTIONS_INVALID, ERR_APP_UNKNOWN for a machine
@@ -464,6 +465,7 @@ export class Runtime {
     const claim = this.#root
       ? await this.#root.claim(universe, name)
       : claimApp(this.runDirectory, universe, name);
+    if (this.standby) await this.activated();
     if (permissions === 'user') return claim;
     try {
       openToGroup(this.runDirectory, universe, name);

@@ -101,7 +101,6 @@ export class Tree {
   readonly #supervisor: Hosted<typeof supervisorMachine>;
   readonly #recorder: FlightRecorder;
   readonly #processes = new AppProcesses();
-  readonly #pids = new Map<Address, number>();
   readonly #records: ProcessRecords;
   readonly #units: SupervisedTree['units'] = new Map();
   readonly #supervisors: SupervisedTree['supervisors'] = new Map();
@@ -161,14 +160,10 @@ export class Tree {
     this.#lookout = new Lookout(this.host);
     this.#regions = new KeptRegions(this.#directory);
     this.#arenas = new DeclaredArenas(topology.arenas ?? {});
-    this.#sockets = new AppSockets(
-      directory,
-      (unit) => {
-        const child = childOf(topology, unit);
-        return child?.kind === 'node' ? child.app : undefined;
-      },
-      (unit) => this.#pids.get(unit) ?? 0,
-    );
+    this.#sockets = new AppSockets(directory, (unit) => {
+      const child = childOf(topology, unit);
+      return child?.kind === 'node' ? child.app : undefined;
+    });
     const handlers = { ...controlHandlers(this), ...options.questions };
     this.#control = new ControlServer(controlSocketPath(directory), handlers);
     this.#supervisor = startSupervisor(this.#supervised(directory), topology, {
@@ -326,7 +321,7 @@ export class Tree {
         else this.#supervisions.delete(unit);
       },
       services: {
-        claim: (unit, universe, app) => this.#sockets.lend(unit, universe, app),
+        claim: (unit, pid, universe, app) => this.#sockets.lend(unit, pid, universe, app),
         keep: (region, generation) => this.#regions.keep(region, generation),
         runs: (app, pid) => this.#processes.runs(app, pid),
         arena: (asked, frame, fds) => this.#arenas.handle(asked, frame, fds),
@@ -340,7 +335,6 @@ export class Tree {
             log.debug({ unit, pid }, `${nameOf(unit)} has process ${pid} standing by`);
             return;
           }
-          this.#pids.set(unit, pid);
           log.info(
             { unit, pid, epoch },
             `${nameOf(unit)} ${adopted ? 'took over' : 'started as'} process ${pid}${epoch > 1 ? ` (start ${epoch})` : ''}`,

@@ -1,5 +1,10 @@
 // A unit with a warm incarnation beside it: one is activated when the present one ends, in whichever way.
+import { mkdirSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
 import { assert } from 'chai';
+import { Runtime } from '../../src/runtime/program.ts';
+import { treeDirectory } from '../../src/transport/run-directory.ts';
+import { type ClientSession, holder, tennis } from '../actors/pair.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { Command, command, fixture, processesWith, scratch } from './command.ts';
 
@@ -65,5 +70,52 @@ describe('a unit with a standby', function () {
     assert.equal((await ask('down')).code, 0);
     await run.ended;
     assert.deepEqual(processesWith(place.folder), []);
+  });
+});
+
+describe('a server with a standby', function () {
+  this.timeout(60_000);
+  const place = scratch();
+  let run: Command;
+  let runtime: Runtime;
+  /** Whom the client has had sessions with. */
+  const servers: number[] = [];
+
+  const loaded = () => [...run.output.matchAll(/loaded (\d+)/g)].map(([, pid]) => Number(pid));
+
+  before(async () => {
+    mkdirSync(place.workspace);
+    const args = ['run', fixture('standby-server.topology.ts'), '--workspace', place.workspace];
+    run = new Command(args, place.env);
+    await waitUntil('one that serves and one that stands by', () => loaded().length === 2, 40_000);
+    runtime = new Runtime({
+      runDirectory: treeDirectory(join(place.folder, 'run'), realpathSync(place.workspace)),
+      log: { debug() {}, info() {}, warn() {}, error() {} },
+    });
+    const keep = holder((session: ClientSession) => servers.push(session.peer.pid));
+    runtime.connect(tennis.player, tennis.wall, keep);
+    await waitUntil('a session', () => servers.length === 1);
+  });
+  after(async () => {
+    await runtime.stop();
+    run.signal('SIGKILL');
+    await run.ended;
+    await waitUntil('no process of the tree', () => processesWith(place.folder).length === 0);
+    place.remove();
+  });
+
+  it('has its clients let in by the one that serves, though another has the socket too', () =>
+    assert.deepEqual(servers, [loaded()[0]]));
+
+  it('has them let in by the other one after a SIGKILL', async () => {
+    const [first, next] = loaded();
+    process.kill(first!, 'SIGKILL');
+    await waitUntil('another session', () => servers.length === 2);
+    assert.deepEqual(servers, [first, next]);
+  });
+
+  it('tells the end of the one before the start of the other', async () => {
+    await waitUntil('both records', () => /started as process \d+ \(start 2\)/.test(run.output));
+    assert.match(run.output, /wall: ended by SIGKILL[^]*wall started as process \d+ \(start 2\)/);
   });
 });
