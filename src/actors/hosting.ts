@@ -81,23 +81,27 @@ export function sharedHandles<T>(what: string): Handles<T> {
 }
 
 /** Who runs an actor, and as what. */
-interface Residence {
+export interface Residence {
   readonly host: Host;
   readonly address: Address;
 }
 
-const residences = sharedHandles<Residence>('host');
+/**
+ * On the actor itself, under a key that all copies of this package share: a weak map of a hundred thousand actors costs the
+ * garbage collector more than it takes to create them.
+ */
+const residenceKey = Symbol.for('actor-ipc.host');
 
 /** Told by the host of each actor that it runs. */
 export function settleActor(actor: object, residence: Residence): void {
-  residences.bind(actor, residence);
+  (actor as ActorInSystem)[residenceKey] = residence;
 }
 
 /** Who runs that actor, or the machine that has invoked it; undefined for what XState runs alone. */
 export function residenceOf(actor: object): Residence | undefined {
   let path = '';
   for (let at: ActorInSystem | undefined = actor; at; at = at._parent) {
-    const found = residences.find(at);
+    const found: Residence | undefined = at[residenceKey];
     if (found) return { host: found.host, address: addressOf(found.address + path) };
     path = `/${at.id ?? '?'}${path}`;
   }
@@ -107,4 +111,5 @@ export function residenceOf(actor: object): Residence | undefined {
 interface ActorInSystem {
   readonly id?: string;
   readonly _parent?: ActorInSystem;
+  [residenceKey]?: Residence;
 }

@@ -1,5 +1,6 @@
 // Process run: the incarnation of a unit that is a process. One at a time does the unit's work; while another one comes up to
 // replace it, or is on its way out, there are two.
+import { constants } from 'node:os';
 import { messageOf } from '../errors.ts';
 import type {
   DependencyNews,
@@ -7,8 +8,12 @@ import type {
   IncarnationEvent,
   IncarnationOrder,
 } from '../machines/incarnation.ts';
+import type { retirementMachine } from '../machines/retirement.ts';
+import { addressOf } from '../names.ts';
 import type { ExecChild, NodeChild } from '../spec/child.ts';
 import { AdoptedProcess } from './adopted-process.ts';
+import type { Hosted } from './hosting.ts';
+import { retire } from './retirement.ts';
 import type { StandbyPool } from './standby.ts';
 import {
   endSignal,
@@ -53,6 +58,8 @@ class ProcessRun {
   #successor: { process?: SupervisedProcess; state?: string } | undefined;
   /** What is told to a process that comes later: units that are not where this one needs them. */
   readonly #lost = new Map<string, DependencyNews>();
+  /** Those that were replaced, by their epochs, until nothing of them is left. */
+  readonly #retiring = new Map<number, Hosted<typeof retirementMachine>>();
   /** Processes of which something is left. */
   #left = 0;
   #leaving = false;
@@ -133,6 +140,8 @@ class ProcessRun {
         } else if (epoch === this.#epoch + 1) this.#giveUp(`it ended with ${signal ?? `code ${code}`}`);
       },
       emptied: () => {
+        this.#retiring.get(epoch)?.post({ type: 'process.emptied' });
+        this.#retiring.delete(epoch);
         if (--this.#left > 0) return;
         const { observed } = this.#run.tree;
         if (observed.get(this.#run.unit) === this.#observation) observed.delete(this.#run.unit);
@@ -151,6 +160,7 @@ class ProcessRun {
         return this.#current?.signal(endSignal);
       case 'kill':
         this.#leave();
+        this.#hurry();
         return this.#current?.kill();
       case 'dependency.lost':
       case 'dependency.back':
@@ -167,13 +177,21 @@ class ProcessRun {
   #onDependency(news: DependencyNews): void {
     if (news.type === 'dependency.lost') this.#lost.set(news.dependency, news);
     else this.#lost.delete(news.dependency);
-    this.#current?.dependency(news);
+    this.#tell(this.#current, news);
   }
 
   /** Who stands by begins at once, where all that follows is decided already; the books are kept meanwhile. */
   #promote(code: number | null, signal: string | null): void {
     if (this.#leaving || this.#refused || !this.#willRestart({ code, signal })) return;
     this.#pool?.promote(this.#epoch + 1);
+  }
+
+  /** A node child hears which unit it is; any other program what its spec names a signal for. */
+  #tell(process: SupervisedProcess | undefined, news: DependencyNews): void {
+    const child = this.#childNow();
+    if (child.kind === 'node') return process?.dependency(news);
+    const signal = child.onDependency?.[news.type === 'dependency.lost' ? 'lost' : 'back'];
+    if (signal !== undefined) process?.signal(constants.signals[signal]);
   }
 
   #fillPool(): void {
@@ -210,22 +228,21 @@ class ProcessRun {
     const { pid } = next.process;
     this.#send({ type: 'incarnation.replaced', epoch: before, next: epoch, pid, atMs: this.#nowMs });
     if (next.state !== undefined) this.#send({ type: 'incarnation.reported', epoch, state: next.state });
-    for (const news of this.#lost.values()) next.process.dependency(news);
-    if (former) this.#retire(former);
+    for (const news of this.#lost.values()) this.#tell(next.process, news);
+    if (former) this.#retire(former, before);
     this.#fillPool();
   }
 
-  /** As the unit machine does it: by words, then by SIGTERM, then by force. */
-  #retire(former: SupervisedProcess): void {
-    const { tree, shutdownMs } = this.#run;
-    const { shutdown, kind } = this.#childNow();
-    if (shutdown === 'kill') return former.kill();
-    if (kind === 'node') former.ask();
-    else former.signal(endSignal);
-    if (shutdown === 'infinity') return;
-    const { clock } = tree.host;
-    clock.setTimeout(() => former.signal(endSignal), shutdownMs / 2);
-    clock.setTimeout(() => former.kill(), shutdownMs);
+  /** One that was on its way out before has had its time. */
+  #retire(former: SupervisedProcess, epoch: number): void {
+    const { tree, unit } = this.#run;
+    this.#hurry();
+    const address = addressOf(unit, `retirement#${epoch}`);
+    this.#retiring.set(epoch, retire(tree.host, address, former, this.#childNow()));
+  }
+
+  #hurry(): void {
+    for (const retirement of this.#retiring.values()) retirement.post({ type: 'hurry' });
   }
 
   #giveUp(why: string): void {

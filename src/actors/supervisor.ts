@@ -8,7 +8,7 @@ import { willRestart } from '../machines/supervisor-context.ts';
 import { type UnitEvent, type UnitPhase, unitMachine } from '../machines/unit.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { NodeChild, SupervisorSpec } from '../spec/child.ts';
-import { dropChild, takeOver } from '../spec/difference.ts';
+import { addChild, dropChild, takeOver } from '../spec/difference.ts';
 import { Handles, type Hosted } from './hosting.ts';
 import { incarnationOf, type StartNested } from './incarnation.ts';
 import { drainAll, StandbyPool, standbyPools } from './standby.ts';
@@ -160,9 +160,9 @@ export function startSupervisor(
     unit.stop();
     dropChild(spec, id);
   };
-  const change = (next: SupervisorSpec, keep: ReadonlySet<string>): void => {
+  const change = (learn: () => void): void => {
     const before = { ...spec.children };
-    takeOver(spec, next, keep);
+    learn();
     for (const [id, child] of Object.entries(spec.children)) {
       if (child === before[id]) continue;
       if (child.kind === 'node') refill(id, child);
@@ -179,7 +179,8 @@ export function startSupervisor(
     get ending() {
       return ending;
     },
-    change: (next, keep = new Set()) => change(next, keep),
+    change: (next, keep = new Set()) => change(() => takeOver(spec, next, keep)),
+    add: (id, child) => change(() => addChild(spec, id, child)),
     forget,
   });
   return supervisor;

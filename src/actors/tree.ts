@@ -62,6 +62,8 @@ export interface SupervisorControl {
    * @param keep children that stay as they are for now.
    */
   change(next: SupervisorSpec, keep?: ReadonlySet<string>): void;
+  /** Gives it one more child, which no file names. It is down until somebody starts it. */
+  add(id: string, child: ChildSpec): void;
   /** Forgets a child. REQUIRES: it is down. */
   forget(id: string): void;
 }

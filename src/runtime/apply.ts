@@ -5,9 +5,8 @@ import type { SupervisorControl } from '../actors/tree.ts';
 import { IpcError, messageOf } from '../errors.ts';
 import { isForgettable } from '../machines/spec-change.ts';
 import { type Address, addressOf } from '../names.ts';
-import { hasActors, type SupervisorSpec, type Topology } from '../spec/child.ts';
+import { isOfActors, type SupervisorSpec, type Topology } from '../spec/child.ts';
 import { type Change, changesBetween, dropChild, takeOver } from '../spec/difference.ts';
-import { actorsAreLoadedOnce } from './loader.ts';
 import type { Operator, OrderOptions, UnitHandle } from './operator.ts';
 
 export interface ApplyOptions extends OrderOptions {
@@ -51,7 +50,6 @@ export class Applier {
     const now = this.#tree.topology();
     const refused = (why: string) => IpcError.of('ERR_REFUSED', `apply ${next.file}`, why);
     if (next.name !== now.name) throw refused(`it describes ${next.name}, and ${now.name} runs here`);
-    if (hasActors(now) || hasActors(next)) throw refused(actorsAreLoadedOnce);
     if (this.#applying) throw refused('another topology is being applied');
     const changes = changesBetween(now, next);
     if (dryRun) return { tree: now.name, dryRun, changes };
@@ -133,7 +131,8 @@ export class Applier {
     else takeOver(now, next, keep);
     for (const [id, child] of Object.entries(next.children)) {
       const mine = now.children[id];
-      if (!keep.has(id) && child !== mine && child.kind === 'supervisor' && mine?.kind === 'supervisor')
+      const ofUnits = child.kind === 'supervisor' && !isOfActors(child);
+      if (!keep.has(id) && child !== mine && ofUnits && mine?.kind === 'supervisor')
         this.#take(mine as SupervisorSpec, child as SupervisorSpec, below(id), kept);
     }
   }

@@ -14,6 +14,7 @@ import {
   type HostOptions,
   type Host as HostPort,
   type Log,
+  type Residence,
   settleActor,
 } from '../actors/hosting.ts';
 import { messageOf } from '../errors.ts';
@@ -38,7 +39,7 @@ interface Chart {
 }
 
 /** An actor that runs; what its owner holds, too. There can be very many. */
-class Entry implements Hosted {
+class Entry implements Hosted, Residence {
   readonly address: Address;
   readonly actor: Actor<AnyActorLogic>;
   readonly chart: Chart | undefined;
@@ -63,6 +64,10 @@ class Entry implements Hosted {
     this.onEnd = onEnd;
   }
 
+  get host(): HostPort {
+    return this.#owner.host;
+  }
+
   post(event: EventFromLogic<AnyActorLogic>): void {
     this.#owner.later(() => this.actor.send(event));
   }
@@ -85,6 +90,7 @@ class Entry implements Hosted {
 
 /** What an entry asks of the host. */
 interface Owner {
+  readonly host: HostPort;
   later(task: () => void): void;
   ended(entry: Entry, end: ActorEnd<unknown>): void;
 }
@@ -121,6 +127,7 @@ export class Host implements HostPort {
     },
   };
   readonly #owner: Owner = {
+    host: this,
     later: (task) => this.later(task),
     ended: (entry, end) => this.#ended(entry, end),
   };
@@ -165,7 +172,7 @@ export class Host implements HostPort {
     const chart = this.#chartOf(logic);
     const entry = new Entry(this.#owner, { address, actor, chart, flightName }, onEnd as Entry['onEnd']);
     this.#entries.set(address, entry);
-    settleActor(actor, { host: this, address });
+    settleActor(actor, entry);
     try {
       bind?.(actor, entry as Hosted<L>);
     } catch (error) {

@@ -49,26 +49,29 @@ export async function loadTopology(file: string): Promise<Topology> {
 }
 
 /**
- * Loads and checks a topology file as it is now, also if this process has loaded it before.
- * @throws {IpcError} ERR_TOPOLOGY_INVALID; ERR_REFUSED if there are actors in it: their code is loaded once.
+ * Loads and checks a topology file as it is now, also if this process has loaded it before. If there are actors in it, it is read
+ * here: what it imports is then as it was first loaded.
+ * @throws {IpcError} ERR_TOPOLOGY_INVALID.
  */
 export function loadAnew(file: string): Promise<Topology> {
-  return readElsewhere(file, () => {
-    throw IpcError.of('ERR_REFUSED', `apply ${file}`, actorsAreLoadedOnce);
-  });
+  return readElsewhere(file, (live) => readTranslated(live, ++readings));
 }
 
-export const actorsAreLoadedOnce =
-  'there are actors in it, whose code a root loads only once; stop the tree and run it again';
+/** How often a topology with actors has been read anew. */
+let readings = 0;
 
-/** Loads and checks a topology file in this process. @throws {IpcError} ERR_TOPOLOGY_INVALID. */
-export async function readTopology(file: string): Promise<Topology> {
+/**
+ * Loads and checks a topology file in this process.
+ * @param reading of a file that was loaded before: any number that it has not been loaded with.
+ * @throws {IpcError} ERR_TOPOLOGY_INVALID.
+ */
+export async function readTopology(file: string, reading = 0): Promise<Topology> {
   if (extname(file) === '.conf') return relayTopology(file);
   let exported: unknown;
   try {
     exported = data.has(extname(file))
       ? await readData(file)
-      : defaultOf(await import(pathToFileURL(file).href));
+      : defaultOf(await import(addressOf(file, reading)));
   } catch (error) {
     throw IpcError.from(
       error,
@@ -133,14 +136,20 @@ function readElsewhere(
 }
 
 /** Actors run here, so their file is loaded here; what translates it stays until this process ends. */
-async function readTranslated(file: string): Promise<Topology> {
+async function readTranslated(file: string, reading = 0): Promise<Topology> {
   const { register } = await import('tsx/esm/api');
   const unregister = register();
   try {
-    return await readTopology(file);
+    return await readTopology(file, reading);
   } finally {
     await unregister();
   }
+}
+
+/** Node loads the same address once. */
+function addressOf(file: string, reading: number): string {
+  const { href } = pathToFileURL(file);
+  return reading === 0 ? href : `${href}?reading=${reading}`;
 }
 
 interface Module {

@@ -71,6 +71,7 @@ export class Operator {
   readonly #tree: Operated;
   readonly #clock: Clock;
   readonly #waiting = new Set<(name: string) => void>();
+  readonly #ends = new Set<() => void>();
   readonly #refusals = new Set<(name: string, why: string) => void>();
 
   constructor(tree: Operated, clock: Clock = systemClock) {
@@ -81,6 +82,11 @@ export class Operator {
   /** A unit has changed, and its supervisor knows. */
   changed(name: string, _report?: UnitReport): void {
     for (const look of [...this.#waiting]) look(name);
+  }
+
+  /** Nothing runs any more: whoever still waits does so in vain. */
+  close(): void {
+    for (const end of [...this.#ends]) end();
   }
 
   /** A reload did not lead to a new process. */
@@ -291,6 +297,7 @@ export class Operator {
         this.#waiting.delete(look);
         this.#refusals.delete(refuse);
         this.#clock.clearTimeout(timer);
+        this.#ends.delete(end);
         signal?.removeEventListener('abort', abort);
         settled();
       };
@@ -298,8 +305,11 @@ export class Operator {
       const refuse = (of: string, why: string) => {
         if (of === name && refused) settle(() => reject(refused(why)));
       };
+      const end = () => settle(() => reject(IpcError.of('ERR_STOPPING', name)));
       const look = (of: string) => {
-        if (of !== name) return;
+        // It goes with the supervisor above it.
+        const gone = name.startsWith(`${of}/`) && down.has(this.#tree.unit(of)?.view.phase ?? 'removed');
+        if (of !== name && !gone) return;
         const { view } = this.#tree.unit(name) ?? {};
         const reached = view ? goal(view) : IpcError.of('ERR_UNIT_FAILED', name, 'it is known no more');
         if (reached === 'done') settle(() => resolve(outcomeOf(name, view!)));
@@ -316,6 +326,7 @@ export class Operator {
       signal?.addEventListener('abort', abort, { once: true });
       this.#waiting.add(look);
       this.#refusals.add(refuse);
+      this.#ends.add(end);
       order();
       look(name);
     });

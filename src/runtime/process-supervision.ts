@@ -126,8 +126,7 @@ export class ProcessSupervision implements Supervision<ChildInput> {
   }
 
   async #begin(id: string, child: ChildSpec): Promise<StartAnswer> {
-    const { spec } = this.#control;
-    this.#control.change({ ...spec, children: { ...spec.children, [id]: child } });
+    this.#control.add(id, child);
     await this.#place.settled();
     const answer = await this.#await(id);
     if (!answer.ok) await this.#forget(id);

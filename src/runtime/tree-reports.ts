@@ -3,6 +3,7 @@
 import type { Log, LogLevel } from '../actors/hosting.ts';
 import type { GateReport, SupervisorReport } from '../machines/supervisor.ts';
 import { type Address, addressOf } from '../names.ts';
+import type { ChildSpec } from '../spec/child.ts';
 import type { FlightRecord } from '../transport/flight-recorder.ts';
 import type { Feed, FeedRecord } from './feed.ts';
 import { notifyService } from './init.ts';
@@ -12,25 +13,39 @@ import { nameOf } from './unit-place.ts';
 
 const gateWords = { opened: 'opened', closed: 'closed', barred: 'no way to open' } as const;
 
+/** What the topology says about a unit. */
+type SpecOf = (unit: Address) => ChildSpec | undefined;
+
+/** A process that has ended, and what its machines did last. */
+interface Dead {
+  readonly pid: number | null;
+  readonly flight: readonly FlightRecord[];
+}
+
 export class TreeReports {
   readonly #root: string;
   readonly #log: Log;
   readonly #feed: Feed;
   readonly #logs: UnitLogs;
-  /** What the last process of each unit did at its end, until its exit has been reported. */
-  readonly #flights = new Map<string, readonly FlightRecord[]>();
+  /** The last process of each unit and what it did at its end, until its exit has been reported. */
+  readonly #dead = new Map<string, Dead>();
+  readonly #specOf: SpecOf;
 
-  /** @param root the name of the tree. */
-  constructor(root: string, log: Log, feed: Feed, logs: UnitLogs) {
+  /** @param root the name of the tree. @param specOf what its topology says about a unit now. */
+  constructor(
+    root: string,
+    { log, feed, logs, specOf }: { log: Log; feed: Feed; logs: UnitLogs; specOf: SpecOf },
+  ) {
     this.#root = root;
     this.#log = log;
+    this.#specOf = specOf;
     this.#feed = feed;
     this.#logs = logs;
   }
 
-  /** A process has ended; its exit is reported later. */
-  keepFlight(unit: Address, flight: readonly FlightRecord[]): void {
-    this.#flights.set(unit, flight);
+  /** A process has ended; its exit is reported later. Another one may do the unit's work by then: the first counts. */
+  keepEnd(unit: Address, dead: Dead): void {
+    if (!this.#dead.has(unit)) this.#dead.set(unit, dead);
   }
 
   /** Something that a unit, or who runs it, has to say. */
@@ -72,13 +87,22 @@ export class TreeReports {
     }
   }
 
+  /** Who it was, with what the topology says about it; as in OTP's reports. */
+  #offender(unit: Address, pid: number | null): object {
+    const child = this.#specOf(unit);
+    if (!child) return { unit, pid };
+    const { kind, restart, shutdown, significant } = child;
+    return { unit, pid, kind, restart, shutdown, significant, ...('file' in child && { file: child.file }) };
+  }
+
   #ofExit(path: Address, report: Extract<SupervisorReport, { type: 'child.exited' }>): void {
     const { id, epoch, exit, verdict, delayMs, restartsLeft } = report;
     const unit = addressOf(path, id);
-    const flight = this.#flights.get(unit) ?? [];
-    this.#flights.delete(unit);
+    const { pid, flight } = this.#dead.get(unit) ?? { pid: null, flight: [] };
+    this.#dead.delete(unit);
     const unwanted = exit.requested === 'none' && exit.class !== 'normal';
-    const facts = { unit, epoch, exit, verdict, delayMs, restartsLeft };
+    const offender = this.#offender(unit, pid);
+    const facts = { unit, epoch, exit, verdict, delayMs, restartsLeft, offender };
     const message = `${nameOf(unit)}: ${describeExit(exit)}; ${verdict}${delayMs > 0 ? ` in ${delayMs} ms` : ''}`;
     const crash = unwanted ? `${new Date().toISOString()} ${message}` : undefined;
     const lines = this.#logs.last(unit, crash);

@@ -156,7 +156,12 @@ export class Tree {
     });
     this.#recorder = new FlightRecorder();
     this.host = new Host({ log: options.log, recorder: this.#recorder });
-    this.#reports = new TreeReports(topology.name, options.log, this.host.feed, this.logs);
+    this.#reports = new TreeReports(topology.name, {
+      log: options.log,
+      feed: this.host.feed,
+      logs: this.logs,
+      specOf: (unit) => childOf(topology, unit),
+    });
     this.#lookout = new Lookout(this.host);
     this.#regions = new KeptRegions(this.#directory);
     this.#arenas = new DeclaredArenas(topology.arenas ?? {});
@@ -345,7 +350,7 @@ export class Tree {
           if (!standby) this.#figures.forget(unit);
           this.#sockets.processEnded(pid);
           this.#processes.delete(pid);
-          if (!standby) this.#reports.keepFlight(unit, flight);
+          if (!standby) this.#reports.keepEnd(unit, { pid, flight });
         },
         unreplaced: (unit, why) => {
           log.error({ unit, why }, `${nameOf(unit)} was not reloaded: ${why}`);
@@ -384,6 +389,7 @@ export class Tree {
     const end = output ?? crashed;
     // Whoever asked for the end hears how it came.
     for (const tell of this.#awaitingEnd.splice(0)) tell(end);
+    this.operator.close();
     this.#control.close();
     this.#sockets.release();
     this.#regions.release();

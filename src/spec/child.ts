@@ -131,9 +131,16 @@ export interface NodeChild extends ProcessChild {
   readonly input?: JsonValue | undefined;
 }
 
+/** Signals that a plain program gets when a unit that it holds on to has left its state, or is back in it. */
+export interface DependencySignals {
+  readonly lost?: NodeJS.Signals | undefined;
+  readonly back?: NodeJS.Signals | undefined;
+}
+
 /** Any program. */
 export interface ExecChild extends ProcessChild {
   readonly kind: 'exec';
+  readonly onDependency?: DependencySignals | undefined;
   /** Its named state while it is up and no other one is recognised. */
   readonly otherwise?: string | undefined;
 }
@@ -154,6 +161,8 @@ export interface SupervisorSpec {
   readonly periodMs: number;
   readonly autoShutdown: AutoShutdown;
   readonly children: Readonly<Record<string, ChildSpec>>;
+  /** Children that no file names: a program has added them while the tree runs. */
+  readonly added?: readonly string[];
   /** What every child of a dynamic supervisor is made from; it has none at first. */
   readonly pool?: ProcessSpec;
 }

@@ -1,5 +1,5 @@
 // Difference: what distinguishes a topology from the one that runs, as the steps that lead from one to the other.
-import type { ChildSpec, SupervisorSpec } from './child.ts';
+import { type ActorsChild, type ChildSpec, isOfActors, type SupervisorSpec } from './child.ts';
 
 /** What is done about a unit; its name is its path below the root, and empty for the root itself. */
 export interface Change {
@@ -23,6 +23,16 @@ const startKeys: ReadonlySet<string> = new Set([
   'survive',
   'input',
   'secrets',
+  'source',
+]);
+/** A supervisor of actors gets these when it starts, too. */
+const actorsKeys: ReadonlySet<string> = new Set([
+  'strategy',
+  'intensity',
+  'periodMs',
+  'autoShutdown',
+  'children',
+  'template',
 ]);
 const supervisionKeys = ['strategy', 'intensity', 'periodMs', 'autoShutdown'] as const;
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -31,7 +41,9 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 export function changesBetween(now: SupervisorSpec, next: SupervisorSpec, path = ''): Change[] {
   const at = (id: string) => (path === '' ? id : `${path}/${id}`);
   const own = supervisionKeys.filter((key) => now[key] !== next[key]);
-  const removed = Object.keys(now.children).filter((id) => !Object.hasOwn(next.children, id));
+  const removed = Object.keys(now.children).filter(
+    (id) => !Object.hasOwn(next.children, id) && !now.added?.includes(id),
+  );
   return [
     ...(own.length > 0 && path === '' ? [{ do: 'change', unit: path, keys: own } as const] : []),
     ...removed.reverse().map((id) => ({ do: 'remove', unit: at(id), keys: [] }) as const),
@@ -45,7 +57,10 @@ export function changesBetween(now: SupervisorSpec, next: SupervisorSpec, path =
 
 function changesOf(now: ChildSpec, next: ChildSpec, unit: string): Change[] {
   const pools = [now, next].filter((each) => 'pool' in each).length;
-  if (now.kind !== next.kind || pools === 1) return [{ do: 'replace', unit, keys: ['kind'] }];
+  const ofActors = [now, next].filter(isOfActors).length;
+  if (now.kind !== next.kind || pools === 1 || ofActors === 1)
+    return [{ do: 'replace', unit, keys: ['kind'] }];
+  if (ofActors === 2) return changesOfActors(now as ActorsChild, next as ActorsChild, unit);
   const keys = differentKeys(now, next);
   const how = keys.some((key) => startKeys.has(key)) ? 'restart' : 'change';
   const own: Change[] = keys.length > 0 ? [{ do: how, unit, keys }] : [];
@@ -55,11 +70,32 @@ function changesOf(now: ChildSpec, next: ChildSpec, unit: string): Change[] {
   return [...own, ...changesBetween(now as SupervisorSpec, next as SupervisorSpec, unit)];
 }
 
+/** What is below it is none of the tree's units: it starts anew with other children. */
+function changesOfActors(now: ActorsChild, next: ActorsChild, unit: string): Change[] {
+  const children = textOf(now.children) === textOf(next.children) ? [] : ['children'];
+  const keys = [...differentKeys(now, next), ...children];
+  if (keys.length === 0) return [];
+  return [{ do: keys.some((key) => actorsKeys.has(key)) ? 'restart' : 'change', unit, keys }];
+}
+
 function differentKeys(now: ChildSpec, next: ChildSpec): string[] {
   const keys = new Set([...Object.keys(now), ...Object.keys(next)]);
   keys.delete('children');
+  keys.delete('added');
   const [one, other] = [now, next] as unknown as Record<string, unknown>[];
-  return [...keys].filter((key) => JSON.stringify(one![key]) !== JSON.stringify(other![key]));
+  return [...keys].filter((key) => textOf(one![key]) !== textOf(other![key]));
+}
+
+/** Machines and functions are the same if they are written the same: each loading of a file makes them anew. */
+function textOf(value: unknown): string | undefined {
+  return JSON.stringify(value, function (this: Record<string, unknown>, key, part) {
+    if (typeof part === 'function') return String(part);
+    // Before a machine has made plain data of itself, which leaves out what it does.
+    const logic = this[key];
+    if (typeof logic !== 'object' || logic === null || !('transition' in logic)) return part;
+    const { config, implementations } = logic as { config?: unknown; implementations?: unknown };
+    return { config, implementations };
+  });
 }
 
 /**
@@ -73,7 +109,7 @@ export function takeOver(spec: SupervisorSpec, next: SupervisorSpec, keep: Reado
   for (const [id, child] of Object.entries(children)) {
     const known = Object.hasOwn(mine, id) ? mine[id] : undefined;
     if (known && keep.has(id)) after.set(id, known);
-    else if (known?.kind === 'supervisor' && child.kind === 'supervisor')
+    else if (known?.kind === 'supervisor' && child.kind === 'supervisor' && !isOfActors(child))
       after.set(id, Object.assign(known as Mutable<ChildSpec>, { ...child, children: known.children }));
     else after.set(id, child);
   }
@@ -83,10 +119,18 @@ export function takeOver(spec: SupervisorSpec, next: SupervisorSpec, keep: Reado
   }
   for (const [id, child] of after) mine[id] = child;
   const own = Object.fromEntries(supervisionKeys.map((key) => [key, rules[key]]));
-  Object.assign(spec as Mutable<SupervisorSpec>, own);
+  const added = spec.added?.filter((id) => !Object.hasOwn(children, id)) ?? [];
+  Object.assign(spec as Mutable<SupervisorSpec>, own, { added });
+}
+
+/** A program has added a child. */
+export function addChild(spec: SupervisorSpec, id: string, child: ChildSpec): void {
+  (spec.children as Record<string, ChildSpec>)[id] = child;
+  (spec as Mutable<SupervisorSpec>).added = [...(spec.added ?? []), id];
 }
 
 /** The spec knows that child no more. */
-export function dropChild({ children }: SupervisorSpec, id: string): void {
-  delete (children as Record<string, ChildSpec>)[id];
+export function dropChild(spec: SupervisorSpec, id: string): void {
+  delete (spec.children as Record<string, ChildSpec>)[id];
+  if (spec.added) (spec as Mutable<SupervisorSpec>).added = spec.added.filter((other) => other !== id);
 }

@@ -1,4 +1,5 @@
 // Topology schema: what may stand in a topology, with the defaults of each kind of child.
+import { constants } from 'node:os';
 import { z } from 'zod';
 import { isName, isStatePath, nameRule } from '../names.ts';
 import {
@@ -107,9 +108,20 @@ export const nodeSchema = z.strictObject({
   standby,
   ...processKeys,
 });
+/** Any that a program can handle. */
+const signal = z.custom<NodeJS.Signals>(
+  (value) =>
+    typeof value === 'string' &&
+    Object.hasOwn(constants.signals, value) &&
+    value !== 'SIGKILL' &&
+    value !== 'SIGSTOP',
+  { error: 'it must be the name of a signal that a program can handle, as SIGUSR1' },
+);
+
 export const execSchema = z.strictObject({
   kind: z.literal('exec'),
   survive: z.boolean().default(false),
+  onDependency: z.strictObject({ lost: signal.optional(), back: signal.optional() }).optional(),
   otherwise: state.optional(),
   ...processKeys,
 });

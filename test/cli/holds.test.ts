@@ -29,9 +29,11 @@ describe('a process that holds on to another', function () {
   it('hears that it has left its state, and that it is back', async () => {
     await ask('stop', 'db');
     await run.sees(/app +\| dependency\.lost db operative/);
+    await run.sees(/signalled +\| lost/);
     await ask('start', 'db');
     await run.sees(/app +\| dependency\.back db operative/);
-    assert.deepEqual(await starts(), { db: 2, app: 1, plain: 1 });
+    await run.sees(/signalled +\| back/);
+    assert.deepEqual(await starts(), { db: 2, app: 1, plain: 1, signalled: 1 });
   });
 
   it('hears what is lost also if it took the place of a former process meanwhile', async () => {

@@ -116,6 +116,6 @@ describe('a server with a standby', function () {
 
   it('tells the end of the one before the start of the other', async () => {
     await waitUntil('both records', () => /started as process \d+ \(start 2\)/.test(run.output));
-    assert.match(run.output, /wall: ended by SIGKILL[^]*wall started as process \d+ \(start 2\)/);
+    assert.match(run.output, /wall: ended by SIGKILL[\s\S]*wall started as process \d+ \(start 2\)/);
   });
 });

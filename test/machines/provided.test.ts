@@ -11,6 +11,7 @@ import { startProbe } from '../../src/actors/probe.ts';
 import { startClientProcess, startServerProcess } from '../../src/actors/process.ts';
 import { attachRegion } from '../../src/actors/region-attachment.ts';
 import { startRelayNode } from '../../src/actors/relay-node.ts';
+import { retire } from '../../src/actors/retirement.ts';
 import { dialSession } from '../../src/actors/session.ts';
 import { startSessionServer } from '../../src/actors/session-server.ts';
 import { startSubscription } from '../../src/actors/subscription.ts';
@@ -110,6 +111,7 @@ function provided(): AnyStateMachine[] {
     see: unused,
     onReport() {},
   });
+  retire(host, address, unused, { shutdown: 'kill', kind: 'exec' });
   startMulticast(host, { address, readers: [] } as never);
   startRelayNode(host, { address, spec: { role: 'relay', node: 'x' } } as never);
   startLinkPeer(host, { address, endpoint: { path: '' }, times: linkTimes } as never);

@@ -173,10 +173,14 @@ describe('a supervisor of processes', function () {
     assert.isTrue((await pool().startChild({ args: ['2002'] })).ok);
   });
 
-  it('refuses calls once it is ending', async () => {
+  it('refuses calls once it is ending, and whoever waits for a child then', async () => {
     const supervision = root();
+    const starting = supervision.startChild('slow', sleeper({ ready: { log: 'never' } }));
+    await waitUntil('the child to start', () => unit('slow')?.phase === 'starting');
+    const failed = throwsCode('ERR_STOPPING', () => starting);
     tree.stop();
     await throwsCode('ERR_STOPPING', () => supervision.startChild('late', sleeper()));
+    await failed;
     await tree.ended;
   });
 });

@@ -13,6 +13,7 @@ import {
 } from '../../../src/machines/process.ts';
 import { regionAttachmentMachine } from '../../../src/machines/region-attachment.ts';
 import { type RelayNodeContext, relayNodeMachine } from '../../../src/machines/relay-node.ts';
+import { retirementMachine } from '../../../src/machines/retirement.ts';
 import { type SessionContext, sessionMachine } from '../../../src/machines/session.ts';
 import { type SessionServerContext, sessionServerMachine } from '../../../src/machines/session-server.ts';
 import { type SubscriptionContext, subscriptionMachine } from '../../../src/machines/subscription.ts';
@@ -81,6 +82,15 @@ export const walks: readonly Walk[] = [
     ],
     events: [...samples.supervisorEvents, ...unitChanges],
     place: ({ booted, units }: SupervisorContext) => [booted, units.a?.phase, units.b?.phase],
+  },
+  {
+    machine: retirementMachine,
+    inputs: [
+      samples.retirementInput,
+      { ...samples.retirementInput, canAsk: false },
+      { ...samples.retirementInput, shutdown: 'kill' },
+    ],
+    events: samples.retirementEvents,
   },
   {
     machine: serverProcessMachine,

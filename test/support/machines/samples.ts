@@ -20,6 +20,7 @@ import type {
   RegionAttachmentInput,
 } from '../../../src/machines/region-attachment.ts';
 import type { RelayNodeEvent, RelayNodeInput } from '../../../src/machines/relay-node.ts';
+import type { RetirementEvent, RetirementInput } from '../../../src/machines/retirement.ts';
 import type { SessionEvent, SessionInput } from '../../../src/machines/session.ts';
 import type { SessionServerEvent, SessionServerInput } from '../../../src/machines/session-server.ts';
 import type { SubscriptionEvent, SubscriptionInput } from '../../../src/machines/subscription.ts';
@@ -327,3 +328,7 @@ export const relayNodeEvents: RelayNodeEvent[] = [
   { type: 'node.closed' },
   { type: 'stop' },
 ];
+
+export const retirementInput: RetirementInput = { shutdown: 5_000, canAsk: true };
+
+export const retirementEvents: RetirementEvent[] = [{ type: 'process.emptied' }, { type: 'hurry' }];
