@@ -153,6 +153,19 @@ describe('the package', function () {
           await command(folder, env, process.execPath, '-e', code);
     });
 
+    it('brings the page of the inspector, with the worker that lays out its charts', () => {
+      const page = installed(folder, 'dist/inspector-page');
+      const names = readdirSync(join(page, 'assets'));
+      for (const pattern of [/^index-.*\.js$/, /^index-.*\.css$/, /^elk-worker/])
+        assert.isTrue(
+          names.some((name) => pattern.test(name)),
+          String(pattern),
+        );
+      const html = readFileSync(join(page, 'index.html'), 'utf8');
+      for (const [, file] of html.matchAll(/(?:src|href)="\.\/([^"]+)"/g))
+        assert.isTrue(existsSync(join(page, file!)), file);
+    });
+
     it('has no source map without its sources', () => {
       const dist = installed(folder, 'dist');
       const maps = readdirSync(dist, { recursive: true, encoding: 'utf8' }).filter((name) =>

@@ -6,6 +6,7 @@ import { useSize } from './use-size.ts';
 interface VirtualListProps {
   readonly length: number;
   readonly rowHeight: number;
+  /** Without a key: a row that moves is the one before it with other words, which costs less than another row. */
   readonly row: (index: number) => ComponentChildren;
   readonly label: string;
   readonly role?: 'list' | 'tree' | 'log';
@@ -45,6 +46,11 @@ export function VirtualList({
     if (follow && element.current) element.current.scrollTop = end;
   }, [follow, end]);
 
+  // When it stops following it is at its end, not where it was scrolled to before that.
+  useLayoutEffect(() => {
+    if (!follow && element.current) setScrollTop(element.current.scrollTop);
+  }, [follow]);
+
   useLayoutEffect(() => {
     const { current } = element;
     if (!current || shownIndex === undefined || shownIndex < 0) return;
@@ -68,7 +74,10 @@ export function VirtualList({
       aria-activedescendant={activeDescendant}
       // A list that scrolls must be reachable by keyboard.
       tabIndex={0}
-      onScroll={({ currentTarget }) => setScrollTop(currentTarget.scrollTop)}
+      onScroll={({ currentTarget }) => {
+        // A list that follows stands where it has put itself.
+        if (!follow) setScrollTop(currentTarget.scrollTop);
+      }}
       onWheel={({ deltaY }) => {
         if (follow && deltaY < 0 && end > 0) onLeaveEnd?.();
       }}

@@ -49,7 +49,7 @@ export function EventList({ kinds, ofSelected }: EventListProps) {
       }
       row={(index) => {
         const entry = filtered.at(index);
-        return entry ? <EventRow key={filtered.numberAt(index)} entry={entry} /> : null;
+        return entry ? <EventRow entry={entry} /> : null;
       }}
     />
   );

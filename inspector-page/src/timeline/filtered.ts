@@ -31,11 +31,6 @@ export class Filtered<T> {
     return number === undefined ? undefined : this.#source.at(number);
   }
 
-  /** Of the entry, not of the row: stays while rows move. */
-  numberAt(index: number): number {
-    return this.#numbers[this.#start + index] ?? -1;
-  }
-
   update(): void {
     const { first, end } = this.#source;
     for (let number = Math.max(first, this.#looked); number < end; number++) {

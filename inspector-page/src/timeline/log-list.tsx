@@ -50,7 +50,7 @@ export function LogList({ ofSelected }: { readonly ofSelected: boolean }) {
       }
       row={(index) => {
         const line = filtered.at(index);
-        return line ? <LogRow key={filtered.numberAt(index)} line={line} /> : null;
+        return line ? <LogRow line={line} /> : null;
       }}
     />
   );

@@ -74,7 +74,6 @@ export function SequenceView({ lifelines }: { readonly lifelines: Lifelines }) {
             const step = entry && sequenceStep(entry, lifelines);
             return step ? (
               <Step
-                key={filtered.numberAt(index)}
                 step={step}
                 from={middle(step.from)}
                 to={middle(step.to)}

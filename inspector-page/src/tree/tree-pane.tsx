@@ -109,7 +109,6 @@ export function TreePane() {
           const row = rows.current[at]!;
           return (
             <TreeRowView
-              key={row.key}
               id={`row-${at}`}
               row={row}
               selected={at === index}
