@@ -75,6 +75,20 @@ describe('the model', () => {
     assert.isUndefined(model.actor({ process: 'till#1', actor: 'door' }));
   });
 
+  it('forgets the actors of a process whose records begin anew', () => {
+    const model = modelOf();
+    model.take(records('till#1', { k: 'reset', at: 1 } as never, actor('window', 'shut')));
+    assert.isUndefined(model.actor({ process: 'till#1', actor: 'door' }));
+    assert.equal(model.actor({ process: 'till#1', actor: 'window' })!.words, 'shut');
+  });
+
+  it('lists records of before the dump, which move no actor', () => {
+    const model = modelOf();
+    model.take({ ...records('till#1', transition('door', 'open', 'opened')), past: true } as never);
+    assert.equal(model.actor({ process: 'till#1', actor: 'door' })!.words, 'closed');
+    assert.equal(model.events.length, 1);
+  });
+
   it('counts what was dropped, wherever that was', () => {
     const model = modelOf();
     model.take({ type: 'dropped', at: 1, count: 3 });

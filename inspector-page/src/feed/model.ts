@@ -204,7 +204,14 @@ export class Model {
     this.unitOf.delete(process);
   }
 
-  #takeRecords({ dump, batches }: Records): void {
+  #takeRecords({ dump, past, batches }: Records & { readonly past?: true }): void {
+    if (past) {
+      // They are told for the lists; where the actors are now, the dump has said.
+      for (const { process, records } of batches)
+        for (const record of records) if (isEvent(record)) this.events.push({ process, record });
+      this.topics.changed('events');
+      return;
+    }
     if (dump) {
       // What died before we came is told by `processes`; what died while we watched, only we still know.
       for (const process of [...this.actors.keys()]) if (this.isAlive(process)) this.actors.delete(process);
@@ -222,6 +229,12 @@ export class Model {
   }
 
   #takeRecord(process: ProcessId, record: ViewRecord, dump: boolean): void {
+    // What was told of this process holds no more; all that there is follows.
+    if ((record.k as string) === 'reset') {
+      this.actors.delete(process);
+      this.topics.changed('actors');
+      return;
+    }
     switch (record.k) {
       case 'chart':
         this.#charts.set(record.hash, { source: record.chart });
@@ -304,6 +317,10 @@ export class Model {
       }
     this.topics.changed('values');
   }
+}
+
+function isEvent(record: ViewRecord): record is EventRecord {
+  return record.k !== 'chart' && record.k !== 'actor';
 }
 
 function newEntry(process: ProcessId, actor: string): ActorEntry {

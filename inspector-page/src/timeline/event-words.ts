@@ -15,7 +15,8 @@ export const eventKinds: readonly EventKind[] = [
   'log',
 ];
 
-const kindOf: Readonly<Record<EventRecord['k'], EventKind>> = {
+/** What is not here came from a server that is newer than this page. */
+const kindOf: Readonly<Record<string, EventKind>> = {
   transition: 'transition',
   send: 'message',
   message: 'message',
@@ -29,7 +30,6 @@ const kindOf: Readonly<Record<EventRecord['k'], EventKind>> = {
 
 export function eventKind(record: EventRecord): EventKind {
   if (record.k === 'stop' && record.how === 'crashed') return 'failure';
-  // A page of an older version than its server gets records that it has no word for.
   return kindOf[record.k] ?? 'log';
 }
 
