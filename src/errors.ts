@@ -457,6 +457,13 @@ const codes = {
     true,
     (name: string, why: string) => `the secret ${name} is not there: ${why}; what needs it can't start`,
   ),
+  ERR_INSPECTOR: row(
+    'call',
+    true,
+    (address: string, why: string) =>
+      `the inspector can't listen on ${address}: ${why}; take another --inspect-port`,
+  ),
+  ERR_RECORDING: row('call', false, (file: string, why: string) => `recording ${file}: ${why}`),
   ERR_CHILD_START: row(
     'call',
     true,

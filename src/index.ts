@@ -22,6 +22,7 @@ export {
   multicast,
   onDependency,
   openArena,
+  redact,
   region,
   relayNode,
   reportState,
@@ -40,6 +41,7 @@ export type {
 } from './runtime/program.ts';
 export type { ServeOptions } from './runtime/serving.ts';
 export type { Supervised } from './runtime/supervised.ts';
+export type { Redact } from './runtime/value-encoder.ts';
 export type { ActorChildInput, ActorsInput } from './spec/actor-check.ts';
 export type {
   Broadcast,

@@ -1,4 +1,5 @@
 // App session: the app session machine with the user's machine inside, and the way from an actor to its session.
+import { createHash } from 'node:crypto';
 import type { AnyActorLogic, AnyEventObject } from 'xstate';
 import { type ErrorData, IpcError, messageOf } from '../errors.ts';
 import { appSessionMachine, type SessionEnd } from '../machines/app-session.ts';
@@ -26,6 +27,8 @@ interface Live {
   readonly settings: Settings;
   hosted: Hosted<typeof appSessionMachine> | undefined;
   user: Hosted<AnyActorLogic> | undefined;
+  /** Ends that those who look on see it. */
+  hide: (() => void) | undefined;
 }
 const lives = new Handles<Live>('app session');
 
@@ -44,7 +47,7 @@ const appSessionLogic = appSessionMachine.provide({
 });
 
 export function startAppSession(host: Host, settings: Settings): Hosted<typeof appSessionMachine> {
-  const live: Live = { host, settings, hosted: undefined, user: undefined };
+  const live: Live = { host, settings, hosted: undefined, user: undefined, hide: undefined };
   return host.start(appSessionLogic, {
     address: settings.address,
     input: { number: settings.number, peerApp: settings.running.session.peer.app },
@@ -52,15 +55,25 @@ export function startAppSession(host: Host, settings: Settings): Hosted<typeof a
       live.hosted = self;
       lives.bind(actor, live);
     },
-    onEnd: (end) => settings.onEnd(end.how === 'done' ? end.output : { end: undefined, crash: null }),
+    onEnd(end) {
+      live.hide?.();
+      settings.onEnd(end.how === 'done' ? end.output : { end: undefined, crash: null });
+    },
   });
 }
 
 function begin(live: Live): void {
   const { host, settings } = live;
   const { session } = settings.running;
+  const address = addressOf(settings.address, 'machine');
+  live.hide = host.showSession({
+    machine: address,
+    link: linkOf(session.token),
+    peer: session.peer,
+    channels: () => session.openChannels(),
+  });
   live.user = host.start(settings.machine, {
-    address: addressOf(settings.address, 'machine'),
+    address,
     input: { peer: session.peer },
     bind: (actor) => sessions.bind(actor, session),
     onEnd(end) {
@@ -103,6 +116,11 @@ function begin(live: Live): void {
       closed: (via) => tell(live, { type: 'channel.closed', channel: via.name, via }),
     }),
   );
+}
+
+/** Names a session for those who look on, who need not know its token. */
+function linkOf(token: string): string {
+  return createHash('sha256').update(token).digest('hex').slice(0, 16);
 }
 
 /** A machine leaves out what it has no use for; a kind would keep it in its inbox, so it gets only what it names. */

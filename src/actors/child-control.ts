@@ -123,6 +123,16 @@ export class ChildControl {
     }
   }
 
+  /** Has it show the contexts of these actors, while it is watched. @param anew one that somebody new looks at. */
+  look(actors: readonly string[], anew: string | undefined): void {
+    if (this.#met) this.#socket.send({ t: 'look', actors, ...(anew !== undefined && { anew }) });
+  }
+
+  /** Sends an event to one of its actors. */
+  post(actor: string, event: string): void {
+    this.#socket.send({ t: 'post', actor, event });
+  }
+
   close(): void {
     this.#closeFeed();
     this.#socket.destroy();

@@ -35,7 +35,48 @@ export interface Host {
   start<L extends AnyActorLogic>(logic: L, options: HostOptions<L>): Hosted<L>;
   /** Runs `task` after the events that are on their way. */
   later(task: () => void): void;
+  /** Lets those who look on see a session. @returns how to end that. */
+  showSession(session: OpenSession): () => void;
+  /** Lets those who look on see what this process uses. @returns how to end that. */
+  showResources(gauge: Gauge): () => void;
 }
+
+/** A session as those see it who look on. */
+export interface OpenSession {
+  /** The user's machine. */
+  readonly machine: Address;
+  /** The same at both ends, and of no other session; tells nothing about its token. */
+  readonly link: string;
+  readonly peer: { readonly app: string; readonly pid: number };
+  channels(): Iterable<ShownChannel>;
+}
+
+export interface ShownChannel {
+  readonly name: string;
+  stats(): { readonly sent: number; readonly received: number; readonly dropped: number };
+  /** Messages of ours that the peer has not taken. */
+  unread(): number;
+}
+
+/** Figures of what this process shares with others. */
+export interface ResourceFigures {
+  readonly kind: 'pipe' | 'cache' | 'arena' | 'region';
+  readonly name: string;
+  /** The region in which it stands. */
+  readonly region: string | null;
+  /** Processes that use it. */
+  readonly pids: readonly number[];
+  readonly counts: 'packets' | 'entries' | 'bytes';
+  /** How much of `counts` is in it, of how much there can be; null: not known here. */
+  readonly depth: number | null;
+  readonly capacity: number | null;
+  /** What found no room or was evicted; null: not counted. */
+  readonly drops: number | null;
+  readonly facts: Readonly<Record<string, number | string>>;
+}
+
+/** Asked once a second while somebody watches; one that fails is left out. */
+export type Gauge = () => readonly ResourceFigures[] | Promise<readonly ResourceFigures[]>;
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 

@@ -69,7 +69,17 @@ export function envOf(
       ACTOR_IPC_INPUT: JSON.stringify(revealedValue(child.input, secretsOf(child))),
     }),
     ...(standby && { ACTOR_IPC_STANDBY: '1' }),
+    ...secretsEnv([...resolvedSecrets(child.env), ...Object.values(secretsOf(child))]),
   };
+}
+
+/** What the child shows to nobody who looks on. */
+function secretsEnv(secrets: readonly string[]): NodeJS.ProcessEnv {
+  return secrets.length === 0 ? {} : { ACTOR_IPC_SECRETS: JSON.stringify(secrets) };
+}
+
+function resolvedSecrets(env: Readonly<Record<string, EnvValue>>): string[] {
+  return Object.values(env).flatMap((value) => (typeof value === 'string' ? [] : secretOf(value)));
 }
 
 /** For a program that looks at a unit: what that itself gets, but nothing that would make it a part of the tree. */

@@ -171,6 +171,11 @@ export class LiveSession {
     return this.#live.offers!.handle(name, handler);
   }
 
+  /** Our ends of all channels that are there now, on-demand ones among them. */
+  openChannels(): ChannelEnd[] {
+    return this.#live.channels.map(({ end }) => end);
+  }
+
   /** Lets messages and offers come: whoever takes them is there now. */
   listen(taker: OfferTaker): void {
     const { link, memory, offers } = this.#live;

@@ -4,7 +4,7 @@ import { type RegionAttachmentContext, regionAttachmentMachine } from '../machin
 import type { Address } from '../names.ts';
 import type { RegionOptions } from '../spec/region.ts';
 import { openRegion, type Region } from '../transport/region.ts';
-import { Handles, type Host, type Hosted, type Log } from './hosting.ts';
+import { Handles, type Host, type Hosted, type Log, type ResourceFigures } from './hosting.ts';
 
 interface Settings {
   readonly address: Address;
@@ -16,6 +16,7 @@ interface Settings {
 }
 
 interface Live {
+  readonly host: Host;
   readonly settings: Settings;
   readonly hosted: Hosted<typeof regionAttachmentMachine>;
   readonly log: Log;
@@ -41,18 +42,20 @@ export function attachRegion(host: Host, settings: Settings): Promise<Region> {
     host.start(regionAttachmentLogic, {
       address: settings.address,
       input: { region: settings.name },
-      bind: (actor, hosted) => lives.bind(actor, { settings, hosted, log: host.log, opened }),
+      bind: (actor, hosted) => lives.bind(actor, { host, settings, hosted, log: host.log, opened }),
     });
   });
 }
 
-function attach({ settings, hosted, opened }: Live): void {
+function attach({ host, settings, hosted, opened }: Live): void {
   const { runDirectory, name, options, onClosed } = settings;
   const opening = openRegion(runDirectory, name, options);
   opening.then(
     (region) => {
       const { generation, bytes } = region;
+      const hide = host.showResources(() => figuresOf(region));
       region.onClosed = () => {
+        hide();
         const error = region.ended;
         const ours = error === undefined || error.code === 'ERR_REGION_CLOSED';
         hosted.post({ type: 'region.ended', error: ours ? null : error.toJSON() });
@@ -63,6 +66,24 @@ function attach({ settings, hosted, opened }: Live): void {
     (error) => hosted.post({ type: 'attach.failed', error: asIpcError(name, error).toJSON() }),
   );
   opened(opening);
+}
+
+/** The region and the pipes of it that are open here. */
+async function figuresOf(region: Region): Promise<ResourceFigures[]> {
+  const { stats, pids, pipes } = await region.figures();
+  const { bytes, used, blocks, repairs } = stats;
+  const shown = { region: region.name, pids, counts: 'packets', drops: null } as const;
+  return [
+    {
+      ...{ kind: 'region', name: region.name, region: null, pids, counts: 'bytes', drops: null },
+      ...{ depth: used, capacity: bytes, facts: { generation: region.generation, blocks, repairs } },
+    },
+    ...pipes.map(({ name, capacity, packets, unacknowledged, enqueued, dequeued }) => ({
+      ...shown,
+      ...{ kind: 'pipe' as const, name, depth: packets, capacity },
+      facts: { unacknowledged, enqueued, dequeued },
+    })),
+  ];
 }
 
 function logEnded(log: Log, { region, attached, error }: RegionAttachmentContext): void {

@@ -68,21 +68,41 @@ export interface SupervisorControl {
   forget(id: string): void;
 }
 
-/** Whether anybody watches the children's feeds, and who wants to know when that changes. */
+/** A process of the tree for those who look on. */
+export interface WatchedProcess {
+  readonly unit: Address;
+  /** Null while it stands by. */
+  readonly epoch: number | null;
+  readonly pid: number;
+  watch(on: boolean): void;
+  /** Shows the contexts of these actors. @param anew one that somebody new looks at. */
+  look(actors: readonly string[], anew: string | undefined): void;
+  /** @param event as JSON. @throws an Error if it takes nothing now. */
+  post(actor: string, event: string): void;
+  /** What its machines did last, at most so many transitions. */
+  flight(max: number): readonly FlightRecord[];
+}
+
+/** Whether anybody watches the children's feeds, and the processes that it concerns. */
 export class Watching {
   #on = false;
-  readonly #listeners = new Set<(on: boolean) => void>();
+  readonly #processes = new Set<WatchedProcess>();
 
   set(on: boolean): void {
     this.#on = on;
-    for (const listener of this.#listeners) listener(on);
+    for (const each of this.#processes) each.watch(on);
   }
 
-  /** Calls back now and at each change. @returns how to stop. */
-  follow(listener: (on: boolean) => void): () => void {
-    this.#listeners.add(listener);
-    listener(this.#on);
-    return () => void this.#listeners.delete(listener);
+  /** Those that have a control socket, from their start to the end of all that they have started. */
+  get processes(): Iterable<WatchedProcess> {
+    return this.#processes;
+  }
+
+  /** Tells it now and at each change whether it is watched. @returns how to stop. */
+  follow(process: WatchedProcess): () => void {
+    this.#processes.add(process);
+    process.watch(this.#on);
+    return () => void this.#processes.delete(process);
   }
 }
 

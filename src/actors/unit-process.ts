@@ -13,7 +13,7 @@ import { commandOf, envOf, probeEnvOf, startsNever, whyNotStarted } from './laun
 import { Minder } from './minder.ts';
 import { Observation } from './observation.ts';
 import { FloodLimit, type OutputStream, readLines } from './output.ts';
-import type { Tree } from './tree.ts';
+import type { Tree, WatchedProcess } from './tree.ts';
 
 /** What becomes of a process; `emptied` is the last that is told. */
 export interface ProcessObserver {
@@ -51,7 +51,7 @@ export interface Run {
 }
 
 /** Records of a dead process that are worth keeping with its exit. */
-const flightRecordsMax = 32;
+const flightRecordsMax = 256;
 
 export class UnitProcess implements SupervisedProcess {
   pid = 0;
@@ -195,7 +195,7 @@ export class UnitProcess implements SupervisedProcess {
       pid: this.pid,
       epoch: this.#epoch,
       standby: this.#standby,
-      flight: this.#control?.lastFlight() ?? [],
+      flight: this.#control?.lastFlight(flightRecordsMax) ?? [],
     });
   }
 
@@ -221,7 +221,11 @@ export class UnitProcess implements SupervisedProcess {
 
   #openControl(): Control {
     const { tree, unit } = this.#run;
-    return new Control(this.#run, () => this.pid, {
+    const own = {
+      pid: () => this.pid,
+      epoch: () => (this.#standby ? null : this.#epoch),
+    };
+    return new Control(this.#run, own, {
       ready: () => this.observation.reported(),
       state: (state, implied) => this.observation.says(state, implied),
       refused: (why) => this.#observer.refused(why, true),
@@ -248,6 +252,12 @@ function openOutput(tree: Tree, unit: Address): [number, number] {
 
 type Heard = Omit<ConstructorParameters<typeof ChildControl>[1], 'pong'>;
 
+/** What is known of it by now. */
+interface Own {
+  pid(): number;
+  epoch(): number | null;
+}
+
 /** The control socket of a node child, from before its start to after its end. */
 class Control {
   theirs: number;
@@ -257,19 +267,34 @@ class Control {
   /** Who waits for a sign of life. */
   #answer: (() => void) | undefined;
 
-  /** @param pid of the process at the other end. */
-  constructor({ tree, unit }: Run, pid: () => number, heard: Heard) {
+  constructor({ tree, unit }: Run, own: Own, heard: Heard) {
     const [ours, theirs] = native().socketPair();
     const services: ChildServices = {
-      claim: (universe, app) => tree.services.claim(unit, pid(), universe, app),
+      claim: (universe, app) => tree.services.claim(unit, own.pid(), universe, app),
       keep: (region, generation) => tree.services.keep(region, generation),
       runs: (app, pid) => tree.services.runs(app, pid),
       arena: (asked, frame, fds) => tree.services.arena(asked, frame, fds),
     };
     this.theirs = theirs;
     this.#control = new ChildControl(ours, { ...heard, pong: () => this.#pong() }, services);
-    this.#unfollow = tree.watching.follow((on) => this.#control.watch(on));
+    this.#unfollow = tree.watching.follow(this.#watched(unit, own));
     this.#uncount = tree.counting.follow(unit, () => this.#control.count());
+  }
+
+  #watched(unit: Address, own: Own): WatchedProcess {
+    return {
+      unit,
+      get epoch() {
+        return own.epoch();
+      },
+      get pid() {
+        return own.pid();
+      },
+      watch: (on) => this.#control.watch(on),
+      look: (actors, anew) => this.#control.look(actors, anew),
+      post: (actor, event) => this.#control.post(actor, event),
+      flight: (max) => this.lastFlight(max),
+    };
   }
 
   handedOver(): void {
@@ -296,11 +321,9 @@ class Control {
     };
   }
 
-  lastFlight(): readonly FlightRecord[] {
+  lastFlight(max: number): readonly FlightRecord[] {
     const { recorder } = this.#control;
-    return recorder
-      ? readFlight(recorder.fd, recorder.bytes, recorder.timeOriginMs, flightRecordsMax).records
-      : [];
+    return recorder ? readFlight(recorder.fd, recorder.bytes, recorder.timeOriginMs, max).records : [];
   }
 
   close(): void {

@@ -11,6 +11,7 @@ import { doctorCommand } from './doctor.ts';
 import { exitCode, exitCodeOfError } from './exit-code.ts';
 import { graphCommand } from './graph.ts';
 import { initCommand } from './init.ts';
+import { inspectCommand } from './inspect.ts';
 import { logsCommand } from './logs.ts';
 import { relayCommand } from './relay.ts';
 import { runCommand } from './run.ts';
@@ -42,6 +43,7 @@ const program = new Command('actor-ipc')
   .addCommand(statusCommand())
   .addCommand(topCommand())
   .addCommand(logsCommand())
+  .addCommand(inspectCommand())
   .addCommand(applyCommand());
 for (const command of unitCommands()) program.addCommand(command);
 program

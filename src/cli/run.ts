@@ -13,10 +13,11 @@ import { Tree, type TreeEnd } from '../runtime/tree.ts';
 import { isColored } from './color.ts';
 import { detach, detachedOption } from './detach.ts';
 import { exitCode, exitCodeOf } from './exit-code.ts';
+import { Inspection, type InspectionOptions, inspectionArgs, withInspection } from './inspection.ts';
 import { RunOutput } from './run-output.ts';
 import { durationMs } from './tree-options.ts';
 
-interface RunOptions {
+interface RunOptions extends InspectionOptions {
   workspace?: string;
   logLevel: LogLevel;
   json?: boolean;
@@ -29,7 +30,7 @@ interface RunOptions {
 }
 
 export function runCommand(): Command {
-  return new Command('run')
+  const command = new Command('run')
     .alias('up')
     .description('start a topology and supervise it until Ctrl-C')
     .argument('[file]', 'topology file (default: topology.{ts,mts,js,mjs,yaml,json} here)')
@@ -46,6 +47,7 @@ export function runCommand(): Command {
     .option('-t, --timeout <duration>', 'with --detach: give up waiting after that (code 5)', durationMs)
     .option('--json', 'print one JSON object per line: log records, and what the units write')
     .action(run);
+  return withInspection(command);
 }
 
 export async function run(named: string | undefined, options: RunOptions): Promise<void> {
@@ -59,7 +61,7 @@ export async function run(named: string | undefined, options: RunOptions): Promi
 async function runHere(
   file: string,
   folder: string,
-  { logLevel, json = false, envFile, detached = false, watch: watches = false }: RunOptions,
+  { logLevel, json = false, envFile, detached = false, watch: watches = false, ...inspected }: RunOptions,
 ): Promise<void> {
   const env = loadEnvFile(file, envFile);
   const loaded = await loadTopology(file);
@@ -74,7 +76,18 @@ async function runHere(
     write: output.write,
   });
   log.info({ file, workspace: place.folder }, `${topology.name} from ${file}; logs in ${place.folder}`);
-  const tree = new Tree(topology, { workspace: place, log, onLine: detached ? () => {} : output.onLine });
+  const inspection = new Inspection(inspected, log);
+  const tree = new Tree(topology, {
+    workspace: place,
+    log,
+    onLine: detached ? () => {} : output.onLine,
+    questions: inspection.questions,
+  });
+  await inspection.begin(tree).catch(async (error: unknown) => {
+    // What was asked for can't be: nothing is left running.
+    await tree.down();
+    throw error;
+  });
   if (detached) tellStarted();
   else output.show(tree);
 
@@ -102,6 +115,7 @@ async function runHere(
   const leave = reapOrphans();
   const end = await tree.ended;
   await watch?.then((started) => started.close()).catch(() => {});
+  await inspection.close();
   leave();
   forget();
   output.close();
@@ -124,11 +138,13 @@ function tellStarted(): void {
 }
 
 /** What the detached process is started with. */
-function argsOf(file: string, folder: string, { logLevel, envFile, watch }: RunOptions): string[] {
+function argsOf(file: string, folder: string, options: RunOptions): string[] {
+  const { logLevel, envFile, watch } = options;
   return [
     ...[file, '--workspace', resolve(folder), '--log-level', logLevel],
     ...(envFile === undefined ? [] : ['--env-file', resolve(envFile)]),
     ...(watch ? ['--watch'] : []),
+    ...inspectionArgs(options),
   ];
 }
 

@@ -1,6 +1,6 @@
 // Protocol: what goes between the inspector's server and its page. One WebSocket at `/feed?token=...`, each message one JSON
 // text. The page imports this file for its types; nothing here runs. Who gets a message of an unknown type leaves it out.
-import type { FeedRecord, StateValue } from '../runtime/feed.ts';
+import type { Encoded, FeedRecord, NextEvent, StateValue } from '../runtime/feed.ts';
 
 /** Raised when a page of an older one would misread a message; new fields and types alone don't raise it. */
 export const protocolVersion = 1;
@@ -157,6 +157,8 @@ export interface Records {
   readonly type: 'records';
   /** All that there is, not what has happened: forget actors and records, then take these. Only after `hello`, `resync`, `seek`. */
   readonly dump?: true;
+  /** Records of before the dump, for the event log and the sequence diagram. They change no actor: the dump has told those. */
+  readonly past?: true;
   readonly batches: readonly RecordBatch[];
 }
 
@@ -168,9 +170,10 @@ export interface RecordBatch {
 
 /**
  * `at` is in milliseconds since 1970, with fractions. Charts come before the first actor that has them and once for each hash.
- * Actors of a life that has ended get no `stop` of their own: `processes` tells of its end.
+ * Actors of a life that has ended get no `stop` of their own: `processes` tells of its end. `reset`: forget the actors of that
+ * process, its dump follows.
  */
-export type ViewRecord = FeedRecord | MessageRecord;
+export type ViewRecord = Exclude<FeedRecord, { k: 'context' | 'metrics' | 'session' }> | MessageRecord;
 
 /**
  * A message that has come from another actor of the tree, most often in another process, and is an event of the receiver
@@ -251,24 +254,11 @@ export interface ContextOf {
  * `{$:'Actor', id}`, `{$:'Cycle', v: path}`, `{$:'Deep', of}`, `{$:'Thrown', v: message}`, `{$:'Redacted'}`. An object of the program's own
  * with a key `$` comes as `{$:'Object', ...}`, so it can't be taken for one of these.
  */
-export type Encoded =
-  | null
-  | boolean
-  | number
-  | string
-  | readonly Encoded[]
-  | { readonly [key: string]: Encoded };
-
-export interface NextEvent {
-  /** As `send` takes it; for a delay `xstate.after...`, empty for one without an event. */
-  readonly event: string;
-  /** Ids of state nodes, as in charts: `gateway.open.idle`. */
-  readonly from: string;
-  readonly to: readonly string[];
-  readonly guard: string | null;
-  /** Whether a page may send it. */
-  readonly sendable: boolean;
-}
+/**
+ * A transition that the watched actor could take: its event as `send` takes it (for a delay `xstate.after...`, empty for one
+ * without an event), ids of state nodes as in charts, and whether a page may send it.
+ */
+export type { Encoded, NextEvent };
 
 /** Lines that units wrote, and log records of the root and of programs. Each is also kept by the server for a late viewer. */
 export interface LogLines {

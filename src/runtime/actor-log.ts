@@ -3,14 +3,14 @@ import type { Log } from '../actors/hosting.ts';
 import type { ActorChild } from '../machines/actor-child.ts';
 import type { ActorReport } from '../machines/actor-report.ts';
 import { type Address, addressOf } from '../names.ts';
-import type { Feed } from './feed.ts';
+import { type Feed, momentMs } from './feed.ts';
 import { describeExit } from './status.ts';
 
 /** One log record and one of the feed for each report. Starts are told to the feed and, but for those asked for, to the log. */
 export function reportActors(log: Log, feed: Feed): (supervisor: Address, report: ActorReport) => void {
   return (supervisor, report) => {
     if (feed.watched)
-      feed.tell({ k: 'report', at: Date.now(), actor: supervisor, report: plain(supervisor, report) });
+      feed.tell({ k: 'report', at: momentMs(), actor: supervisor, report: plain(supervisor, report) });
     switch (report.type) {
       case 'supervisor.changed':
         return log.info({ supervisor, state: report.state }, `${supervisor} is ${report.state}`);

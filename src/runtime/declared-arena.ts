@@ -4,6 +4,7 @@
 // A segment is written by one process alone. It is dropped when that process writes no more and nothing of it is published or
 // borrowed. A borrow ends by its borrower's word or proven death. The writer uses a block again only when the root has told it
 // that nothing of it is published or borrowed.
+import type { ResourceFigures } from '../actors/hosting.ts';
 import { IpcError, messageOf } from '../errors.ts';
 import type { BlockReference } from '../transport/block-reference.ts';
 import { segmentKind } from '../transport/link.ts';
@@ -231,6 +232,32 @@ export class DeclaredArena {
       segments: [...this.#segments.keys()],
       freed,
       room: writes ? this.#bytes - this.#heldBytes(user) : 0,
+    };
+  }
+
+  figures(): ResourceFigures {
+    const borrows = [...this.#borrows.values()].reduce((sum, count) => sum + count, 0);
+    const users = new Set([
+      ...this.#openers,
+      ...this.#borrows.keys(),
+      ...(this.#writer ? [this.#writer] : []),
+    ]);
+    return {
+      kind: 'arena',
+      name: this.name,
+      region: null,
+      pids: [...new Set([...users].map(({ pid }) => pid))],
+      counts: 'bytes',
+      depth: this.#heldBytes(),
+      capacity: this.#bytes,
+      drops: null,
+      facts: {
+        names: this.#names.size,
+        publications: this.#publications.size,
+        borrows,
+        segments: this.#segments.size,
+        writer: this.#writer?.pid ?? 'none',
+      },
     };
   }
 

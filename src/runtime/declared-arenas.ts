@@ -1,6 +1,7 @@
 // Declared arenas: the arenas of a topology, held by the root, and what its children ask about them by their control sockets.
 // Everything that a child says is input: what makes no sense throws, which puts that child's control socket out of use.
 import type { ArenaAsked } from '../actors/child-control.ts';
+import type { ResourceFigures } from '../actors/hosting.ts';
 import { IpcError, messageOf } from '../errors.ts';
 import { isName } from '../names.ts';
 import type { ArenaSpec } from '../spec/child.ts';
@@ -56,6 +57,11 @@ export class DeclaredArenas {
         if (frame.t === 'arena.write') this.#endDead();
         return answer(asked, frame, () => ask(arena, user, frame));
     }
+  }
+
+  /** For those who look on. */
+  figures(): ResourceFigures[] {
+    return [...this.#arenas.values()].map((arena) => arena.figures());
   }
 
   release(): void {

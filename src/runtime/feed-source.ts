@@ -1,34 +1,32 @@
 // Feed source: a child's records on their way to the root, for as long as somebody watches there. They travel in shared
-// memory beside the control socket. What finds no room waits here, bounded: the oldest of what can be missed goes first, and
-// how much is gone is told.
+// memory beside the control socket. What finds no room waits here, bounded; what must not be missed is told anew if too much
+// of it has piled up.
 import { ChannelEnd } from '../transport/channel-end.ts';
 import { type FeedLinkOffer, feedLane, openFeedLink } from '../transport/feed-link.ts';
 import type { Link } from '../transport/link.ts';
-import type { Feed, FeedRecord } from './feed.ts';
+import { type Feed, type FeedRecord, momentMs } from './feed.ts';
+import { droppedRecord, RecordQueue } from './record-queue.ts';
 
 /** Records are sent together this often; a page that shows them is not drawn more often either. */
 const flushMs = 50;
-const waitingMax = 2_000;
 const batchMax = 100;
 
-/** Without these a watcher could not draw what it sees. */
-const kept: ReadonlySet<FeedRecord['k']> = new Set(['chart', 'actor', 'crash', 'stop', 'report', 'dropped']);
-
 export class FeedSource {
+  readonly #feed: Feed;
   readonly #link: Link;
   readonly #channel: ChannelEnd;
   readonly #timer: NodeJS.Timeout;
-  readonly #unwatch: () => void;
-  #waiting: FeedRecord[] = [];
-  #dropped = 0;
+  readonly #queue = new RecordQueue();
+  #unwatch: () => void = () => {};
 
   /** Takes over the root's descriptors. @throws {IpcError} ERR_MEMORY, ERR_SYSTEM. */
   constructor(feed: Feed, theirs: FeedLinkOffer) {
+    this.#feed = feed;
     this.#link = openFeedLink();
     this.#link.attach(theirs.segmentBytes, theirs.segmentFd, theirs.bellFd);
     this.#channel = new ChannelEnd('feed', feedLane, this.#link, 0, { peerEnded() {}, broken() {} });
     this.#channel.openForUse();
-    this.#unwatch = feed.watch((record) => this.#take(record));
+    this.#begin();
     this.#timer = setInterval(() => this.#flush(), flushMs);
     this.#timer.unref();
     this.#flush();
@@ -50,33 +48,46 @@ export class FeedSource {
     this.#link.close();
   }
 
-  #take(record: FeedRecord): void {
-    this.#waiting.push(record);
-    if (this.#waiting.length <= waitingMax) return;
-    const at = this.#waiting.findIndex(({ k }) => !kept.has(k));
-    this.#waiting.splice(Math.max(0, at), 1);
-    this.#dropped++;
+  /** All that there is, then all that happens. */
+  #begin(): void {
+    this.#queue.push({ k: 'reset', at: momentMs() });
+    this.#unwatch = this.#feed.watch((record) => this.#queue.push(record));
+    // However many actors there are: they are not what has piled up.
+    this.#queue.allow(this.#queue.length);
   }
 
   #flush(): void {
-    if (this.#dropped > 0) {
-      this.#waiting.push({ k: 'dropped', at: Date.now(), count: this.#dropped });
-      this.#dropped = 0;
+    if (this.#queue.overrun) {
+      this.#queue.clear();
+      this.#unwatch();
+      this.#begin();
     }
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting.slice(0, batchMax);
-      if (!this.#send(batch)) return;
-      this.#waiting.splice(0, batch.length);
+    const dropped = this.#queue.takeDropped();
+    if (dropped > 0 && !this.#channel.trySend([droppedRecord(dropped)]))
+      return this.#queue.countDropped(dropped);
+    while (this.#queue.length > 0) {
+      const batch = this.#queue.take(batchMax);
+      const sent = this.#send(batch);
+      if (sent < batch.length) return this.#queue.putBack(batch.slice(sent));
     }
   }
 
-  /** Answers false if there is no room now. A record that can't be sent at all (larger than the ring) is left out. */
-  #send(batch: FeedRecord[]): boolean {
+  /** Answers how many are done with: fewer than all if there is no room now. */
+  #send(batch: FeedRecord[]): number {
     try {
-      return this.#channel.trySend(batch);
+      return this.#channel.trySend(batch) ? batch.length : 0;
     } catch {
-      if (batch.length > 1) return batch.every((record) => this.#send([record]));
-      this.#dropped++;
+      // One of them can't be sent: it is larger than the ring.
+      for (let i = 0; i < batch.length; i++) if (!this.#sendAlone(batch[i]!)) return i;
+      return batch.length;
+    }
+  }
+
+  #sendAlone(record: FeedRecord): boolean {
+    try {
+      return this.#channel.trySend([record]);
+    } catch {
+      this.#queue.countDropped(1);
       return true;
     }
   }

@@ -1,6 +1,9 @@
 // Feed: what happens in a process, as records for whoever watches. Nobody watches: nothing is made. A watcher that comes
 // late first gets everything that there is (`dump`), then what happens.
+import type { ResourceFigures } from '../actors/hosting.ts';
 import type { Address } from '../names.ts';
+
+export type { ResourceFigures } from '../actors/hosting.ts';
 
 /** A state value as XState gives it: the name of a state, or of each region's. */
 export type StateValue = string | { readonly [region: string]: StateValue | undefined };
@@ -74,7 +77,90 @@ export type FeedRecord =
       readonly facts: object;
     }
   /** So many records were made while the watcher was slow and are not here. */
-  | { readonly k: 'dropped'; readonly at: number; readonly count: number };
+  | { readonly k: 'dropped'; readonly at: number; readonly count: number }
+  /** What was told of this process holds no more; all that there is follows. */
+  | { readonly k: 'reset'; readonly at: number }
+  | SessionRecord
+  | ContextRecord
+  | MetricsRecord;
+
+/** A session is open: what its user's machine gets as `message.*` comes from the machine at the other end of the same link. */
+export interface SessionRecord {
+  readonly k: 'session';
+  readonly at: number;
+  /** The user's machine. */
+  readonly actor: Address;
+  /** The same at both ends, and of no other session. */
+  readonly link: string;
+  readonly peer: { readonly app: string; readonly pid: number };
+}
+
+/** What one sees of an actor whom somebody looks at. */
+export interface ContextRecord {
+  readonly k: 'context';
+  readonly at: number;
+  readonly actor: Address;
+  /** It is not there (any more). */
+  readonly gone: boolean;
+  readonly value: StateValue | null;
+  readonly status: string;
+  /** As value-encoder.ts writes it. */
+  readonly context: Encoded;
+  readonly next: readonly NextEvent[];
+}
+
+/** A value as JSON; src/inspector/protocol.ts says how. */
+export type Encoded =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Encoded[]
+  | { readonly [key: string]: Encoded };
+
+/** What can happen next. */
+export interface NextEvent {
+  readonly event: string;
+  readonly from: string;
+  readonly to: readonly string[];
+  readonly guard: string | null;
+  readonly sendable: boolean;
+}
+
+/** Figures of one process, once a second while somebody watches. */
+export interface MetricsRecord {
+  readonly k: 'metrics';
+  readonly at: number;
+  readonly heapBytes: number;
+  readonly actors: number;
+  readonly transitionsPerS: number;
+  readonly loopDelayMs: Spread;
+  readonly handlingUs: Spread | null;
+  readonly channels: readonly ChannelFigures[];
+  readonly resources: readonly ResourceFigures[];
+}
+
+export interface Spread {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+export interface ChannelFigures {
+  readonly actor: Address;
+  readonly link: string;
+  readonly channel: string;
+  readonly sentPerS: number;
+  readonly receivedPerS: number;
+  /** Of ours, what the peer has not taken yet. */
+  readonly unread: number;
+  readonly dropped: number;
+}
+
+/** Now in milliseconds since 1970, with fractions: the order of what happens in several processes shows in them. */
+export function momentMs(): number {
+  return Math.round((performance.timeOrigin + performance.now()) * 1000) / 1000;
+}
 
 export type Watcher = (record: FeedRecord) => void;
 

@@ -1,19 +1,14 @@
 // Host: runs the actors of a process. The only place that creates them, so that every one of them is watched for its end,
 // recorded, and reaped. Each is a root actor of its own; who belongs to whom is data of those who start them.
-import { createHash } from 'node:crypto';
-import {
-  type Actor,
-  type AnyActorLogic,
-  type AnyStateMachine,
-  createActor,
-  type EventFromLogic,
-} from 'xstate';
+import { type Actor, type AnyActorLogic, createActor, type EventFromLogic } from 'xstate';
 import {
   type ActorEnd,
+  type Gauge,
   type Hosted,
   type HostOptions,
   type Host as HostPort,
   type Log,
+  type OpenSession,
   type Residence,
   settleActor,
 } from '../actors/hosting.ts';
@@ -21,8 +16,12 @@ import { messageOf } from '../errors.ts';
 import { type Clock, systemClock } from '../machines/clock.ts';
 import type { Address } from '../names.ts';
 import type { FlightRecorder } from '../transport/flight-recorder.ts';
-import { Feed, type FeedRecord, type StateValue } from './feed.ts';
-import { inspect, stateOf } from './inspection.ts';
+import { type Chart, Charts } from './charts.ts';
+import { ContextWatch } from './context-watch.ts';
+import { Exposure } from './exposure.ts';
+import { Feed, type FeedRecord, momentMs, type StateValue } from './feed.ts';
+import { innerAt, insideOf, inspect, stateOf } from './inspection.ts';
+import { Meter } from './meter.ts';
 import { Turns } from './turns.ts';
 
 interface HostSettings {
@@ -31,11 +30,7 @@ interface HostSettings {
   readonly random?: () => number;
   /** Where the last transitions are kept for after a death. */
   readonly recorder?: FlightRecorder;
-}
-
-interface Chart {
-  readonly hash: string;
-  readonly machine: AnyStateMachine;
+  readonly exposure?: Exposure;
 }
 
 /** An actor that runs; what its owner holds, too. There can be very many. */
@@ -105,12 +100,16 @@ export class Host implements HostPort {
   readonly log: Log;
   readonly random: () => number;
   readonly feed: Feed;
+  readonly exposure: Exposure;
   readonly #recorder: FlightRecorder | undefined;
   readonly #entries = new Map<Address, Entry>();
-  readonly #charts = new WeakMap<object, Chart>();
+  readonly #charts = new Charts();
+  readonly #sessions = new Set<OpenSession>();
+  readonly #gauges = new Set<Gauge>();
+  readonly #contexts: ContextWatch;
+  /** While somebody watches. */
+  #meter: Meter | undefined;
   readonly #recordedLogics = new WeakMap<object, AnyActorLogic>();
-  /** Hashes of the charts that all present watchers know. */
-  readonly #toldCharts = new Set<string>();
   /** The clock of all actors: what a timer sends takes its turn like everything else. */
   readonly #timers: Pick<Clock, 'setTimeout' | 'clearTimeout'> = {
     setTimeout: (callback, delayMs): Timer => {
@@ -133,11 +132,17 @@ export class Host implements HostPort {
   };
   readonly #turns = new Turns();
 
-  constructor({ log, clock = systemClock, random = Math.random, recorder }: HostSettings) {
+  constructor({ log, clock = systemClock, random = Math.random, recorder, exposure }: HostSettings) {
     this.log = log;
     this.random = random;
     this.clock = clock;
     this.#recorder = recorder;
+    this.exposure = exposure ?? new Exposure();
+    this.#contexts = new ContextWatch(
+      (address) => this.#actorAt(address)?.getSnapshot() as object | undefined,
+      this.exposure,
+      (record) => this.#tell(record),
+    );
     this.feed = new Feed(
       () => this.#dump(),
       (watched) => this.#onWatched(watched),
@@ -159,9 +164,35 @@ export class Host implements HostPort {
     return snapshot && { ...stateOf(snapshot), context: snapshot.context };
   }
 
-  /** Sends an event to the actor at an address; nothing happens if there is none. */
+  /** Sends an event to the actor at an address, also to one inside another; nothing happens if there is none. */
   send(address: Address, event: { type: string }): void {
-    this.later(() => this.#entries.get(address)?.actor.send(event as EventFromLogic<AnyActorLogic>));
+    this.later(() => this.#actorAt(address)?.send(event));
+  }
+
+  /** Shows the contexts of these actors to the watchers, and no others. @param anew one that somebody new looks at. */
+  look(addresses: readonly Address[], anew?: Address): void {
+    this.#contexts.look(addresses, anew);
+  }
+
+  showSession(session: OpenSession): () => void {
+    this.#sessions.add(session);
+    if (this.feed.watched) this.feed.tell(sessionRecord(session));
+    return () => void this.#sessions.delete(session);
+  }
+
+  showResources(gauge: Gauge): () => void {
+    this.#gauges.add(gauge);
+    return () => void this.#gauges.delete(gauge);
+  }
+
+  #actorAt(address: Address): Pick<Actor<AnyActorLogic>, 'send' | 'getSnapshot'> | undefined {
+    const hosted = this.#entries.get(address);
+    if (hosted) return hosted.actor;
+    for (let at = address.lastIndexOf('/'); at > 0; at = address.lastIndexOf('/', at - 1)) {
+      const outer = this.#entries.get(address.slice(0, at) as Address);
+      if (outer) return innerAt(outer.actor, address.slice(at + 1).split('/')) as never;
+    }
+    return undefined;
   }
 
   start<L extends AnyActorLogic>(logic: L, { address, input, bind, onEnd }: HostOptions<L>): Hosted<L> {
@@ -169,7 +200,7 @@ export class Host implements HostPort {
     const recorded: AnyActorLogic = this.#recorder ? this.#recorded(logic) : logic;
     const actor = createActor(recorded, { id: address, input, clock: this.#timers });
     const flightName = this.#recorder?.name(address) ?? 0;
-    const chart = this.#chartOf(logic);
+    const chart = this.#charts.of(logic);
     const entry = new Entry(this.#owner, { address, actor, chart, flightName }, onEnd as Entry['onEnd']);
     this.#entries.set(address, entry);
     settleActor(actor, entry);
@@ -209,10 +240,10 @@ export class Host implements HostPort {
       );
       this.#tell({
         k: 'crash',
-        at: Date.now(),
+        at: momentMs(),
         actor: entry.address,
-        message: messageOf(end.error),
-        stack: stackOf(end.error),
+        message: this.exposure.text(messageOf(end.error)),
+        stack: stackOf(end.error, this.exposure),
       });
     }
     this.#recorder?.record(
@@ -220,7 +251,7 @@ export class Host implements HostPort {
       this.#recorder.name(`(${end.how})`),
       this.#recorder.name(end.how),
     );
-    this.#tell({ k: 'stop', at: Date.now(), actor: entry.address, how: end.how });
+    this.#tell({ k: 'stop', at: momentMs(), actor: entry.address, how: end.how });
     entry.unwatch?.();
     if (onEnd) this.later(() => onEnd(end));
   }
@@ -233,10 +264,13 @@ export class Host implements HostPort {
     const recorded: L = {
       ...logic,
       transition: (snapshot: unknown, event: { type: string }, scope: { self: { id: string } }) => {
+        const meter = this.#meter;
+        const from = meter === undefined ? 0 : performance.now();
         const next = logic.transition(snapshot as never, event as never, scope as never) as {
           value?: unknown;
           status: string;
         };
+        if (meter !== undefined) meter.handled(performance.now() - from);
         const entry = this.#entries.get(scope.self.id as Address);
         if (!entry) return next;
         const value = next.value ?? next.status;
@@ -257,21 +291,28 @@ export class Host implements HostPort {
   }
 
   *#dump(): Iterable<FeedRecord> {
-    // From here on a chart is told with its next actor again: this watcher has not heard what the others have.
-    this.#toldCharts.clear();
-    for (const { chart } of this.#entries.values()) {
-      if (!chart || this.#toldCharts.has(chart.hash)) continue;
-      this.#toldCharts.add(chart.hash);
-      yield { k: 'chart', hash: chart.hash, chart: plainChart(chart.machine) };
+    this.#charts.tellAllAgain();
+    for (const entry of this.#entries.values()) {
+      const chart = entry.chart && this.#charts.recordOf(entry.chart);
+      if (chart) yield chart;
+      yield this.#actorRecord(entry);
+      const charts: FeedRecord[] = [];
+      const inside = [
+        ...insideOf(entry.actor, entry.address, {
+          chartOf: (logic) => this.#hashOf(logic, (r) => charts.push(r)),
+        }),
+      ];
+      yield* charts;
+      yield* inside;
     }
-    for (const entry of this.#entries.values()) yield this.#actorRecord(entry);
+    for (const session of this.#sessions) yield sessionRecord(session);
   }
 
   #actorRecord(entry: Entry): FeedRecord {
     const { address: actor, chart } = entry;
     return {
       k: 'actor',
-      at: Date.now(),
+      at: momentMs(),
       actor,
       chart: chart?.hash ?? null,
       ...stateOf(entry.actor.getSnapshot()),
@@ -286,33 +327,39 @@ export class Host implements HostPort {
         entry.unwatch = undefined;
       }
     }
+    this.#meter?.close();
+    this.#meter = undefined;
+    if (!watched) return this.#contexts.look([]);
+    const metered = {
+      actors: () => this.#entries.size,
+      sessions: this.#sessions,
+      gauges: this.#gauges,
+    };
+    this.#meter = new Meter(metered, (record) => this.#tell(record));
   }
 
-  /** Follows one actor while somebody watches; XState's inspection costs as much as the transitions themselves. */
+  /** Follows one actor while somebody watches. */
   #watch(entry: Entry): void {
-    entry.unwatch = inspect(entry.actor, entry.address, entry.chart !== undefined, (record) =>
-      this.#tell(record),
-    );
-    if (entry.chart && !this.#toldCharts.has(entry.chart.hash)) {
-      this.#toldCharts.add(entry.chart.hash);
-      this.#tell({ k: 'chart', hash: entry.chart.hash, chart: plainChart(entry.chart.machine) });
-    }
+    const tell = (record: FeedRecord) => this.#tell(record);
+    entry.unwatch = inspect(entry.actor, entry.address, {
+      tell,
+      chartOf: (logic) => this.#hashOf(logic, tell),
+    });
+    const chart = entry.chart && this.#charts.recordOf(entry.chart);
+    if (chart) tell(chart);
   }
 
-  #chartOf(logic: AnyActorLogic): Chart | undefined {
-    if (!('config' in logic) || typeof logic.config !== 'object' || !('root' in logic)) return undefined;
-    const machine = logic as unknown as AnyStateMachine;
-    let chart = this.#charts.get(machine.config);
-    if (chart === undefined) {
-      const hash = createHash('sha1')
-        .update(JSON.stringify(plainChart(machine)))
-        .digest('hex')
-        .slice(0, 16);
-      chart = { hash, machine };
-      this.#charts.set(machine.config, chart);
-    }
-    return chart;
+  /** The hash of the chart of a logic, which is told if somebody does not know it. */
+  #hashOf(logic: AnyActorLogic, tell: (record: FeedRecord) => void): string | null {
+    const chart = this.#charts.of(logic);
+    const record = chart && this.#charts.recordOf(chart);
+    if (record) tell(record);
+    return chart?.hash ?? null;
   }
+}
+
+function sessionRecord({ machine: actor, link, peer }: OpenSession): FeedRecord {
+  return { k: 'session', at: momentMs(), actor, link, peer: { app: peer.app, pid: peer.pid } };
 }
 
 /** XState leaves the children of an errored machine running; nobody would ever stop them. */
@@ -327,16 +374,6 @@ function stopChildren(snapshot: { children?: Record<string, unknown> } | undefin
   }
 }
 
-function stackOf(error: unknown): string | null {
-  return error instanceof Error ? (error.stack ?? null) : null;
-}
-
-/** A machine's configuration as plain data: what can't be data becomes its name. */
-function plainChart(machine: AnyStateMachine): unknown {
-  return JSON.parse(
-    JSON.stringify(machine.config, (key, value) => {
-      if (key === 'context' || key === 'input' || key === 'output' || key === 'types') return undefined;
-      return typeof value === 'function' ? value.name || key : value;
-    }),
-  );
+function stackOf(error: unknown, exposure: Exposure): string | null {
+  return error instanceof Error && error.stack !== undefined ? exposure.text(error.stack) : null;
 }

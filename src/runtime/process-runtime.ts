@@ -29,6 +29,7 @@ import {
 import type { MachinesByClient, ServeOptions } from './serving.ts';
 import { onStopSignals } from './signals.ts';
 import type { Supervised } from './supervised.ts';
+import type { Redact } from './value-encoder.ts';
 
 const key = Symbol.for('actor-ipc.runtime');
 
@@ -143,6 +144,11 @@ export async function connectDownstream(
   options: ConnectRelayOptions & RelayDownstreamOptions,
 ): Promise<RelayDownstream> {
   return currentRuntime().downstream(options);
+}
+
+/** As `Runtime.redact`, by the runtime of this process. */
+export function redact(hook: Redact): void {
+  currentRuntime().redact(hook);
 }
 
 /** As `Runtime.activated`, by the runtime of this process. */

@@ -42,6 +42,7 @@ import {
 } from '../transport/run-directory.ts';
 import { SharedArena } from '../transport/value-arena.ts';
 import { ArenaClient } from './arena-client.ts';
+import type { Exposure } from './exposure.ts';
 import { Host } from './host.ts';
 import { createLog } from './log.ts';
 import {
@@ -66,6 +67,7 @@ import {
   type ServeOptions,
 } from './serving.ts';
 import { Supervised } from './supervised.ts';
+import type { Redact } from './value-encoder.ts';
 
 export interface ConnectOptions extends SessionTuning {
   metadata?: unknown;
@@ -96,6 +98,8 @@ export interface RuntimeOptions {
   /** The control socket to a supervisor. */
   readonly root?: RootLink;
   readonly recorder?: FlightRecorder;
+  /** What those who look on may see. */
+  readonly exposure?: Exposure;
 }
 
 export interface ArenaOptions {
@@ -119,7 +123,7 @@ export class Runtime {
   #stopping: Promise<void> | undefined;
 
   /** @throws {IpcError} ERR_ADDON_MISSING, ERR_KERNEL_UNSUPPORTED, ERR_RUN_DIRECTORY. */
-  constructor({ log, runDirectory, root, recorder }: RuntimeOptions = {}) {
+  constructor({ log, runDirectory, root, recorder, exposure }: RuntimeOptions = {}) {
     requireKernel();
     checkMemoryOrder();
     // A handler of signals is a matter of the whole process: taken only where a supervisor started it, or on request.
@@ -130,7 +134,11 @@ export class Runtime {
     this.#root = root;
     this.#declared = root && new ArenaClient(root);
     this.#recorder = recorder ?? new FlightRecorder();
-    this.host = new Host({ log: log ?? root?.log ?? createLog(), recorder: this.#recorder });
+    this.host = new Host({
+      log: log ?? root?.log ?? createLog(),
+      recorder: this.#recorder,
+      ...(exposure && { exposure }),
+    });
   }
 
   /**
@@ -423,6 +431,15 @@ export class Runtime {
    */
   onDependency(listener: (news: DependencyNews) => void): () => void {
     return this.#root?.onDependency(listener) ?? (() => {});
+  }
+
+  /**
+   * Says what stands in place of a value that not everybody may see, in the inspector and in recordings. Called for each value
+   * below a context, before it leaves this process; the last hook counts.
+   * @param hook gets a path as `$.user.cards[3]` and the value; answers the value, another one, or undefined for none.
+   */
+  redact(hook: Redact): void {
+    this.host.exposure.redact = hook;
   }
 
   /** Reports the named state of this process to its supervisor; without one, nobody asks. */

@@ -4,15 +4,15 @@ import type { Log, LogLevel } from '../actors/hosting.ts';
 import type { ChannelCount } from '../actors/session-figures.ts';
 import { IpcError } from '../errors.ts';
 import type { DependencyNews } from '../machines/incarnation.ts';
+import { addressOf } from '../names.ts';
 import { type FeedLinkOffer, offerIn } from '../transport/feed-link.ts';
 import type { FlightRecorder } from '../transport/flight-recorder.ts';
 import { type Frame, textOf, wholeOf } from '../transport/frame.ts';
 import { native } from '../transport/native.ts';
 import { closeAll, PacketSocket } from '../transport/packet-socket.ts';
 import type { Claim } from '../transport/run-directory.ts';
-
-import type { Feed } from './feed.ts';
 import { FeedSource } from './feed-source.ts';
+import type { Host } from './host.ts';
 
 interface Question {
   resolve(answer: { frame: Frame; fds: number[] }): void;
@@ -21,6 +21,8 @@ interface Question {
 
 /** Log records that wait for the root; beyond them the oldest news is no news. */
 const logFieldsMax = 8 * 1024;
+const actorLengthMax = 4 * 1024;
+const eventLengthMax = 64 * 1024;
 
 export class RootLink {
   readonly log: Log;
@@ -38,7 +40,7 @@ export class RootLink {
   #onStop: (() => void) | undefined;
   readonly #lost = new Map<string, DependencyNews>();
   readonly #dependents = new Set<(news: DependencyNews) => void>();
-  #feed: Feed | undefined;
+  #host: Pick<Host, 'feed' | 'look' | 'send'> | undefined;
   #counts: () => readonly ChannelCount[] = () => [];
   #source: FeedSource | undefined;
   #onArena: ((arena: string) => void) | undefined;
@@ -74,9 +76,9 @@ export class RootLink {
     );
   }
 
-  /** The records that the root may watch. */
-  offerFeed(feed: Feed): void {
-    this.#feed = feed;
+  /** Whose actors the root may watch. */
+  offerFeed(host: Pick<Host, 'feed' | 'look' | 'send'>): void {
+    this.#host = host;
   }
 
   /** What to say when the root asks how much has gone through the channels of this process. */
@@ -236,6 +238,10 @@ export class RootLink {
       return this.#socket.send({ t: 'counted', channels: this.#counts() });
     }
     if (frame.t === 'watch') return this.#watch(offerIn(frame, fds));
+    if (frame.t === 'look' || frame.t === 'post') {
+      closeAll(fds);
+      return this.#onInspector(frame);
+    }
     if (frame.t === 'unwatch') {
       closeAll(fds);
       this.#unwatch();
@@ -263,11 +269,23 @@ export class RootLink {
 
   /** The root wants to see what happens here. */
   #watch(theirs: FeedLinkOffer): void {
-    if (!this.#feed || this.#source) return closeAll([theirs.segmentFd, theirs.bellFd]);
-    this.#source = new FeedSource(this.#feed, theirs);
+    if (!this.#host || this.#source) return closeAll([theirs.segmentFd, theirs.bellFd]);
+    this.#source = new FeedSource(this.#host.feed, theirs);
     const { bytes, fds } = this.#source.offer;
     this.#socket.send({ t: 'watching', segmentBytes: bytes }, fds);
     this.#source.start();
+  }
+
+  /** Somebody looks at actors, or sends an event to one. */
+  #onInspector(frame: Frame): void {
+    if (frame.t === 'post')
+      return this.#host?.send(
+        addressOf(textOf(frame, 'actor', actorLengthMax)),
+        JSON.parse(textOf(frame, 'event', eventLengthMax)),
+      );
+    const actors = Array.isArray(frame.actors) ? frame.actors.map((actor) => addressOf(String(actor))) : [];
+    const anew = typeof frame.anew === 'string' ? addressOf(frame.anew) : undefined;
+    this.#host?.look(actors, anew);
   }
 
   #unwatch(): void {

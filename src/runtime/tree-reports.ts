@@ -5,11 +5,15 @@ import type { GateReport, SupervisorReport } from '../machines/supervisor.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { ChildSpec } from '../spec/child.ts';
 import type { FlightRecord } from '../transport/flight-recorder.ts';
-import type { Feed, FeedRecord } from './feed.ts';
+import type { Deaths } from './deaths.ts';
+import { type Feed, type FeedRecord, momentMs } from './feed.ts';
 import { notifyService } from './init.ts';
 import { describeExit, describeFlight } from './status.ts';
 import type { UnitLogs } from './unit-logs.ts';
 import { nameOf } from './unit-place.ts';
+
+/** Transitions that the log gets with an exit; `postmortem` shows more. */
+const flightLogged = 32;
 
 const gateWords = { opened: 'opened', closed: 'closed', barred: 'no way to open' } as const;
 
@@ -22,6 +26,14 @@ interface Dead {
   readonly flight: readonly FlightRecord[];
 }
 
+interface Reported {
+  readonly log: Log;
+  readonly feed: Feed;
+  readonly logs: UnitLogs;
+  readonly deaths: Deaths;
+  readonly specOf: SpecOf;
+}
+
 export class TreeReports {
   readonly #root: string;
   readonly #log: Log;
@@ -30,12 +42,11 @@ export class TreeReports {
   /** The last process of each unit and what it did at its end, until its exit has been reported. */
   readonly #dead = new Map<string, Dead>();
   readonly #specOf: SpecOf;
+  readonly #deaths: Deaths;
 
   /** @param root the name of the tree. @param specOf what its topology says about a unit now. */
-  constructor(
-    root: string,
-    { log, feed, logs, specOf }: { log: Log; feed: Feed; logs: UnitLogs; specOf: SpecOf },
-  ) {
+  constructor(root: string, { log, feed, logs, deaths, specOf }: Reported) {
+    this.#deaths = deaths;
     this.#root = root;
     this.#log = log;
     this.#specOf = specOf;
@@ -50,13 +61,13 @@ export class TreeReports {
 
   /** Something that a unit, or who runs it, has to say. */
   ofUnit(unit: Address, level: LogLevel, facts: object, message: string): void {
-    this.#tell({ k: 'log', at: Date.now(), level, message, facts: { unit, ...facts } });
+    this.#tell({ k: 'log', at: momentMs(), level, message, facts: { unit, ...facts } });
     this.#log[level]({ unit, ...facts }, `${nameOf(unit)}: ${message}`);
   }
 
   /** @param path where the units of that supervisor stand. */
   ofSupervisor(path: Address, report: SupervisorReport): void {
-    this.#tell({ k: 'report', at: Date.now(), actor: path, report });
+    this.#tell({ k: 'report', at: momentMs(), actor: path, report });
     switch (report.type) {
       case 'supervisor.changed':
         return this.#ofState(path, report.state);
@@ -105,10 +116,15 @@ export class TreeReports {
     const facts = { unit, epoch, exit, verdict, delayMs, restartsLeft, offender };
     const message = `${nameOf(unit)}: ${describeExit(exit)}; ${verdict}${delayMs > 0 ? ` in ${delayMs} ms` : ''}`;
     const crash = unwanted ? `${new Date().toISOString()} ${message}` : undefined;
+    const { atMs: endedAtMs } = exit;
+    this.#deaths.add({
+      ...{ unit: nameOf(unit), incarnation: epoch, pid, endedAtMs, exit, verdict, flight, unwanted },
+      lines: [...this.#logs.lastLines(unit)],
+    });
     const lines = this.#logs.last(unit, crash);
     this.#logs.forget(unit);
     this.#log[unwanted ? 'warn' : 'info'](
-      unwanted ? { ...facts, flight: describeFlight(flight), lines } : facts,
+      unwanted ? { ...facts, flight: describeFlight(flight.slice(-flightLogged)), lines } : facts,
       message,
     );
   }

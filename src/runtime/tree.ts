@@ -3,11 +3,11 @@
 import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { ActorSupervision } from '../actors/actor-supervision.ts';
-import type { Hosted, Log } from '../actors/hosting.ts';
+import type { Hosted, Log, ResourceFigures } from '../actors/hosting.ts';
 import { Lookout } from '../actors/lookout.ts';
 import type { OutputStream } from '../actors/output.ts';
 import { startSupervisor } from '../actors/supervisor.ts';
-import { Counting, type Tree as SupervisedTree, Watching } from '../actors/tree.ts';
+import { Counting, type Tree as SupervisedTree, type WatchedProcess, Watching } from '../actors/tree.ts';
 import { IpcError } from '../errors.ts';
 import type { SupervisorOutput } from '../machines/exit.ts';
 import type { Identity } from '../machines/incarnation.ts';
@@ -22,7 +22,7 @@ import { processRulesDefaults } from '../spec/probe.ts';
 import type { Supervision } from '../spec/supervision.ts';
 import type { ChildInput } from '../spec/topology-schema.ts';
 import { secretNames } from '../spec/value.ts';
-import { FlightRecorder } from '../transport/flight-recorder.ts';
+import { type FlightRecord, FlightRecorder, readFlight } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { requireKernel } from '../transport/native.ts';
 import { controlSocketPath, ensureRunDirectory, FileLock } from '../transport/run-directory.ts';
@@ -34,7 +34,10 @@ import { AppSockets } from './app-sockets.ts';
 import { type Applied, Applier, type ApplyOptions } from './apply.ts';
 import { ChannelFiguresByUnit } from './channel-figures.ts';
 import { type ControlHandlers, ControlServer } from './control-server.ts';
+import { Deaths } from './deaths.ts';
 import { DeclaredArenas } from './declared-arenas.ts';
+import { type Dependence, dependencesOf } from './dependences.ts';
+import { Exposure } from './exposure.ts';
 import type { FeedRecord } from './feed.ts';
 import { Host } from './host.ts';
 import { KeptRegions } from './kept-regions.ts';
@@ -43,6 +46,8 @@ import { Operator, type UnitHandle } from './operator.ts';
 import { defaultRunDirectory, treeRunDirectory } from './place.ts';
 import { ProcessRecords } from './process-records.ts';
 import { ProcessSupervision } from './process-supervision.ts';
+import { RecentLog } from './recent-log.ts';
+import { checkedRecord } from './record-check.ts';
 import { type TreeStatus, treeStatus } from './status.ts';
 import { pidsOf, survey } from './survey.ts';
 import { controlHandlers } from './tree-control.ts';
@@ -50,6 +55,8 @@ import { TreeReports } from './tree-reports.ts';
 import { UnitLogs } from './unit-logs.ts';
 import { childOf, nameOf } from './unit-place.ts';
 import { type Usage, UsageMeter } from './usage.ts';
+
+export type { Death } from './deaths.ts';
 
 export type TreeEnd = SupervisorOutput;
 
@@ -106,6 +113,9 @@ export class Tree {
   readonly #supervisors: SupervisedTree['supervisors'] = new Map();
   readonly #observed: SupervisedTree['observed'] = new Map();
   readonly logs: UnitLogs;
+  /** What is left of lives that have ended. */
+  readonly deaths = new Deaths();
+  readonly recentLog = new RecentLog();
   readonly operator = new Operator({
     names: () => this.status().units.map(({ name }) => name),
     unit: (name) => this.#unitOf(name),
@@ -140,7 +150,7 @@ export class Tree {
     requireKernel();
     checkMemoryOrder();
     this.#topology = topology;
-    this.#options = options;
+    this.#options = { ...options, log: this.recentLog.through(options.log) };
     this.#workspace = options.workspace;
     this.#lock = lockWorkspace(this.#workspace);
     this.logs = new UnitLogs(this.#workspace, options.onLine);
@@ -155,11 +165,16 @@ export class Tree {
       this.#end = resolve;
     });
     this.#recorder = new FlightRecorder();
-    this.host = new Host({ log: options.log, recorder: this.#recorder });
+    this.host = new Host({
+      log: this.#options.log,
+      recorder: this.#recorder,
+      exposure: new Exposure(secretValues(topology, process.env)),
+    });
     this.#reports = new TreeReports(topology.name, {
-      log: options.log,
+      log: this.#options.log,
       feed: this.host.feed,
       logs: this.logs,
+      deaths: this.deaths,
       specOf: (unit) => childOf(topology, unit),
     });
     this.#lookout = new Lookout(this.host);
@@ -257,6 +272,30 @@ export class Tree {
       this.#watchers.delete(watcher);
       if (this.#watchers.size === 0) this.#watching.set(false);
     };
+  }
+
+  /** The child processes that can be looked into. */
+  get watched(): Iterable<WatchedProcess> {
+    return this.#watching.processes;
+  }
+
+  /** What the machines of the root itself did last. */
+  flight(max: number): readonly FlightRecord[] {
+    const { fd, bytes } = this.#recorder.offer;
+    return readFlight(fd, bytes, Math.round(performance.timeOrigin), max).records;
+  }
+
+  /** The edges between units, and whether each lets its unit start. */
+  dependences(): Dependence[] {
+    return dependencesOf(
+      this.#topology,
+      (address) => this.host.snapshotOf(address)?.context as SupervisorContext | undefined,
+    );
+  }
+
+  /** Figures of the arenas that the root holds. */
+  arenas(): ResourceFigures[] {
+    return this.#arenas.figures();
   }
 
   /** The supervisor of that name in the tree, or the root; undefined while none runs there. */
@@ -359,6 +398,7 @@ export class Tree {
         // Its supervisor hears of it first.
         changed: (unit, report) =>
           this.host.later(() => {
+            if (report.type === 'unit.changed') this.deaths.noteState(nameOf(unit), report.state);
             this.operator.changed(nameOf(unit), report);
             this.#options.onUnit?.(nameOf(unit), report);
           }),
@@ -377,8 +417,10 @@ export class Tree {
         },
         counted: (unit, epoch, counts) => this.#figures.counted(unit, epoch, counts),
         records: (unit, epoch, records) => {
-          for (const record of records)
-            if (isRecord(record)) for (const watcher of this.#watchers) watcher(nameOf(unit), epoch, record);
+          for (const each of records) {
+            const record = checkedRecord(each);
+            if (record) for (const watcher of this.#watchers) watcher(nameOf(unit), epoch, record);
+          }
         },
         log: (unit, level, facts, message) => this.#reports.ofUnit(unit, level, facts, message),
       },
@@ -424,12 +466,13 @@ export class Tree {
   }
 }
 
+/** The secrets of a topology that are variables of this process. */
+function secretValues(topology: Topology, env: NodeJS.ProcessEnv): string[] {
+  return [...secretNames(topology)].flatMap((name) => env[name] ?? []);
+}
+
 function lockWorkspace(workspace: Workspace): FileLock {
   const lock = FileLock.take(workspace.lockPath);
   if (!(lock instanceof FileLock)) throw IpcError.of('ERR_WORKSPACE_BUSY', workspace.folder, lock.holder);
   return lock;
-}
-
-function isRecord(value: unknown): value is FeedRecord {
-  return typeof value === 'object' && value !== null && typeof (value as { k?: unknown }).k === 'string';
 }

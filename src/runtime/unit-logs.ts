@@ -52,6 +52,11 @@ export class UnitLogs {
     if (last.length > lastLinesMax) last.splice(0, last.length - lastLinesMax);
   }
 
+  /** The last lines of its present run. */
+  lastLines(unit: string): readonly UnitLine[] {
+    return this.#last.get(unit) ?? [];
+  }
+
   /** The last lines of a unit. With `keep`, also in a file that no later line touches. */
   last(unit: string, keep: string | undefined): string[] {
     const lines = (this.#last.get(unit) ?? []).map(

@@ -11,6 +11,7 @@ import { isName, nameRule } from '../names.ts';
 import type {
   PacketCodec,
   PipeOptions,
+  PipeStats,
   RegionOptions,
   RegionStats,
   Pipe as SomePipe,
@@ -173,6 +174,15 @@ export class Region implements SomeRegion, RegionUse {
 
   stats(): Promise<RegionStats> {
     return this.whenUnlocked(() => this.native.stats(), 'its figures');
+  }
+
+  /** What those see who look on: who uses it, and the pipes that are open here. @throws {IpcError} as stats. */
+  async figures(): Promise<{ stats: RegionStats; pids: number[]; pipes: ({ name: string } & PipeStats)[] }> {
+    const stats = await this.stats();
+    const users = await this.whenUnlocked(() => this.native.users(), 'its users');
+    const pipes: ({ name: string } & PipeStats)[] = [];
+    for (const pipe of [...this.#pipes.values()]) pipes.push({ name: pipe.name, ...(await pipe.stats()) });
+    return { stats, pids: [...new Set(users.map(({ pid }) => pid))], pipes };
   }
 
   close(): Promise<void> {

@@ -51,6 +51,8 @@ class CollectingHost implements Host {
     return { address, post() {}, stop() {} };
   }
 
+  showSession = () => () => {};
+  showResources = () => () => {};
   later(): void {}
 }
 

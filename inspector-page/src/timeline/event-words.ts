@@ -25,6 +25,7 @@ const kindOf: Readonly<Record<string, EventKind>> = {
   report: 'lifecycle',
   crash: 'failure',
   dropped: 'failure',
+  reset: 'lifecycle',
   log: 'log',
 };
 
