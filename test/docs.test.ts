@@ -279,6 +279,30 @@ describe('the example of docs/supervision.md', function () {
   });
 });
 
+describe('the example of docs/relay.md', function () {
+  this.timeout(60_000);
+  const place = scratch();
+  after(() => place.remove());
+
+  it('runs as it stands there: overflow is found again, and a delete reaches all', async () => {
+    const names = ['tier-topology.ts', 'tier-login.ts', 'tier-door.ts', 'tier-tickets.ts'];
+    const project = projectOf('docs/relay.md', names, place.folder);
+    const run = new Command(['run', join(project, 'tier-topology.ts')], place.env);
+    const lines = [
+      /login +\| the first session is there/,
+      // The relay, the sibling, the relief node and the other front end.
+      /login +\| its end is acknowledged by 4 nodes, 0 are missing/,
+      /door +\| session-0: entry.put/,
+      /door +\| session-0: entry.deleted/,
+      /tickets +\| gone: session-0/,
+    ];
+    // Six processes, which wait for each other.
+    await waitUntil('all lines', () => lines.every((line) => line.test(run.output)), 50_000);
+    run.signal('SIGINT');
+    assert.equal((await run.ended).code, 0);
+  });
+});
+
 describe('the links of the documentation', () => {
   for (const name of [
     'README.md',
@@ -293,6 +317,7 @@ describe('the links of the documentation', () => {
     'docs/pipes.md',
     'docs/programs.md',
     'docs/kinds.md',
+    'docs/relay.md',
     'docs/reliability.md',
     'examples/quorum/README.md',
   ])

@@ -4,6 +4,7 @@ import { setMaxListeners } from 'node:events';
 import { IpcError } from '../errors.ts';
 import type { CacheEntry, CacheNews, CacheTombstone, Downstream, Forgotten } from '../spec/downstream.ts';
 import type { RelayHold } from '../spec/relay.ts';
+import type { WaitOptions } from '../spec/waiting.ts';
 import {
   isTombstone,
   parseFound,
@@ -65,6 +66,11 @@ export class RelayDownstream implements Downstream, AsyncDisposable {
 
   get silentMs(): number {
     return this.#relay.silenceMs;
+  }
+
+  /** Waits until there is a link; at once if there is one. @throws {IpcError} ERR_TIMEOUT, ERR_RELAY_CLOSED. */
+  connected(options?: WaitOptions): Promise<void> {
+    return this.#relay.connected(options);
   }
 
   async ask(key: string, signal: AbortSignal): Promise<CacheEntry | CacheTombstone | undefined> {

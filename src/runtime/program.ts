@@ -57,6 +57,7 @@ import {
   ServingPart,
 } from './participation.ts';
 import { defaultRunDirectory } from './place.ts';
+import { placedEndpoint, placedNode } from './relay-place.ts';
 import type { RootLink } from './root-link.ts';
 import {
   checkAppScope,
@@ -352,11 +353,12 @@ export class Runtime {
    */
   async relayNode(spec: RelayNodeSpec, hooks: RelayHooks = {}): Promise<RelayNodePart> {
     this.#refuseIfStopping(`relay node ${spec.node}`);
+    const placed = placedNode(spec, this.runDirectory);
     let part: RelayNodePart | undefined;
     await new Promise<void>((resolve, reject) => {
       const running = startRelayNode(this.host, {
         address: this.#addressFor(spec.node),
-        spec,
+        spec: placed,
         hooks,
         onState: (state) => {
           this.reportState(state);
@@ -392,7 +394,9 @@ export class Runtime {
 
   #relayMember(options: ConnectRelayOptions): RelayMember {
     this.#refuseIfStopping(`relay ${options.node}`);
-    const member = connectRelay(this.host, this.#addressFor(`relay-${options.node}`), options);
+    const endpoint = placedEndpoint(options.endpoint, this.runDirectory);
+    const address = this.#addressFor(`relay-${options.node}`);
+    const member = connectRelay(this.host, address, { ...options, endpoint });
     this.#relays.add(member);
     member.onStatus((status) => {
       if (status === 'closed') this.#relays.delete(member);
@@ -403,7 +407,9 @@ export class Runtime {
   /** Opens a hub for nodes of this process, and listens for those of others. @throws {IpcError} ERR_SYSTEM, ERR_RELAY_CONFIG, ERR_STOPPING. */
   async serveRelay(options: ServeRelayOptions): Promise<RelayServing> {
     this.#refuseIfStopping(`relay ${options.node}`);
-    const serving = await serveRelay(this.host, this.#addressFor(`hub-${options.node}`), options);
+    const listen = options.listen?.map((place) => placedEndpoint(place, this.runDirectory)) ?? [];
+    const address = this.#addressFor(`hub-${options.node}`);
+    const serving = await serveRelay(this.host, address, { ...options, listen });
     this.#relays.add(serving);
     return serving;
   }

@@ -1,10 +1,9 @@
 // Relay program: what a unit runs that is a node of the relay tier. Its supervisor gives it a checked specification, or the
 // configuration that a topology holds.
-import { isAbsolute, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { IpcError, messageOf } from '../errors.ts';
 import { checkRelayConfig } from '../spec/relay-config.ts';
-import type { RelayEndpoint } from '../spec/relay-link.ts';
 import type { RelayHooks, RelayNodeSpec } from '../spec/relay-node.ts';
 import { processInput } from './process-input.ts';
 import { currentRuntime } from './process-runtime.ts';
@@ -21,20 +20,7 @@ const { spec, notes } = given
   : checkRelayConfig(config, resolve(process.cwd(), 'relay()'));
 const runtime = currentRuntime();
 for (const note of notes) runtime.host.log.info({ node: spec.node }, note);
-await runtime.relayNode(placed(spec), await hooksOf(spec.hooks));
-
-/** Sockets without a folder stand in the run directory of the tree, which nobody else may enter. */
-function placed(node: RelayNodeSpec): RelayNodeSpec {
-  const place = <P extends RelayEndpoint>(endpoint: P): P =>
-    'path' in endpoint && !isAbsolute(endpoint.path)
-      ? { ...endpoint, path: join(runtime.runDirectory, endpoint.path) }
-      : endpoint;
-  if (node.role === 'relay')
-    return { ...node, ...(node.siblingListen && { siblingListen: place(node.siblingListen) }) };
-  if (node.role === 'sibling')
-    return { ...node, relay: { ...node.relay, endpoint: place(node.relay.endpoint) } };
-  return node;
-}
+await runtime.relayNode(spec, await hooksOf(spec.hooks));
 
 async function hooksOf(file: string | undefined): Promise<RelayHooks> {
   if (file === undefined) return {};

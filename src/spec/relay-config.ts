@@ -40,6 +40,7 @@ const keysOf = {
     'auth_path',
     'port',
     'address',
+    'path',
     'tls',
     'path_types',
     'high_water',
@@ -51,6 +52,7 @@ const keysOf = {
     'auth_path',
     'port',
     'address',
+    'path',
     'tls',
     'cache',
     'relay',
@@ -60,7 +62,7 @@ const keysOf = {
   ],
   relief: [...nodeKeys, 'full_edge', 'lru', 'message_relay', 'age_or_replica'],
   path: ['relay', 'cache'],
-  link: ['auth_path', 'port', 'address', 'tls'],
+  link: ['auth_path', 'port', 'address', 'path', 'tls'],
   pathRelay: ['proc_name', 'local', 'port', 'address', 'tls'],
   lru: ['manage_section', 'cache', 'age_or_replica'],
   tls: ['server_key', 'server_cert', 'client_key', 'client_cert', 'server_name', 'peer_names'],
@@ -271,6 +273,8 @@ class Reader {
   }
 
   #endpoint(map: Map, at: string, port: number, host: string): RelayEndpoint {
+    // A Unix socket; one without a folder stands in the run directory.
+    if (map.path !== undefined) return { path: this.#text(map, at, 'path', '') };
     const address = this.#text(map, at, 'address', host);
     return { host: address, port: this.#number(map, at, 'port', port, 0, 65_535) };
   }

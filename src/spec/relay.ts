@@ -140,6 +140,8 @@ export interface Relay extends AsyncDisposable {
   nodes(options?: WaitOptions): Promise<RelayNode[]>;
   kv(bucket: string): KeyValue;
   readonly blobs: Blobs;
+  /** Waits until there is a link; at once if there is one. @throws {IpcError} ERR_TIMEOUT, ERR_RELAY_CLOSED. */
+  connected(options?: WaitOptions): Promise<void>;
   /** @returns how to stop listening. */
   onStatus(listener: RelayEvents['status']): () => void;
   close(): Promise<void>;

@@ -230,6 +230,21 @@ export class RelayMember implements Relay {
     };
   }
 
+  connected(options?: WaitOptions): Promise<void> {
+    if (this.#status === 'connected') return Promise.resolve();
+    if (this.#status === 'closed')
+      return Promise.reject(IpcError.of('ERR_RELAY_CLOSED', `relay of ${this.node}`));
+    return waiting(`the link of ${this.node}`, options, (call) => {
+      const stop = this.onStatus((status) => {
+        if (status === 'lost') return;
+        stop();
+        if (status === 'connected') call.resolve();
+        else call.reject(IpcError.of('ERR_RELAY_CLOSED', `relay of ${this.node}`));
+      });
+      return stop;
+    });
+  }
+
   onStatus(listener: RelayEvents['status']): () => void {
     this.#onStatus.add(listener);
     return () => void this.#onStatus.delete(listener);

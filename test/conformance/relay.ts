@@ -289,6 +289,12 @@ export function describeRelay(name: string, open: () => Promise<RelayBench>): vo
       while ((await names()).includes('b')) assert.isBelow(performance.now(), untilMs);
     });
 
+    it('can be waited for', async () => {
+      await a.connected();
+      await a.close();
+      assert.equal(await codeOf(a.connected({ timeoutMs: 10 })), 'ERR_RELAY_CLOSED');
+    });
+
     it('refuses everything once it is closed', async () => {
       await a.close();
       await a.close();
