@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { IpcError } from '../errors.ts';
 import { applyCommand } from './apply.ts';
 import { buildCommand } from './build.ts';
+import { chaosCommand } from './chaos.ts';
 import { checkCommand } from './check.ts';
 import { completeCommand, completionCommand } from './completion.ts';
 import { doctorCommand } from './doctor.ts';
@@ -40,6 +41,7 @@ const program = new Command('actor-ipc')
   .addCommand(checkCommand())
   .addCommand(graphCommand())
   .addCommand(simulateCommand())
+  .addCommand(chaosCommand())
   .addCommand(statusCommand())
   .addCommand(topCommand())
   .addCommand(logsCommand())

@@ -1,5 +1,5 @@
 // `simulate`: what crashes would do to a topology, tried in simulated time; no program of it runs.
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { loadEnvFile } from '../runtime/env-file.ts';
 import { findTopology, loadTopology } from '../runtime/loader.ts';
 import { type Loop, replay, type Simulation, simulate, type UnitFigures } from '../runtime/simulation.ts';
@@ -7,6 +7,7 @@ import { describeMs } from '../runtime/status.ts';
 import { paint } from './color.ts';
 import { exitCode } from './exit-code.ts';
 import { plainTable } from './table.ts';
+import { wholeNumber } from './tree-options.ts';
 
 interface SimulateOptions {
   readonly seed: number;
@@ -52,11 +53,6 @@ end, and stops in the wrong order. Exit code 1 if it finds any.`,
         if (simulation.findings.length > 0) process.exitCode = exitCode.failed;
       },
     );
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('it is a whole number from 0 to 999999999.');
-  return Number(text);
 }
 
 function describe(

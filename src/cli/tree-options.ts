@@ -33,6 +33,12 @@ export function isWorkspace(folder: string): boolean {
   return existsSync(folder);
 }
 
+/** An option's value. */
+export function wholeNumber(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('it is a whole number from 0 to 999999999.');
+  return Number(text);
+}
+
 const units = new Map([
   ['ms', 1],
   ['s', 1_000],
