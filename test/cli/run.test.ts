@@ -219,6 +219,18 @@ describe('actor-ipc', () => {
       /starts in this order: steady, stormy, waiting/,
     ],
     [
+      'warns of a machine in a program, with its file, its line and its key path, and does not fail for it',
+      ['check', fixture('rally.topology.mjs')],
+      0,
+      /warning \S+rally\.mjs:\d+: states\.playing\.invoke: the failure of actor hitting[\s\S]*is valid/,
+    ],
+    [
+      'fails for a warning if it is to be strict',
+      ['check', '--strict', fixture('rally.topology.mjs')],
+      2,
+      /warning /,
+    ],
+    [
       'finds no topology in an empty folder',
       ['check', place.folder],
       2,

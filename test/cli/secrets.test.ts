@@ -100,6 +100,12 @@ describe('a topology with secrets', function () {
     await ask('logs', '--json');
     await ask('restart', 'named');
     await ask('apply', file, '--dry-run', '--json');
+    await ask('status');
+    await ask('fingerprint', 'named');
+    // What fails says why, and not with which values.
+    assert.equal((await ask('signal', 'named', 'NOPE')).code, 6);
+    for (const args of [['check'], ['graph'], ['graph', '--format', 'json']])
+      outputs.push((await command([args[0]!, file, ...args.slice(1)], place.env)).output);
     const check = await command(['check', file, '--json'], place.env);
     assert.equal(check.code, 0, check.output);
     assert.include(check.output, '"secret": "MARKED"');
