@@ -2,7 +2,6 @@
 import { Command } from 'commander';
 import { loadEnvFile } from '../runtime/env-file.ts';
 import { findTopology, loadTopology } from '../runtime/loader.ts';
-import { lintPrograms } from '../runtime/program-lint.ts';
 import { type ActorsSpec, describeEdge, type SupervisorSpec, type Topology } from '../spec/child.ts';
 import { startOrder } from '../spec/start-order.ts';
 import { lintTopology, type Warning } from '../spec/topology-lint.ts';
@@ -29,6 +28,8 @@ async function check(named: string | undefined, { json = false, strict = false, 
   const file = findTopology(named, process.cwd());
   loadEnvFile(file, envFile);
   const topology = await loadTopology(file);
+  // Parser and bundler take their time to load, and no other command needs them.
+  const { lintPrograms } = await import('../runtime/program-lint.ts');
   const warnings = [...lintTopology(topology), ...(await lintPrograms(topology))];
   process.stdout.write(
     json

@@ -7,7 +7,6 @@ import { reapOrphans } from '../runtime/init.ts';
 import { findTopology, loadTopology } from '../runtime/loader.ts';
 import { createLog, type LogLevel } from '../runtime/log.ts';
 import { openWorkspace, workspaceFolder } from '../runtime/place.ts';
-import { ProgramWatch, withoutStandbys } from '../runtime/program-watch.ts';
 import { onStopSignals } from '../runtime/signals.ts';
 import { Tree, type TreeEnd } from '../runtime/tree.ts';
 import { isColored } from './color.ts';
@@ -65,7 +64,8 @@ async function runHere(
 ): Promise<void> {
   const env = loadEnvFile(file, envFile);
   const loaded = await loadTopology(file);
-  const topology = watches ? withoutStandbys(loaded) : loaded;
+  const watching = watches ? await import('../runtime/program-watch.ts') : undefined;
+  const topology = watching?.withoutStandbys(loaded) ?? loaded;
   const place = openWorkspace(folder);
   const output = new RunOutput(Object.keys(topology.children), json);
   const log = createLog({
@@ -91,7 +91,7 @@ async function runHere(
   if (detached) tellStarted();
   else output.show(tree);
 
-  const watch = watches ? ProgramWatch.start({ tree, file, env, log }) : undefined;
+  const watch = watching?.ProgramWatch.start({ tree, file, env, log });
   watch?.then(
     () => log.info({}, 'restarts what has changed on disk'),
     (error: unknown) => log.error({}, `files are not watched: ${messageOf(error)}`),
