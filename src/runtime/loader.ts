@@ -5,7 +5,8 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { extname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { IpcError, messageOf } from '../errors.ts';
-import type { Topology } from '../spec/child.ts';
+import type { SupervisorSpec, Topology } from '../spec/child.ts';
+import { readFingerprint } from '../workspace/fingerprint-file.ts';
 import { relayTopology } from './relay-topology.ts';
 import { placeOf } from './stack.ts';
 
@@ -89,7 +90,28 @@ export async function readTopology(file: string, reading = 0): Promise<Topology>
         : 'it has no default export; write "export default defineTopology({ ... })"',
     );
   const { checkTopology } = await import('../spec/topology-check.ts');
-  return checkTopology(exported, file);
+  const topology = checkTopology(exported, file);
+  const mistakes = savedMistakes(topology, 'children');
+  if (mistakes.length > 0) throw IpcError.of('ERR_TOPOLOGY_INVALID', file, mistakes.join('\n  '));
+  return topology;
+}
+
+/** What is wrong in the fingerprints that a topology names, each with its key path. */
+function savedMistakes({ children }: Pick<SupervisorSpec, 'children'>, path: string): string[] {
+  return Object.entries(children).flatMap(([id, child]): string[] => {
+    const at = `${path}.${id}`;
+    if (child.kind === 'supervisor') return savedMistakes(child as SupervisorSpec, `${at}.children`);
+    if (child.kind === 'actor') return [];
+    return Object.entries(child.states).flatMap(([state, { by }]) => {
+      if (by.kind !== 'fingerprint') return [];
+      try {
+        readFingerprint(by.file);
+        return [];
+      } catch (error) {
+        return [`${at}.states.${state}.fingerprint: ${messageOf(error)}`];
+      }
+    });
+  });
 }
 
 /** JSON is YAML, too; both are bounded, since a file of data may come from anywhere. */

@@ -101,6 +101,12 @@ describe('fingerprints of a running tree', function () {
     assert.equal(code, 2, output);
   });
 
+  it('that are none are mistakes of a topology that is checked, with their key path', async () => {
+    const { code, output } = await command(['check', file], env);
+    assert.equal(code, 2, output);
+    assert.match(output, /children\.tws\.states\.open\.fingerprint: .*tws\.open\.fp can't be used: it is no/);
+  });
+
   describe('attach --fingerprint', () => {
     const fingerprint = (args: string[]) =>
       writeFileSync(saved, stringify({ cmdline: args, listen: [], established: [], udp: [], files: [] }));
