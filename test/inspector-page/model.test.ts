@@ -82,6 +82,20 @@ describe('the model', () => {
     assert.equal(model.actor({ process: 'till#1', actor: 'window' })!.words, 'shut');
   });
 
+  it('puts what two processes have told together into the order of the clock', () => {
+    const model = modelOf();
+    const at = (moment: number, event: string) => ({ ...transition('door', event, 'closed'), at: moment });
+    model.take({
+      type: 'records',
+      batches: [
+        { process: 'till#1', records: [at(1, 'first'), at(4, 'fourth')] },
+        { process: 'stock#1', records: [at(2, 'second'), at(3, 'third')] },
+      ],
+    });
+    const seen = [0, 1, 2, 3].map((offset) => model.events.at(model.events.first + offset)?.record.at);
+    assert.deepEqual(seen, [1, 2, 3, 4]);
+  });
+
   it('lists records of before the dump, which move no actor', () => {
     const model = modelOf();
     model.take({ ...records('till#1', transition('door', 'open', 'opened')), past: true } as never);

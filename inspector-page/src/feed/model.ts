@@ -207,9 +207,10 @@ export class Model {
   #takeRecords({ dump, past, batches }: Records & { readonly past?: true }): void {
     if (past) {
       // They are told for the lists; where the actors are now, the dump has said.
-      for (const { process, records } of batches)
-        for (const record of records) if (isEvent(record)) this.events.push({ process, record });
-      this.topics.changed('events');
+      const known = batches.flatMap(({ process, records }) =>
+        records.filter(isEvent).map((record) => ({ process, record })),
+      );
+      this.#keep(known);
       return;
     }
     if (dump) {
@@ -221,14 +222,22 @@ export class Model {
       }
       this.filled = true;
     }
+    const happened: EventEntry[] = [];
     for (const { process, records } of batches)
-      for (const record of records) this.#takeRecord(process, record, dump === true);
-    this.topics.changed('events');
+      for (const record of records) this.#takeRecord(process, record, dump === true, happened);
+    this.#keep(happened);
     this.topics.changed('values');
     if (dump) this.topics.changed('actors');
   }
 
-  #takeRecord(process: ProcessId, record: ViewRecord, dump: boolean): void {
+  /** Each process tells in its own order; what came together is put into that of the clock. */
+  #keep(happened: EventEntry[]): void {
+    for (const entry of happened.sort((one, other) => one.record.at - other.record.at))
+      this.events.push(entry);
+    this.topics.changed('events');
+  }
+
+  #takeRecord(process: ProcessId, record: ViewRecord, dump: boolean, happened: EventEntry[]): void {
     // What was told of this process holds no more; all that there is follows.
     if ((record.k as string) === 'reset') {
       this.actors.delete(process);
@@ -265,7 +274,7 @@ export class Model {
         this.dropped += record.count;
         break;
     }
-    this.events.push({ process, record });
+    happened.push({ process, record });
   }
 
   #takeActor(process: ProcessId, record: Extract<ViewRecord, { k: 'actor' }>, dump: boolean): void {
