@@ -1,6 +1,7 @@
 // npm run soak -- [--kills N] [--seed S] [--node-every N]
 // npm run soak -- --arena [--kills N] [--seed S]
 // npm run soak -- --stop SECONDS [--seed S]
+// npm run soak -- --tree SECONDS [--seed S]
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +10,7 @@ import { cppTarget } from '../support/cpp-target.ts';
 import { ArenaSoak } from './arena-soak.ts';
 import { Soak } from './soak.ts';
 import { StopSoak } from './stop-soak.ts';
+import { TreeSoak } from './tree-soak.ts';
 
 const { values } = parseArgs({
   options: {
@@ -16,6 +18,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String((Date.now() % 1_000_000) + 1) },
     arena: { type: 'boolean', default: false },
     stop: { type: 'string' },
+    tree: { type: 'string' },
     'node-every': { type: 'string', default: '100' },
   },
 });
@@ -31,6 +34,7 @@ process.exitCode = report.violations.length === 0 ? 0 : 1;
 
 function chosen(): { run(): Promise<{ violations: string[] }> } {
   if (values.stop !== undefined) return new StopSoak({ ...common, seconds: Number(values.stop) });
+  if (values.tree !== undefined) return new TreeSoak({ ...common, seconds: Number(values.tree) });
   if (values.arena) return new ArenaSoak({ ...common, onProgress });
   return new Soak({
     ...common,
