@@ -319,6 +319,7 @@ describe('the links of the documentation', () => {
     'docs/kinds.md',
     'docs/relay.md',
     'docs/reliability.md',
+    'docs/workspace.md',
     'examples/quorum/README.md',
   ])
     it(`${name} leads to files that exist`, () => {
