@@ -6,7 +6,7 @@ import { nativeCode } from '../transport/native.ts';
 import { closeAll, PacketSocket } from '../transport/packet-socket.ts';
 import { controlSocketPath } from '../transport/run-directory.ts';
 import type { ControlAnswer } from './control-server.ts';
-import { treeRunDirectory } from './place.ts';
+import { runningTreeDirectory } from './place.ts';
 
 /** A root whose event loop does not turn for this long is not asked any further. */
 const answerTimeoutMs = 5_000;
@@ -31,7 +31,7 @@ export function askTree(workspace: string, question: string, options: AskOptions
   if (!existsSync(workspace)) return Promise.reject(IpcError.of('ERR_NO_TREE', workspace));
   let socket: PacketSocket;
   try {
-    socket = PacketSocket.connect(controlSocketPath(treeRunDirectory(workspace)));
+    socket = PacketSocket.connect(controlSocketPath(runningTreeDirectory(workspace)));
   } catch (error) {
     if (nativeCode(error) === 'SYSTEM') return Promise.reject(IpcError.from(error, 'ERR_NO_TREE', workspace));
     if (nativeCode(error) === 'AGAIN')

@@ -161,6 +161,7 @@ export class Tree {
     this.#directory = directory;
     ensureRunDirectory(defaultRunDirectory(process.env));
     ensureRunDirectory(directory);
+    this.#workspace.writeRun(directory);
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -438,6 +439,7 @@ export class Tree {
     this.#arenas.release();
     // Nobody else has anything in there: the workspace is locked.
     rmSync(this.#directory, { recursive: true, force: true });
+    this.#workspace.removeRun();
     this.#lock.release();
     this.#recorder.close();
     this.#end(end);

@@ -32,6 +32,19 @@ export class Workspace {
     }
   }
 
+  /** Writes down where the tree has its sockets. Without it, only who has the same run directory finds them. */
+  writeRun(directory: string): void {
+    try {
+      writeFileSync(runPathIn(this.folder), directory, { mode: 0o600 });
+    } catch {
+      // A full disk costs the hint, never the run.
+    }
+  }
+
+  removeRun(): void {
+    rmSync(runPathIn(this.folder), { force: true });
+  }
+
   get lockPath(): string {
     return join(this.folder, 'lock');
   }
@@ -98,6 +111,10 @@ export class Workspace {
   protected isRecord(_file: string): boolean {
     return true;
   }
+}
+
+export function runPathIn(workspace: string): string {
+  return join(workspace, 'run');
 }
 
 export function recordIn(path: string): ProcessRecord | undefined {
