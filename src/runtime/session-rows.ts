@@ -51,7 +51,7 @@ export function sessionRows(
       name,
       alias: file?.alias ?? null,
       uri: file?.uri ?? '',
-      phase: mistake !== undefined ? 'mistaken' : (unit?.phase ?? (alive ? 'up' : 'idle')),
+      phase: unit?.phase ?? (mistake !== undefined ? 'mistaken' : alive ? 'up' : 'idle'),
       state: unit?.state ?? null,
       pid: unit?.pid ?? (alive ? left.pid : null),
       starts: unit?.starts ?? 0,

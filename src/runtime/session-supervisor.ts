@@ -226,9 +226,9 @@ export class SessionSupervisor {
       for (const [name, why] of plan.mistakes)
         if (this.#plan.mistakes.get(name) !== why)
           this.#log.error({ unit: name, why }, `${name} is left out: ${why}`);
-      this.#plan = plan;
-      this.#ledger.know(plan.files);
-      const { changes } = await this.#tree.apply(plan.topology, { starts, hurries: true });
+      this.#plan = withKnown(plan, this.#plan, (name) => this.#tree.unit(name) !== undefined);
+      this.#ledger.know(this.#plan.files);
+      const { changes } = await this.#tree.apply(this.#plan.topology, { starts, hurries: true });
       return changes;
     });
     this.#applying = applied.catch((error: unknown) =>
@@ -347,7 +347,8 @@ export class SessionSupervisor {
   #find(word: string): string {
     const name = findProcess(this.#plan.files, word);
     const why = this.#plan.mistakes.get(name);
-    if (why !== undefined) throw IpcError.of('ERR_WORKSPACE_FILE', `etc/${name}.yaml`, why);
+    if (why !== undefined && !this.#tree.unit(name))
+      throw IpcError.of('ERR_WORKSPACE_FILE', `etc/${name}.yaml`, why);
     return name;
   }
 
@@ -365,6 +366,21 @@ export interface Deactivated {
   readonly left: readonly { readonly name: string; readonly pid: number }[];
   /** Stuck in the kernel. */
   readonly unkillable: readonly string[];
+}
+
+/** A mistake in a file is no reason to stop what runs: until it is mended, that stays as it is. */
+function withKnown(plan: SessionPlan, before: SessionPlan, isThere: (name: string) => boolean): SessionPlan {
+  const files = new Map(plan.files);
+  const parents = new Map(plan.parents);
+  const children = { ...plan.topology.children };
+  for (const name of plan.mistakes.keys()) {
+    const child = before.topology.children[name];
+    if (!child || !isThere(name)) continue;
+    children[name] = child;
+    files.set(name, before.files.get(name)!);
+    parents.set(name, before.parents.get(name) ?? []);
+  }
+  return { ...plan, files, parents, topology: { ...plan.topology, children } };
 }
 
 function without(topology: Topology, names: readonly string[]): Topology {

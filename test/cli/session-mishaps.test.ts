@@ -119,17 +119,19 @@ describe('mishaps of a session', function () {
     assert.match(await place.fails(6, 'attach', '--alias', 'one', '--state', '../x'), /a state is one name/);
   });
 
-  it('a file that is half written costs its own process, and the others run on', async () => {
-    const { name } = await place.row('two');
+  it('a file that is half written stops nothing that runs, and is told', async () => {
+    await place.succeeds('start', '--alias', 'two');
+    const { name, pid } = await place.row('two');
     const path = join(place.folder, 'etc', `${name}.yaml`);
     const text = readFileSync(path, 'utf8');
-    writeFileSync(path, text.slice(0, text.indexOf('cmdline') + 12));
-    writeFileSync(path, `${text}cmdline: [`);
-    await place.succeeds('dependence', 'add', '--parent', 'one', '--child', 'one').catch(() => {});
-    const { rows } = await place.show();
-    assert.equal(rows.find(({ alias }) => alias === 'one')!.phase, 'up');
+    writeFileSync(path, text.slice(0, text.indexOf('cmdline')).concat('cmdline: ['));
+    await place.succeeds('start', '--alias', 'one');
+    const row = await place.row(name);
+    assert.equal(row.pid, pid);
+    assert.match(row.note!, /can't be used/);
     writeFileSync(path, text);
     await place.succeeds('start', '--alias', 'two');
+    assert.deepInclude(await place.row('two'), { pid, note: null });
   });
 
   it('a session file that is none is refused with its place, and what runs goes on', async () => {
