@@ -112,13 +112,14 @@ export class Observation {
 
   /** Other named states are to be recognised, from now on. */
   change({ states, otherwise }: Pick<ObservedRules, 'states' | 'otherwise'>): void {
-    const former = this.#rules.states;
+    const { states: former, otherwise: before } = this.#rules;
     this.#rules = { ...this.#rules, states, otherwise };
-    if (this.#over) return;
+    // Every unit is told of every change of the topology.
+    if (this.#over || (before === otherwise && JSON.stringify(former) === JSON.stringify(states))) return;
     this.#patterns = this.#patterns.filter(({ by }) => !Object.values(former).includes(by));
     this.#hearStates();
     for (const name of [...this.#holding])
-      if (states[name]?.by.kind !== 'log' || former[name]?.by.kind !== 'log') this.#holding.delete(name);
+      if (JSON.stringify(states[name]) !== JSON.stringify(former[name])) this.#holding.delete(name);
     if (!this.#begun) return;
     this.#stopLookingForStates();
     this.#lookForStates();
