@@ -321,6 +321,7 @@ describe('the links of the documentation', () => {
     'docs/reliability.md',
     'docs/workspace.md',
     'examples/quorum/README.md',
+    'examples/web-sessions/README.md',
   ])
     it(`${name} leads to files that exist`, () => {
       for (const [, target] of read(name).matchAll(/\]\((?!https?:|#)([^)#]+)/g))

@@ -1,0 +1,26 @@
+// Two HTTP front ends that share log-in sessions by a relay, with one node behind it for what the relay has no room for. Kill any of
+// them: what it knew, the others know.
+import { defineTopology, node, relay } from 'actor-ipc/topology';
+
+const seed = 9849381;
+const front = (name: string, port: string) =>
+  node('./front.ts', { args: [name], env: { PORT: port }, dependsOn: { relay: 'operative' } });
+
+export default defineTopology({
+  name: 'web-sessions',
+  children: {
+    relay: relay({
+      edge_supported_relay: true,
+      path: 'relay.sock',
+      path_types: { auths: { relay: { local: true }, cache: { seed, el_count: 5_000 } } },
+    }),
+    sibling: relay({ half_edge: true, path: 'sibling.sock', cache: { seed } }),
+    old: relay({
+      name: 'old',
+      lru: { cache: { seed, el_count: 100_000 } },
+      message_relay: { path: 'sibling.sock' },
+    }),
+    north: front('north', process.env.NORTH_PORT ?? '8081'),
+    south: front('south', process.env.SOUTH_PORT ?? '8082'),
+  },
+});
