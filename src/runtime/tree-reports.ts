@@ -116,7 +116,8 @@ export class TreeReports {
     const facts = { unit, epoch, exit, verdict, delayMs, restartsLeft, offender };
     const message = `${nameOf(unit)}: ${describeExit(exit)}; ${verdict}${delayMs > 0 ? ` in ${delayMs} ms` : ''}`;
     const crash = unwanted ? `${new Date().toISOString()} ${message}` : undefined;
-    const { atMs: endedAtMs } = exit;
+    // The exit's own time is that of the machines' clock.
+    const endedAtMs = Date.now();
     this.#deaths.add({
       ...{ unit: nameOf(unit), incarnation: epoch, pid, endedAtMs, exit, verdict, flight, unwanted },
       lines: [...this.#logs.lastLines(unit)],
