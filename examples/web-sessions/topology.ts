@@ -1,5 +1,5 @@
-// Two HTTP front ends that share log-in sessions by a relay, with one node behind it for what the relay has no room for. Kill any of
-// them: what it knew, the others know.
+// Two HTTP front ends that share log-in sessions by a relay, with two nodes behind it. Kill any one of them: what it knew, the
+// others know.
 import { defineTopology, node, relay } from 'actor-ipc/topology';
 
 const seed = 9849381;
@@ -15,6 +15,14 @@ export default defineTopology({
       path_types: { auths: { relay: { local: true }, cache: { seed, el_count: 5_000 } } },
     }),
     sibling: relay({ half_edge: true, path: 'sibling.sock', cache: { seed } }),
+    // Takes every new session, so that a relay that was killed finds them again.
+    recent: relay({
+      name: 'recent',
+      age_or_replica: 'replicating',
+      lru: { cache: { seed, el_count: 20_000 } },
+      message_relay: { path: 'sibling.sock' },
+    }),
+    // Takes those that the relay has no room for.
     old: relay({
       name: 'old',
       lru: { cache: { seed, el_count: 100_000 } },

@@ -57,6 +57,18 @@ describe('the web-sessions example', function () {
     assert.equal(await me('north', cookie), 'bob\n');
   });
 
+  it('still knows it when the relay was killed, at the front end that never asked', async () => {
+    await run.sees(/sibling: link with recent is open/);
+    const cookie = await logIn('north', 'kim');
+    const linked = () => run.output.split('link with south is open').length;
+    const before = linked();
+    process.kill(Number((await run.sees(/relay started as process (\d+)/))[1]), 'SIGKILL');
+    await waitUntil('south is linked again', () => linked() > before, 30_000);
+    const from = run.output.lastIndexOf('relay started as process');
+    await run.sees(/relay relay is whole/, from);
+    assert.equal(await me('south', cookie), 'kim\n');
+  });
+
   it('ends all sessions of a user everywhere', async () => {
     const [one, two] = [await logIn('north', 'eve'), await logIn('south', 'eve')];
     const other = await logIn('north', 'ann');
