@@ -188,7 +188,8 @@ export class TreeSoak {
         const environment = readFileSync(`/proc/${name}/environ`, 'latin1').split('\0');
         if (!environment.some((each) => each.startsWith(`ACTOR_IPC_RUN_DIR=${this.#options.folder}`)))
           return [];
-        if (/minder/.test(readFileSync(`/proc/${name}/comm`, 'latin1'))) return [];
+        // What translates a program runs beside it, and is none of the tree's.
+        if (isMinder(pid) || !isMinder(parentOf(pid))) return [];
         const unit = environment.find((each) => each.startsWith('ACTOR_IPC_UNIT='))!.slice(15);
         const standby = this.#tree.status().units.every((each) => each.pid !== pid);
         return [
@@ -219,6 +220,10 @@ function kindsOfOpen(): Map<string, number> {
 /** Since boot, in the unit in which the kernel says when a process began. */
 function ticksNow(): number {
   return Math.floor(Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]) * 100);
+}
+
+function isMinder(pid: number): boolean {
+  return /minder/.test(readFileSync(`/proc/${pid}/comm`, 'latin1'));
 }
 
 /** Of a program: its minder. */
