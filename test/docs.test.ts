@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
 import { errorCodes, IpcError } from '../src/errors.ts';
-import { Command, scratch } from './cli/command.ts';
+import { Command, command, scratch } from './cli/command.ts';
 import { startProgram } from './support/fixture.ts';
 import { waitUntil } from './support/wait-until.ts';
 
@@ -312,6 +312,7 @@ describe('the links of the documentation', () => {
     'docs/broadcast.md',
     'docs/supervision.md',
     'docs/cli.md',
+    'docs/inspector.md',
     'docs/memory.md',
     'docs/messages.md',
     'docs/pipes.md',
@@ -327,4 +328,14 @@ describe('the links of the documentation', () => {
       for (const [, target] of read(name).matchAll(/\]\((?!https?:|#)([^)#]+)/g))
         assert.isTrue(existsSync(join(root, name, '..', target!)), target);
     });
+});
+
+describe('the commands of docs/inspector.md', () => {
+  it('are those that there are', async () => {
+    const { output } = await command(['run', '--help']);
+    for (const [, option] of read('docs/inspector.md').matchAll(/^\| `(--[a-z-]+)/gm))
+      assert.include(output, option);
+    assert.equal((await command(['inspect', '--help'])).code, 0);
+    assert.include((await command(['postmortem', '--help'])).output, '--number');
+  });
 });

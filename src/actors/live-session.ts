@@ -240,6 +240,8 @@ export interface Live {
   readonly subscriptions: Record<string, BroadcastSubscription>;
   readonly readings: RunningSubscription[];
   unread: Record<string, number>;
+  /** In words, how large the oldest of those were, per channel. */
+  readonly underway: string[];
   error: IpcError | undefined;
   /** It reads no broadcast any more. */
   over: boolean;
@@ -265,6 +267,7 @@ export function newLive(host: Host, options: SessionOptions): Live {
     subscriptions: {},
     readings: [],
     unread: {},
+    underway: [],
     error: undefined,
     over: false,
   };

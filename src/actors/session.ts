@@ -111,6 +111,8 @@ function hose(live: Live, peerApp: string, { reason, why }: { reason: HoseReason
   for (const { end, hosted } of live.channels) {
     // Several of one name count together.
     live.unread[end.name] = (live.unread[end.name] ?? 0) + end.unread();
+    const lengths = end.unreadLengths(underwayShown);
+    if (lengths.length > 0) live.underway.push(`${end.name}: ${lengths.join(', ')} bytes`);
     hosted.post({ type: 'hose', reason, why });
   }
 }
@@ -138,12 +140,19 @@ function tearDown(live: Live): void {
   live.link = undefined;
 }
 
+/** Messages of each channel whose size is told of a death. */
+const underwayShown = 8;
+
+function inBrackets(words: readonly string[]): string {
+  return words.length === 0 ? '' : ` (${words.join('; ')})`;
+}
+
 /** What a hosed session takes back of what the peer had. */
-function noteTakenBack({ host, peer, unread }: Live, taken: TakenBack | undefined): void {
+function noteTakenBack({ host, peer, unread, underway }: Live, taken: TakenBack | undefined): void {
   const messages = Object.values(unread).reduce((sum, count) => sum + count, 0);
   const { dropped, awaited } = taken ?? { dropped: 0, awaited: 0 };
   const parts = [
-    messages > 0 ? `${messages} messages that it never took` : '',
+    messages > 0 ? `${messages} messages that it never took${inBrackets(underway)}` : '',
     dropped > 0 ? `${dropped} blocks of the session's arena` : '',
     awaited > 0 ? `${awaited} blocks of other arenas once process ${peer?.pid} is proven dead` : '',
   ].filter(Boolean);

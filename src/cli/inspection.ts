@@ -2,8 +2,10 @@
 import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { LiveSource } from '../inspector/live-source.ts';
+import { Postmortems } from '../inspector/postmortem.ts';
 import { Recorder } from '../inspector/recording.ts';
 import { InspectorServer } from '../inspector/server.ts';
+import { StatelyBridge } from '../inspector/stately.ts';
 import type { ControlHandlers } from '../runtime/control-server.ts';
 import type { Logger } from '../runtime/log.ts';
 import type { Tree } from '../runtime/tree.ts';
@@ -12,6 +14,7 @@ export interface InspectionOptions {
   readonly inspect?: boolean;
   readonly inspectPort?: number;
   readonly inspectWrite?: boolean;
+  readonly inspectStately?: boolean;
   readonly record?: string;
 }
 
@@ -20,15 +23,21 @@ export function withInspection(command: Command): Command {
     .option('--inspect', 'serve a page on 127.0.0.1 that shows all processes; its address is printed')
     .option('--inspect-port <number>', 'the port of that page (default: any that is free)', portOf)
     .option('--inspect-write', 'let that page send events to actors')
+    .option(
+      '--inspect-stately',
+      'also embed the official inspector of stately.ai, which then sees charts and events',
+    )
     .option('--record <file>', 'record everything that the page would show (.jsonl or .jsonl.gz)');
 }
 
 /** The same options for another process. */
-export function inspectionArgs({ inspect, inspectPort, inspectWrite, record }: InspectionOptions): string[] {
+export function inspectionArgs(options: InspectionOptions): string[] {
+  const { inspect, inspectPort, inspectWrite, inspectStately, record } = options;
   return [
     ...(inspect ? ['--inspect'] : []),
     ...(inspectPort === undefined ? [] : ['--inspect-port', String(inspectPort)]),
     ...(inspectWrite ? ['--inspect-write'] : []),
+    ...(inspectStately ? ['--inspect-stately'] : []),
     ...(record === undefined ? [] : ['--record', resolve(record)]),
   ];
 }
@@ -41,6 +50,7 @@ export class Inspection {
   #source: LiveSource | undefined;
   #server: Promise<InspectorServer> | undefined;
   #recorder: Recorder | undefined;
+  #postmortems: Postmortems | undefined;
 
   constructor(options: InspectionOptions, log: Logger) {
     this.#options = options;
@@ -55,14 +65,20 @@ export class Inspection {
   /** @throws {IpcError} ERR_INSPECTOR, ERR_RECORDING. */
   async begin(tree: Tree): Promise<void> {
     this.#tree = tree;
-    const { inspect, inspectPort, inspectWrite, record } = this.#options;
+    const { inspect, inspectPort, inspectWrite, inspectStately, record } = this.#options;
+    this.#postmortems = new Postmortems(tree, tree.status().workspace);
     if (record !== undefined) this.#recorder = new Recorder(record, this.#sourceOf(tree), this.#log);
-    if (!inspect && inspectPort === undefined && !inspectWrite) return;
-    const { url } = await this.#serve();
-    this.#log.info({ url }, `inspector: ${url}`);
+    if (!inspect && inspectPort === undefined && !inspectWrite && !inspectStately) return;
+    const server = await this.#serve();
+    this.#log.info({ url: server.url }, `inspector: ${server.url}`);
+    if (!inspectStately) return;
+    const [page, socket] = [server.urlOf('/stately', 'http'), server.urlOf('/stately', 'ws')];
+    this.#log.info({ page, socket }, `official inspector: ${page}; for apps in browsers: ${socket}`);
+    this.#log.warn({}, 'charts and events of this tree go to a page of stately.ai once it is opened');
   }
 
   async close(): Promise<void> {
+    this.#postmortems?.close();
     await this.#recorder?.close();
     const server = await this.#server?.catch(() => undefined);
     server?.close();
@@ -74,10 +90,10 @@ export class Inspection {
   }
 
   #serve(): Promise<InspectorServer> {
-    const { inspectPort = 0, inspectWrite = false } = this.#options;
-    const opening =
-      this.#server ??
-      InspectorServer.open(this.#sourceOf(this.#tree!), { port: inspectPort, write: inspectWrite });
+    const { inspectPort: port = 0, inspectWrite: write = false, inspectStately = false } = this.#options;
+    const source = this.#sourceOf(this.#tree!);
+    const doors = () => (inspectStately ? { '/stately': new StatelyBridge(source) } : {});
+    const opening = this.#server ?? InspectorServer.open(source, { port, write, doors: doors() });
     this.#server = opening;
     // Whoever asks next tries again.
     opening.catch(() => {

@@ -14,6 +14,7 @@ import { graphCommand } from './graph.ts';
 import { initCommand } from './init.ts';
 import { inspectCommand } from './inspect.ts';
 import { logsCommand } from './logs.ts';
+import { postmortemCommand } from './postmortem.ts';
 import { relayCommand } from './relay.ts';
 import { runCommand } from './run.ts';
 import { sessionCommands } from './session.ts';
@@ -46,6 +47,7 @@ const program = new Command('actor-ipc')
   .addCommand(topCommand())
   .addCommand(logsCommand())
   .addCommand(inspectCommand())
+  .addCommand(postmortemCommand())
   .addCommand(applyCommand());
 for (const command of unitCommands()) program.addCommand(command);
 program

@@ -31,6 +31,8 @@ const eventBytesMax = 32 * 1024;
 /** Actors that are not in any process of the tree. */
 export interface Guests {
   units(): readonly UnitView[];
+  /** Of all their actors. */
+  records(): Iterable<[ProcessId, FeedRecord]>;
   send(place: ActorPlace, event: { readonly type: string }): string | undefined;
 }
 
@@ -109,6 +111,7 @@ export class LiveSource implements Source {
       ...{ atMs, unit, stream: 'log' as const, level, text: message },
     }));
     const unwatch = this.#tree.watch((unit, epoch, record) => this.#onRecord(processId(unit, epoch), record));
+    for (const [process, record] of this.guests?.records() ?? []) this.#onRecord(process, record);
     const unfollowLines = this.#tree.logs.follow(({ atMs, unit, stream, line }) =>
       this.#addLine({ atMs: atMs ?? Date.now(), unit, stream, level: null, text: line }),
     );

@@ -118,12 +118,12 @@ export class InspectorServer {
       if (!file) return context.text('the page of the inspector is not part of this installation', 503);
       return context.body(new Uint8Array(file.bytes), 200, { 'content-type': file.type });
     });
-    for (const [path, { page }] of Object.entries(this.#options.doors ?? {}))
+    for (const [path, door] of Object.entries(this.#options.doors ?? {}))
       app.get(path, (context) => {
         if (!this.#isToken(context.req.query('token')))
           return context.text('open the address as it was printed, with its token', 403);
-        if (!page) return context.text('a WebSocket is here', 426);
-        const { html, csp } = page((at, scheme) => this.urlOf(at, scheme));
+        if (!door.page) return context.text('a WebSocket is here', 426);
+        const { html, csp } = door.page((at, scheme) => this.urlOf(at, scheme));
         return context.html(html, 200, { 'content-security-policy': csp });
       });
     app.get('*', async (context) => {

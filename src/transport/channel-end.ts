@@ -317,6 +317,11 @@ export class ChannelEnd implements Channel, LinkMember {
     return this.#sender.unread();
   }
 
+  /** How large the oldest of those are, for whoever looks into a death. */
+  unreadLengths(max: number): number[] {
+    return this.#sender.unreadLengths(max);
+  }
+
   /**
    * Ends all use; `cause` is ERR_CHANNEL_CLOSED or ERR_CHANNEL_HOSED. What has arrived is handed on first: handlers get
    * it now, receive and tryReceive get it later.

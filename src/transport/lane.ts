@@ -156,14 +156,14 @@ export class LaneWriter {
   }
 
   /** Calls back for each record that the reader has not taken, oldest first. For after the reader's end. */
-  eachUnread(visit: (kind: number) => void): void {
+  eachUnread(visit: (kind: number, bytes: number) => void): void {
     let at = this.#tail - this.unreadBytes();
     while (((this.#tail - at) | 0) > 0) {
       const word = (at & this.#mask) >> 2;
       const total = (headerBytes + this.#ringWords[word]! + 7) & ~7;
       // The reader's head is its word, not ours: from a false one we may land between two records.
       if (total < headerBytes || total > this.capacity) return;
-      visit(this.#ringWords[word + 1]! & 0xff);
+      visit(this.#ringWords[word + 1]! & 0xff, this.#ringWords[word]!);
       at += total;
     }
   }

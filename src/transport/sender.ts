@@ -82,6 +82,16 @@ export class Sender implements LoanLane {
     return count;
   }
 
+  /** How large the oldest of them in the ring are, in bytes; requests count with their numbers. */
+  unreadLengths(max: number): number[] {
+    const lengths: number[] = [];
+    this.#writer.eachUnread((kind, bytes) => {
+      if (lengths.length < max && (kind === recordKind.message || kind === recordKind.request))
+        lengths.push(bytes);
+    });
+    return lengths;
+  }
+
   trySend(message: unknown): boolean {
     const { buffer, start, length } = this.#encode(message);
     // Not Buffer's subarray, which takes twice as long.
