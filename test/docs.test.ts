@@ -334,7 +334,7 @@ describe('the commands of docs/inspector.md', () => {
   it('are those that there are', async () => {
     const { output } = await command(['run', '--help']);
     for (const [, option] of read('docs/inspector.md').matchAll(/^\| `(--[a-z-]+)/gm))
-      assert.include(output, option);
+      assert.include(output, option!);
     assert.equal((await command(['inspect', '--help'])).code, 0);
     assert.include((await command(['postmortem', '--help'])).output, '--number');
   });

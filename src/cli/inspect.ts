@@ -1,8 +1,6 @@
 // `inspect`: the inspector's page for a running tree, or for a recording.
 import { once } from 'node:events';
 import { Command } from 'commander';
-import { Playback } from '../inspector/playback.ts';
-import { InspectorServer } from '../inspector/server.ts';
 import { askTree } from '../runtime/control-client.ts';
 import { portOf } from './inspection.ts';
 import { type TreeOptions, withTree, workspaceOf } from './tree-options.ts';
@@ -26,6 +24,9 @@ async function inspect(
     print(url);
     return;
   }
+  // Loaded by those alone who look on.
+  const { Playback } = await import('../inspector/playback.ts');
+  const { InspectorServer } = await import('../inspector/server.ts');
   const playback = await Playback.open(recording);
   if (playback.problem) process.stderr.write(`${recording}: ${playback.problem}\n`);
   const server = await InspectorServer.open(playback, { port: options.port ?? 0 });

@@ -1,11 +1,10 @@
 // Inspection: the options of `run` for those who look on, and what `inspect` may ask of a running tree.
 import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
-import { LiveSource } from '../inspector/live-source.ts';
+import type { LiveSource } from '../inspector/live-source.ts';
 import { Postmortems } from '../inspector/postmortem.ts';
-import { Recorder } from '../inspector/recording.ts';
-import { InspectorServer } from '../inspector/server.ts';
-import { StatelyBridge } from '../inspector/stately.ts';
+import type { Recorder } from '../inspector/recording.ts';
+import type { InspectorServer } from '../inspector/server.ts';
 import type { ControlHandlers } from '../runtime/control-server.ts';
 import type { Logger } from '../runtime/log.ts';
 import type { Tree } from '../runtime/tree.ts';
@@ -67,7 +66,10 @@ export class Inspection {
     this.#tree = tree;
     const { inspect, inspectPort, inspectWrite, inspectStately, record } = this.#options;
     this.#postmortems = new Postmortems(tree, tree.status().workspace);
-    if (record !== undefined) this.#recorder = new Recorder(record, this.#sourceOf(tree), this.#log);
+    if (record !== undefined) {
+      const { Recorder } = await import('../inspector/recording.ts');
+      this.#recorder = new Recorder(record, await this.#sourceOf(tree), this.#log);
+    }
     if (!inspect && inspectPort === undefined && !inspectWrite && !inspectStately) return;
     const server = await this.#serve();
     this.#log.info({ url: server.url }, `inspector: ${server.url}`);
@@ -84,22 +86,30 @@ export class Inspection {
     server?.close();
   }
 
-  #sourceOf(tree: Tree): LiveSource {
+  /** Loaded by those alone who look on. */
+  async #sourceOf(tree: Tree): Promise<LiveSource> {
+    const { LiveSource } = await import('../inspector/live-source.ts');
     this.#source ??= new LiveSource(tree);
     return this.#source;
   }
 
   #serve(): Promise<InspectorServer> {
-    const { inspectPort: port = 0, inspectWrite: write = false, inspectStately = false } = this.#options;
-    const source = this.#sourceOf(this.#tree!);
-    const doors = () => (inspectStately ? { '/stately': new StatelyBridge(source) } : {});
-    const opening = this.#server ?? InspectorServer.open(source, { port, write, doors: doors() });
+    const opening = this.#server ?? this.#open();
     this.#server = opening;
     // Whoever asks next tries again.
     opening.catch(() => {
       this.#server = undefined;
     });
     return opening;
+  }
+
+  async #open(): Promise<InspectorServer> {
+    const { inspectPort: port = 0, inspectWrite: write = false, inspectStately } = this.#options;
+    const source = await this.#sourceOf(this.#tree!);
+    const { InspectorServer } = await import('../inspector/server.ts');
+    if (!inspectStately) return InspectorServer.open(source, { port, write });
+    const { StatelyBridge } = await import('../inspector/stately.ts');
+    return InspectorServer.open(source, { port, write, doors: { '/stately': new StatelyBridge(source) } });
   }
 }
 
