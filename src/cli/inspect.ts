@@ -30,10 +30,12 @@ async function inspect(
   const playback = await Playback.open(recording);
   if (playback.problem) process.stderr.write(`${recording}: ${playback.problem}\n`);
   const server = await InspectorServer.open(playback, { port: options.port ?? 0 });
+  // Before the address: whoever reads it may stop us at once.
+  const asked = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   print(server.url);
   // The server alone keeps no process running.
   const waiting = setInterval(() => {}, 1 << 30);
-  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  await asked;
   clearInterval(waiting);
   server.close();
 }
