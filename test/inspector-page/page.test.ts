@@ -221,7 +221,12 @@ describePage(`the inspector page${skipped}`, function () {
   it('searches events and stops them, and catches up', async () => {
     await open();
     server.tell(
-      records('till#1', opens, { k: 'ignored', at: startedAtMs, actor: addressOf('door'), event: 'kick' }),
+      records('till#1', opens, {
+        k: 'ignored',
+        at: startedAtMs + 2_000,
+        actor: addressOf('door'),
+        event: 'kick',
+      }),
     );
     await page.getByText('kick').waitFor();
     await page.keyboard.press('/');
