@@ -47,7 +47,11 @@ function describe(topology: Topology): string {
   const arenas = Object.entries(topology.arenas ?? {}).map(
     ([name, { bytes }]) => `arena ${name}, ${bytes} bytes at most`,
   );
-  const lines = [`${topology.name} (${topology.strategy})`, ...branches(topology, ''), ...arenas];
+  const caches = Object.entries(topology.caches ?? {}).map(
+    ([name, { capacity, recordBytes }]) =>
+      `cache ${name}, ${capacity} records of ${recordBytes} bytes at most`,
+  );
+  const lines = [`${topology.name} (${topology.strategy})`, ...branches(topology, ''), ...arenas, ...caches];
   return `${lines.join('\n')}\n\nstarts in this order: ${startOrder(topology).join(', ')}\n${topology.file} is valid\n`;
 }
 

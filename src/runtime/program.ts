@@ -23,12 +23,14 @@ import type { MulticastReport, SlowPolicy } from '../machines/multicast.ts';
 import type { clientProcessMachine, Reconnect, serverProcessMachine } from '../machines/process.ts';
 import { type Address, addressOf, isStatePath } from '../names.ts';
 import { type ActorsInput, checkActors } from '../spec/actor-check.ts';
+import type { CacheOptions } from '../spec/cache.ts';
 import type { ArenaReader, ArenaWriter } from '../spec/published-arena.ts';
 import type { Pipe, Region, RegionOptions } from '../spec/region.ts';
 import type { Relay } from '../spec/relay.ts';
 import type { RelayHooks, RelayNodeSpec } from '../spec/relay-node.ts';
 import type { AllowedClient, AppSpec } from '../spec/universe.ts';
 import { checkBorrows } from '../transport/borrow.ts';
+import { type Cache, openCache } from '../transport/cache.ts';
 import { FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { native, requireKernel } from '../transport/native.ts';
@@ -121,6 +123,7 @@ export class Runtime {
   readonly #declared: ArenaClient | undefined;
   readonly #regions = new Set<Region>();
   readonly #relays = new Set<{ close(): Promise<void> }>();
+  readonly #caches = new Set<Cache<unknown>>();
   #stopping: Promise<void> | undefined;
 
   /** @throws {IpcError} ERR_ADDON_MISSING, ERR_KERNEL_UNSUPPORTED, ERR_RUN_DIRECTORY. */
@@ -278,6 +281,19 @@ export class Runtime {
       throw error;
     }
     return region;
+  }
+
+  /**
+   * Opens a cache: attaches to it, or creates it if `capacity` is given and it is not there.
+   * @throws {IpcError} ERR_CACHE_MISSING once `timeoutMs` is over, ERR_CACHE_MISMATCH, ERR_CACHE_REFUSED, ERR_CACHE_REPLACED,
+   * ERR_CACHE_FULL, ERR_LOCK_TIMEOUT, ERR_OPTIONS_INVALID, ERR_STOPPING.
+   */
+  async cache<V = unknown>(name: string, options?: CacheOptions): Promise<Cache<V>> {
+    this.#refuseIfStopping(`cache ${name}`);
+    const cache = await openCache<V>(this.runDirectory, name, options);
+    this.#caches.add(cache as Cache<unknown>);
+    cache.onClosed = () => this.#caches.delete(cache as Cache<unknown>);
+    return cache;
   }
 
   /** Hands each packet of a pipe to each of the readers' pipes, all of one region and codec. */
@@ -463,6 +479,7 @@ export class Runtime {
       for (const arena of this.#arenas) arena.close();
       this.#declared?.close();
       for (const region of this.#regions) await region.close();
+      for (const cache of this.#caches) await cache.close();
       this.#recorder.close();
     })();
     return this.#stopping;

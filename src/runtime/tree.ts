@@ -36,6 +36,7 @@ import { ChannelFiguresByUnit } from './channel-figures.ts';
 import { type ControlHandlers, ControlServer } from './control-server.ts';
 import { Deaths } from './deaths.ts';
 import { DeclaredArenas } from './declared-arenas.ts';
+import { DeclaredCaches } from './declared-caches.ts';
 import { type Dependence, dependencesOf } from './dependences.ts';
 import { Exposure } from './exposure.ts';
 import type { FeedRecord } from './feed.ts';
@@ -103,6 +104,7 @@ export class Tree {
   readonly #sockets: AppSockets;
   readonly #regions: KeptRegions;
   readonly #arenas: DeclaredArenas;
+  readonly #caches: DeclaredCaches;
   readonly #lookout: Lookout;
   readonly #control: ControlServer;
   readonly #supervisor: Hosted<typeof supervisorMachine>;
@@ -181,6 +183,7 @@ export class Tree {
     this.#lookout = new Lookout(this.host);
     this.#regions = new KeptRegions(this.#directory);
     this.#arenas = new DeclaredArenas(topology.arenas ?? {});
+    this.#caches = new DeclaredCaches(this.#directory, topology.caches ?? {}, options.log);
     this.#sockets = new AppSockets(directory, (unit) => {
       const child = childOf(topology, unit);
       return child?.kind === 'node' ? child.app : undefined;
@@ -437,6 +440,7 @@ export class Tree {
     this.#sockets.release();
     this.#regions.release();
     this.#arenas.release();
+    this.#caches.release();
     // Nobody else has anything in there: the workspace is locked.
     rmSync(this.#directory, { recursive: true, force: true });
     this.#workspace.removeRun();

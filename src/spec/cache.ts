@@ -23,6 +23,11 @@ export const cacheDefaults: CacheShape = {
   agedOutMs: 0,
 };
 
+/** A cache that a topology declares. */
+export interface CacheSpec extends CacheShape {
+  readonly seed?: number | undefined;
+}
+
 export interface CacheOptions extends Partial<CacheShape>, WaitOptions {
   /** Of the hash. Random by default, so that nobody chooses keys that all fall into one place. */
   seed?: number;

@@ -1,4 +1,5 @@
 // Child specs: what a supervisor is told about each of its children, as plain data, with every default filled in.
+import type { CacheSpec } from './cache.ts';
 import type { ProcessRules } from './probe.ts';
 import type { EnvValue, JsonValue } from './value.ts';
 
@@ -191,6 +192,8 @@ export interface Topology extends SupervisorSpec {
   readonly name: string;
   /** Arenas that the root holds, by name. */
   readonly arenas?: Readonly<Record<string, ArenaSpec>> | undefined;
+  /** Caches that the root holds, by name. */
+  readonly caches?: Readonly<Record<string, CacheSpec>> | undefined;
   /** The file it was read from. */
   readonly file: string;
 }

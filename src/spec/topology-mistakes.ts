@@ -7,6 +7,7 @@ import { processDefaults } from './child.ts';
 import {
   actorSchema,
   arenaSchema,
+  cacheSchema,
   execSchema,
   nodeSchema,
   supervisorSchema,
@@ -84,6 +85,7 @@ const keysOf = new Map<unknown, string[]>([
   ['actor', Object.keys(actorSchema.shape)],
   ['supervisor', Object.keys(supervisorSchema.shape)],
   ['arena', Object.keys(arenaSchema.shape)],
+  ['cache', Object.keys(cacheSchema.shape)],
 ]);
 
 /** The keys that may stand where an unknown one was found. */

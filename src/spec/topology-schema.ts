@@ -2,6 +2,7 @@
 import { constants } from 'node:os';
 import { z } from 'zod';
 import { isName, isStatePath, nameRule } from '../names.ts';
+import { cacheDefaults } from './cache.ts';
 import {
   type ActorLogic,
   type ActorSource,
@@ -192,7 +193,22 @@ export const arenaSchema = z.strictObject({
 });
 const arenas = z.record(name, arenaSchema).optional();
 
-export const topologySchema = z.strictObject({ name, ...supervision, children, arenas });
+const cacheNumber = (min: number, max: number) => {
+  const rule = { error: `it must be a whole number, from ${min} to ${max}` };
+  return z.number(rule).int(rule).min(min, rule).max(max, rule);
+};
+export const cacheSchema = z.strictObject({
+  kind: z.literal('cache'),
+  capacity: cacheNumber(1, 2 ** 24).default(cacheDefaults.capacity),
+  recordBytes: cacheNumber(1, 2 ** 20).default(cacheDefaults.recordBytes),
+  shards: cacheNumber(1, 64).default(cacheDefaults.shards),
+  tombstones: cacheNumber(0, 2 ** 24).default(cacheDefaults.tombstones),
+  agedOutMs: ms.default(cacheDefaults.agedOutMs),
+  seed: cacheNumber(0, 2 ** 32 - 1).optional(),
+});
+const caches = z.record(name, cacheSchema).optional();
+
+export const topologySchema = z.strictObject({ name, ...supervision, children, arenas, caches });
 
 type SupervisionInput = { [K in keyof typeof supervision]?: z.input<(typeof supervision)[K]> };
 export interface SupervisorInput
@@ -209,9 +225,12 @@ export interface TopologyInput extends SupervisionInput {
   children: Record<string, ChildInput>;
   /** Arenas that the root holds, by name; made by `arena()`. */
   arenas?: Record<string, ArenaInput>;
+  /** Caches that the root holds, by name; made by `cache()`. */
+  caches?: Record<string, CacheInput>;
 }
 
 export type ArenaInput = z.input<typeof arenaSchema>;
+export type CacheInput = z.input<typeof cacheSchema>;
 type Options<S extends { kind: string }> = Omit<S, 'kind' | 'file'>;
 export type ActorOptions = Omit<ActorInput, 'kind' | 'source' | 'input'>;
 export type NodeOptions = Options<z.input<typeof nodeSchema>>;

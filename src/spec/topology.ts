@@ -10,6 +10,7 @@ import type {
   ActorInput,
   ActorOptions,
   ArenaInput,
+  CacheInput,
   ChildInput,
   ExecOptions,
   NodeOptions,
@@ -18,7 +19,14 @@ import type {
 } from './topology-schema.ts';
 
 export type { ActorLogic, ActorSource, ActorStart } from './child.ts';
-export type { ActorOptions, ArenaInput, ExecOptions, NodeOptions, TopologyInput } from './topology-schema.ts';
+export type {
+  ActorOptions,
+  ArenaInput,
+  CacheInput,
+  ExecOptions,
+  NodeOptions,
+  TopologyInput,
+} from './topology-schema.ts';
 export { type EnvValue, env, type SecretRef, secret } from './value.ts';
 
 /** Describes a tree of processes; export it as the default of a topology file. */
@@ -82,4 +90,12 @@ export const relayProgram = fileURLToPath(
  */
 export function arena(options: { bytes: number }): ArenaInput {
   return { kind: 'arena', ...options };
+}
+
+/**
+ * A cache of the tree: what is in it stays when its users end, until the whole tree does. Its defaults are those of
+ * `cache(name, { capacity })` of the entry `actor-ipc/cache`, by which the processes of the tree open it.
+ */
+export function cache(options: Omit<CacheInput, 'kind'> = {}): CacheInput {
+  return { kind: 'cache', ...options };
 }

@@ -1,0 +1,58 @@
+// Caches of shared memory. The entry `actor-ipc/cache`.
+import { type ManagerOptions, SessionCacheManager } from '../actors/session-cache-manager.ts';
+import type { Cache, CacheOptions } from '../spec/cache.ts';
+import type { Downstream } from '../spec/downstream.ts';
+import { currentRuntime } from './process-runtime.ts';
+
+export { type ManagerOptions, SessionCacheManager } from '../actors/session-cache-manager.ts';
+export type {
+  Cache,
+  CacheEvent,
+  CacheOptions,
+  CacheRecord,
+  CacheShape,
+  CacheStats,
+  DeleteOptions,
+  SetOptions,
+} from '../spec/cache.ts';
+export { cacheDefaults } from '../spec/cache.ts';
+export type {
+  CacheEntry,
+  CacheForm,
+  CacheNews,
+  CacheTombstone,
+  Downstream,
+  Forgotten,
+} from '../spec/downstream.ts';
+export { textHash } from '../transport/key-hash.ts';
+
+/** As `Runtime.cache`, by the runtime of this process. */
+export async function cache<V = unknown>(name: string, options?: CacheOptions): Promise<Cache<V>> {
+  return currentRuntime().cache<V>(name, options);
+}
+
+/** How the cache of a session cache is opened, and how it behaves. */
+export interface SessionCacheOptions extends CacheOptions, ManagerOptions {}
+
+/**
+ * A session cache over the cache of that name, opened by the runtime of this process, and what is downstream of it, if anything.
+ * Without `tombstones`, as many deleted keys are remembered as there are records.
+ */
+export async function sessionCache(
+  name: string,
+  options: SessionCacheOptions = {},
+  downstream?: Downstream,
+): Promise<SessionCacheManager> {
+  const { askTimeoutMs, wantedMs, sessionMaxMs, maxStaleMs, ...rest } = options;
+  const tombstones = rest.tombstones ?? rest.capacity;
+  const opened = await currentRuntime().cache(name, {
+    ...rest,
+    ...(tombstones !== undefined && { tombstones }),
+  });
+  return new SessionCacheManager(opened, downstream, {
+    ...(askTimeoutMs !== undefined && { askTimeoutMs }),
+    ...(wantedMs !== undefined && { wantedMs }),
+    ...(sessionMaxMs !== undefined && { sessionMaxMs }),
+    ...(maxStaleMs !== undefined && { maxStaleMs }),
+  });
+}
