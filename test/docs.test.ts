@@ -55,6 +55,7 @@ const examples: [document: string, files: string[], prints: RegExp][] = [
     ['universe.ts', 'exchange.ts', 'trader.ts', 'topology.ts'],
     /trader +\| ACME \d+\ntrader +\| ACME \d+\n/,
   ],
+  ['docs/cache.md', ['topology.ts', 'login.ts', 'page.ts'], /hello ann[\s\S]*a basket was set/],
 ];
 for (const [document, names, prints] of examples)
   describe(`the example of ${document}`, function () {

@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { IpcError } from '../errors.ts';
 import { applyCommand } from './apply.ts';
 import { buildCommand } from './build.ts';
+import { cacheCommand } from './cache.ts';
 import { chaosCommand } from './chaos.ts';
 import { checkCommand } from './check.ts';
 import { completeCommand, completionCommand } from './completion.ts';
@@ -48,6 +49,7 @@ const program = new Command('actor-ipc')
   .addCommand(logsCommand())
   .addCommand(inspectCommand())
   .addCommand(postmortemCommand())
+  .addCommand(cacheCommand())
   .addCommand(applyCommand());
 for (const command of unitCommands()) program.addCommand(command);
 program
