@@ -212,6 +212,8 @@ Status Cache::Stats(CacheStats* stats) {
     stats->floor = std::max(stats->floor, part.floor);
     for (uint32_t i = 0; i < kCacheCounters; i++) stats->counters[i] += part.counters[i];
   }
+  // Now that what a dead holder left half done is put back, its slot is found.
+  ForgetDead();
   for (uint32_t slot = 0; slot < kUsersMax; slot++) {
     const CacheUser& user = users()[slot];
     if (user.pid.load(std::memory_order_relaxed) == 0) continue;  // Relaxed: figures for people.

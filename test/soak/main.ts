@@ -1,7 +1,9 @@
 // npm run soak -- [--kills N] [--seed S] [--node-every N]
 // npm run soak -- --arena [--kills N] [--seed S]
+// npm run soak -- --cache [--kills N] [--seed S]
 // npm run soak -- --stop SECONDS [--seed S]
 // npm run soak -- --tree SECONDS [--seed S]
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,11 +19,18 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '5000' },
     seed: { type: 'string', default: String((Date.now() % 1_000_000) + 1) },
     arena: { type: 'boolean', default: false },
+    cache: { type: 'boolean', default: false },
     stop: { type: 'string' },
     tree: { type: 'string' },
     'node-every': { type: 'string', default: '100' },
   },
 });
+if (values.cache) {
+  // In C++, since it is the addon's memory that is killed in; it prints and checks all by itself.
+  const args = ['--kills', values.kills, '--seed', values.seed];
+  const { status } = spawnSync(cppTarget('actor_ipc_cache_soak'), args, { stdio: 'inherit' });
+  process.exit(status ?? 1);
+}
 const folder = mkdtempSync(join(tmpdir(), 'actor-ipc-soak-'));
 const beganAt = performance.now();
 console.log(`seed ${values.seed}`);
