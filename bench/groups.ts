@@ -179,6 +179,20 @@ export const groups: readonly Group[] = [
     ],
   },
   {
+    name: 'inspector',
+    title:
+      'transitions of one machine: by XState alone, hosted with nobody watching, with a viewer, with a recording',
+    rows: [
+      { name: 'XState alone', job: { transport: 'turn', ...bytes(0), measures: ['one-way'] } },
+      { name: subject, job: { transport: 'turn-hosted', ...bytes(0), measures: ['one-way'] } },
+      { name: `${subject}, viewer`, job: { transport: 'turn-watched', ...bytes(0), measures: ['one-way'] } },
+      {
+        name: `${subject}, recorded`,
+        job: { transport: 'turn-recorded', ...bytes(0), measures: ['one-way'] },
+      },
+    ],
+  },
+  {
     name: 'pipe',
     title: '64 B through a pipe, 2 producers and 2 consumers',
     rows: [{ name: subject, job: { transport: 'pipe', ...bytes(64), measures: ['one-way'] } }],
