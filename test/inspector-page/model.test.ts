@@ -77,7 +77,7 @@ describe('the model', () => {
 
   it('forgets the actors of a process whose records begin anew', () => {
     const model = modelOf();
-    model.take(records('till#1', { k: 'reset', at: 1 } as never, actor('window', 'shut')));
+    model.take(records('till#1', { k: 'reset', at: 1 }, actor('window', 'shut')));
     assert.isUndefined(model.actor({ process: 'till#1', actor: 'door' }));
     assert.equal(model.actor({ process: 'till#1', actor: 'window' })!.words, 'shut');
   });
@@ -98,7 +98,7 @@ describe('the model', () => {
 
   it('lists records of before the dump, which move no actor', () => {
     const model = modelOf();
-    model.take({ ...records('till#1', transition('door', 'open', 'opened')), past: true } as never);
+    model.take({ ...records('till#1', transition('door', 'open', 'opened')), past: true });
     assert.equal(model.actor({ process: 'till#1', actor: 'door' })!.words, 'closed');
     assert.equal(model.events.length, 1);
   });

@@ -46,7 +46,7 @@ export interface EventEntry {
   readonly record: EventRecord;
 }
 
-export type EventRecord = Exclude<ViewRecord, { k: 'chart' } | { k: 'actor' }>;
+export type EventRecord = Exclude<ViewRecord, { k: 'chart' } | { k: 'actor' } | { k: 'reset' }>;
 
 export type ConnectionState = 'connecting' | 'open' | 'lost' | 'refused';
 
@@ -204,7 +204,7 @@ export class Model {
     this.unitOf.delete(process);
   }
 
-  #takeRecords({ dump, past, batches }: Records & { readonly past?: true }): void {
+  #takeRecords({ dump, past, batches }: Records): void {
     if (past) {
       // They are told for the lists; where the actors are now, the dump has said.
       const known = batches.flatMap(({ process, records }) =>
@@ -238,12 +238,6 @@ export class Model {
   }
 
   #takeRecord(process: ProcessId, record: ViewRecord, dump: boolean, happened: EventEntry[]): void {
-    // What was told of this process holds no more; all that there is follows.
-    if ((record.k as string) === 'reset') {
-      this.actors.delete(process);
-      this.topics.changed('actors');
-      return;
-    }
     switch (record.k) {
       case 'chart':
         this.#charts.set(record.hash, { source: record.chart });
@@ -251,6 +245,11 @@ export class Model {
         return;
       case 'actor':
         return this.#takeActor(process, record, dump);
+      case 'reset':
+        // What was told of this process holds no more; all that there is follows.
+        this.actors.delete(process);
+        this.topics.changed('actors');
+        return;
       case 'transition': {
         const entry = this.#entry(process, record.actor);
         entry.value = record.value;
@@ -329,7 +328,7 @@ export class Model {
 }
 
 function isEvent(record: ViewRecord): record is EventRecord {
-  return record.k !== 'chart' && record.k !== 'actor';
+  return record.k !== 'chart' && record.k !== 'actor' && record.k !== 'reset';
 }
 
 function newEntry(process: ProcessId, actor: string): ActorEntry {
