@@ -111,7 +111,7 @@ describe('actor-ipc run', function () {
     const first = start('escapee.topology.ts');
     await first.sees(/escape is operative/);
     const { code, output } = await start('escapee.topology.ts').ended;
-    assert.equal(code, 2);
+    assert.equal(code, 6);
     assert.match(output, new RegExp(`a supervisor with pid ${first.pid} runs the workspace`));
     assert.isNull(first.process.exitCode);
   });
