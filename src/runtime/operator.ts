@@ -70,7 +70,7 @@ const alive: ReadonlySet<UnitPhase> = new Set<UnitPhase>([
 export class Operator {
   readonly #tree: Operated;
   readonly #clock: Clock;
-  readonly #waiting = new Set<(name: string) => void>();
+  readonly #waiting = new Set<(name: string, report?: UnitReport) => void>();
   readonly #ends = new Set<() => void>();
   readonly #refusals = new Set<(name: string, why: string) => void>();
 
@@ -80,8 +80,8 @@ export class Operator {
   }
 
   /** A unit has changed, and its supervisor knows. */
-  changed(name: string, _report?: UnitReport): void {
-    for (const look of [...this.#waiting]) look(name);
+  changed(name: string, report?: UnitReport): void {
+    for (const look of [...this.#waiting]) look(name, report);
   }
 
   /** Nothing runs any more: whoever still waits does so in vain. */
@@ -306,11 +306,14 @@ export class Operator {
         if (of === name && refused) settle(() => reject(refused(why)));
       };
       const end = () => settle(() => reject(IpcError.of('ERR_STOPPING', name)));
-      const look = (of: string) => {
+      let last: UnitView | undefined;
+      const look = (of: string, report?: UnitReport) => {
         // It goes with the supervisor above it.
         const gone = name.startsWith(`${of}/`) && down.has(this.#tree.unit(of)?.view.phase ?? 'removed');
         if (of !== name && !gone) return;
-        const { view } = this.#tree.unit(name) ?? {};
+        // A supervisor may end by the very report, and takes what it knows of its units along.
+        const view = this.#tree.unit(name)?.view ?? (of === name ? lastViewOf(last, report) : undefined);
+        last = view;
         const reached = view ? goal(view) : IpcError.of('ERR_UNIT_FAILED', name, 'it is known no more');
         if (reached === 'done') settle(() => resolve(outcomeOf(name, view!)));
         else if (reached) settle(() => reject(reached));
@@ -354,6 +357,13 @@ function cameUp(name: string, before: number): Goal {
         return undefined;
     }
   };
+}
+
+/** What a unit was before, with what it has said last. */
+function lastViewOf(before: UnitView | undefined, report: UnitReport | undefined): UnitView | undefined {
+  if (!before || report?.type !== 'unit.changed') return undefined;
+  const { phase, epoch, pid, state, note } = report;
+  return { ...before, phase, epoch, pid, state, note };
 }
 
 function outcomeOf(unit: string, { phase, state, pid, epoch }: UnitView): Outcome {

@@ -144,40 +144,45 @@ describe('the exit code of a command', function () {
     assert.equal((await tree.ended).code, 70);
   });
 
-  it('is 75 if something is stuck in the kernel', async function () {
-    // A process that has ended is not gone before whoever traces it has heard of it, and this one never listens.
-    const tracer = spawn('python3', [
-      '-u',
-      '-c',
-      'import ctypes, sys, time\nlibc = ctypes.CDLL(None)\nprint(libc.ptrace(0x4206, int(sys.stdin.readline()), 0, 0))\ntime.sleep(1000)',
-    ]);
-    let answer = '';
-    tracer.stdout.on('data', (text: Buffer) => {
-      answer += text.toString();
-    });
-    tracer.once('error', () => {
-      answer = '-1';
-    });
-    const tree = run(`{ name: 'codes', children: { a: sh('exec sleep 1000'), b: sh('exec sleep 1000') } }`);
-    await tree.sees(/codes is operative/);
-    const { output } = await ask('status', '--json');
-    tracer.stdin.on('error', () => {});
-    tracer.stdin.write(`${JSON.parse(output).units[0].pid}\n`);
-    await waitUntil('the tracer', () => answer !== '');
-    try {
-      if (answer.trim() !== '0') {
-        this.test!.title += ' (skipped: no process can be traced here)';
-        return this.skip();
+  // Also in a tree that ends by itself once its only unit has been given up.
+  for (const [what, children] of [
+    ['something', `{ a: sh('exec sleep 1000'), b: sh('exec sleep 1000') }`],
+    ['the only unit', `{ a: sh('exec sleep 1000') }`],
+  ] as const)
+    it(`is 75 if ${what} is stuck in the kernel`, async function () {
+      // A process that has ended is not gone before whoever traces it has heard of it, and this one never listens.
+      const tracer = spawn('python3', [
+        '-u',
+        '-c',
+        'import ctypes, sys, time\nlibc = ctypes.CDLL(None)\nprint(libc.ptrace(0x4206, int(sys.stdin.readline()), 0, 0))\ntime.sleep(1000)',
+      ]);
+      let answer = '';
+      tracer.stdout.on('data', (text: Buffer) => {
+        answer += text.toString();
+      });
+      tracer.once('error', () => {
+        answer = '-1';
+      });
+      const tree = run(`{ name: 'codes', children: ${children} }`);
+      await tree.sees(/codes is operative/);
+      const { output } = await ask('status', '--json');
+      tracer.stdin.on('error', () => {});
+      tracer.stdin.write(`${JSON.parse(output).units[0].pid}\n`);
+      await waitUntil('the tracer', () => answer !== '');
+      try {
+        if (answer.trim() !== '0') {
+          this.test!.title += ' (skipped: no process can be traced here)';
+          return this.skip();
+        }
+        const stopped = await ask('stop', 'a');
+        assert.equal(stopped.code, 75, stopped.output);
+        assert.match(stopped.output, /a is stuck in the kernel and could not be killed/);
+        if (what !== 'the only unit') tree.signal('SIGINT');
+        assert.equal((await tree.ended).code, 75);
+      } finally {
+        tracer.kill('SIGKILL');
       }
-      const stopped = await ask('stop', 'a');
-      assert.equal(stopped.code, 75, stopped.output);
-      assert.match(stopped.output, /a is stuck in the kernel and could not be killed/);
-      tree.signal('SIGINT');
-      assert.equal((await tree.ended).code, 75);
-    } finally {
-      tracer.kill('SIGKILL');
-    }
-  });
+    });
 
   it('is 128 and the number of the second signal', async () => {
     const tree = run(
