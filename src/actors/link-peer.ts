@@ -72,7 +72,7 @@ export class LinkPeer implements RelayPort {
   giveUpDial: (() => void) | undefined;
   #heardAtMs: number | undefined;
   #early: Frame[] = [];
-  #openedEarly: { fresh: boolean; lost: number } | undefined;
+  #openedEarly: { fresh: boolean; lost: number; waiting: number } | undefined;
   #bytes = { in: 0, out: 0 };
   readonly closed: Promise<void>;
   #resolveClosed!: () => void;
@@ -123,7 +123,7 @@ export class LinkPeer implements RelayPort {
     this.observer = observer;
     const opened = this.#openedEarly;
     this.#openedEarly = undefined;
-    if (opened) observer.opened(opened.fresh, opened.lost);
+    if (opened) observer.opened(opened.fresh, opened.lost, opened.waiting);
     for (const message of this.#early.splice(0)) observer.message(message);
   }
 
@@ -294,8 +294,9 @@ export class LinkPeer implements RelayPort {
     this.incarnation = me;
     this.flowing = true;
     this.#noteHeard();
-    if (this.observer) this.observer.opened(!resumed, lost);
-    else this.#openedEarly = { fresh: !resumed, lost };
+    const { waiting } = this.line.stats;
+    if (this.observer) this.observer.opened(!resumed, lost, waiting);
+    else this.#openedEarly = { fresh: !resumed, lost, waiting };
     return true;
   }
 

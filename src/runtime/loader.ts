@@ -168,6 +168,17 @@ async function readTranslated(file: string, reading = 0): Promise<Topology> {
   }
 }
 
+/** What a file of JavaScript or TypeScript exports: its default, else all of it. */
+export async function loadModule(file: string): Promise<unknown> {
+  if (typescript.has(extname(file))) {
+    // Whatever it loads later is translated, too; in a folder without "type": "module" it is CommonJS.
+    (await import('tsx/cjs/api')).register();
+    (await import('tsx/esm/api')).register();
+  }
+  const loaded = (await import(addressOf(file, 0))) as Module;
+  return defaultOf(loaded) ?? loaded.default ?? loaded;
+}
+
 /** Node loads the same address once. */
 function addressOf(file: string, reading: number): string {
   const { href } = pathToFileURL(file);

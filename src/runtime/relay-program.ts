@@ -1,7 +1,6 @@
 // Relay program: what a unit runs that is a node of the relay tier. Its supervisor gives it a checked specification, or the
 // configuration that a topology holds.
 import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { IpcError, messageOf } from '../errors.ts';
 import { checkRelayConfig } from '../spec/relay-config.ts';
 import type { RelayHooks, RelayNodeSpec } from '../spec/relay-node.ts';
@@ -25,8 +24,8 @@ await runtime.relayNode(spec, await hooksOf(spec.hooks));
 async function hooksOf(file: string | undefined): Promise<RelayHooks> {
   if (file === undefined) return {};
   try {
-    const loaded = (await import(pathToFileURL(file).href)) as { default?: RelayHooks } & RelayHooks;
-    return loaded.default ?? loaded;
+    const { loadModule } = await import('./loader.ts');
+    return (await loadModule(file)) as RelayHooks;
   } catch (error) {
     throw IpcError.from(error, 'ERR_RELAY_CONFIG', `hooks ${file}`, messageOf(error));
   }

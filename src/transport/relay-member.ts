@@ -37,11 +37,15 @@ const leaseTtlMs = 15_000;
 
 interface Asked extends Call<unknown> {
   readonly what: string;
+  /** Which of the messages that we have posted it is, from 1. */
+  readonly posted: number;
+  /** Said again to a hub that was started anew, as this; undefined: it fails then. */
+  readonly again: string | undefined;
 }
 
 interface Topic {
   readonly listeners: Set<{ listener: RelayListener; onGap: ((messages: number) => void) | undefined }>;
-  ready: Promise<unknown>;
+  readonly ready: Promise<unknown>;
 }
 
 interface Service {
@@ -62,6 +66,7 @@ export class RelayMember implements Relay {
   readonly #onStatus = new Set<RelayEvents['status']>();
   #status: RelayStatus = 'lost';
   #number = 0;
+  #posted = 0;
   /** The greatest token of a lease that was ever seen here: a hub that has forgotten everything goes on above it. */
   #tokenMax = 0;
   readonly blobs: Blobs = {
@@ -79,7 +84,7 @@ export class RelayMember implements Relay {
     this.#port = port;
     port.listen({
       message: (message) => this.#onMessage(message),
-      opened: (fresh, lost) => this.#onOpened(fresh, lost),
+      opened: (fresh, lost, waiting) => this.#onOpened(fresh, lost, waiting),
       lost: () => this.#tell('lost', 0),
       closed: (why) => this.#onClosed(why),
     });
@@ -96,7 +101,7 @@ export class RelayMember implements Relay {
   publish(topic: string, message: unknown): void {
     this.#refuseIfClosed();
     checkName('a topic', topic);
-    if (!this.#port.post({ t: 'publish', topic, body: message }))
+    if (!this.#post({ t: 'publish', topic, body: message }))
       throw IpcError.of('ERR_RELAY_FULL', `a message of ${topic}`, 'what was sent before has not been taken');
   }
 
@@ -121,7 +126,7 @@ export class RelayMember implements Relay {
     const release = () => {
       if (!listeners.delete(one) || listeners.size > 0 || this.#topics.get(topic) !== known) return;
       this.#topics.delete(topic);
-      this.#port.post({ t: 'unsubscribe', topic });
+      this.#post({ t: 'unsubscribe', topic });
     };
     try {
       await ready;
@@ -149,7 +154,7 @@ export class RelayMember implements Relay {
       throw IpcError.of('ERR_REFUSED', `serving ${service}`, 'this node serves it already');
     this.#services.set(service, { handler, group });
     const release = () => {
-      if (this.#services.delete(service)) this.#port.post({ t: 'unserve', service });
+      if (this.#services.delete(service)) this.#post({ t: 'unserve', service });
     };
     try {
       await this.#call({ t: 'serve', service, group }, `serving ${service}`, options);
@@ -280,10 +285,10 @@ export class RelayMember implements Relay {
       throw IpcError.of('ERR_TIMEOUT', what, options.timeoutMs ?? requestTimeoutMs);
     };
     const begin = (call: Call<unknown>) => {
-      this.#asked.set(number, { ...call, what });
+      this.#asked.set(number, { ...call, what, posted: this.#posted + 1, again: againOf(frame) });
       let posted = false;
       try {
-        posted = this.#port.post({ ...frame, n: number });
+        posted = this.#post({ ...frame, n: number });
       } catch (error) {
         this.#asked.delete(number);
         call.reject(error);
@@ -294,7 +299,7 @@ export class RelayMember implements Relay {
         call.reject(IpcError.of('ERR_RELAY_FULL', what, 'what was sent before has not been taken'));
       }
       return () => {
-        if (this.#asked.delete(number)) this.#port.post({ t: 'cancel', n: number });
+        if (this.#asked.delete(number)) this.#post({ t: 'cancel', n: number });
       };
     };
     return waiting(what, { timeoutMs: requestTimeoutMs, ...options }, begin, late);
@@ -362,7 +367,7 @@ export class RelayMember implements Relay {
     const fail = (error: unknown) => {
       const { code, message: why } =
         error instanceof IpcError ? error : { code: 'ERR_REQUEST_FAILED', message: messageOf(error) };
-      this.#port.post({ t: 'failure', n: number, code, why });
+      this.#post({ t: 'failure', n: number, code, why });
     };
     if (!found)
       return fail(
@@ -379,7 +384,7 @@ export class RelayMember implements Relay {
     };
     new Promise((resolve) => resolve(found.handler(message.body, request)))
       .then((body) => {
-        if (!this.#port.post({ t: 'answer', n: number, body: body ?? null }))
+        if (!this.#post({ t: 'answer', n: number, body: body ?? null }))
           throw IpcError.of(
             'ERR_RELAY_FULL',
             `the answer of ${service}`,
@@ -406,12 +411,32 @@ export class RelayMember implements Relay {
     );
   }
 
-  #onOpened(fresh: boolean, lost: number): void {
+  #onOpened(fresh: boolean, lost: number, waiting: number): void {
     if (fresh) {
       // Whoever was asked has forgotten it, or never heard of it; what waits in the line goes out all the same.
-      for (const [topic, known] of this.#topics)
-        known.ready = this.#again({ t: 'subscribe', topic }, known.ready);
-      for (const [service, { group }] of this.#services) void this.#again({ t: 'serve', service, group });
+      const gone = [...this.#asked].filter(([, { posted }]) => posted <= this.#posted - waiting);
+      for (const [number] of gone) this.#asked.delete(number);
+      const said = new Map<string | undefined, Promise<unknown>>();
+      for (const topic of this.#topics.keys()) {
+        const frame = { t: 'subscribe', topic };
+        said.set(againOf(frame), this.#again(frame));
+      }
+      for (const [service, { group }] of this.#services) {
+        const frame = { t: 'serve', service, group };
+        said.set(againOf(frame), this.#again(frame));
+      }
+      for (const [, { what, again, resolve, reject }] of gone) {
+        const answer = again === undefined ? undefined : said.get(again);
+        if (answer) answer.then(resolve, reject);
+        else
+          reject(
+            IpcError.of(
+              'ERR_RELAY_UNAVAILABLE',
+              what,
+              'the relay was started anew, or has forgotten this node, while it was under way',
+            ),
+          );
+      }
       for (const giveUp of this.#answering.values()) giveUp.abort(new Error('the link is a new one'));
       this.#answering.clear();
     }
@@ -419,10 +444,16 @@ export class RelayMember implements Relay {
   }
 
   /** Said once more to a hub that has not heard it. */
-  #again(frame: Frame, first?: Promise<unknown>): Promise<unknown> {
+  #again(frame: Frame): Promise<unknown> {
     const said = this.#call(frame, `${frame.t} again`, { timeoutMs: Number.POSITIVE_INFINITY });
     said.catch(() => undefined);
-    return first ?? said;
+    return said;
+  }
+
+  #post(message: Frame): boolean {
+    const posted = this.#port.post(message);
+    if (posted) this.#posted++;
+    return posted;
   }
 
   #onClosed(why: string): void {
@@ -443,6 +474,12 @@ export class RelayMember implements Relay {
   #refuseIfClosed(): void {
     if (this.#status === 'closed') throw IpcError.of('ERR_RELAY_CLOSED', `relay of ${this.node}`);
   }
+}
+
+/** What is true until it is taken back, and so is said to each new hub. */
+function againOf(frame: Frame): string | undefined {
+  if (frame.t === 'subscribe') return `subscribe ${frame.topic}`;
+  return frame.t === 'serve' ? `serve ${frame.service}` : undefined;
 }
 
 function checkName(what: string, name: string): void {

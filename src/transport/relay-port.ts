@@ -7,9 +7,10 @@ export interface PortObserver {
   /** Throws if the message makes no sense. */
   message(message: Frame): void;
   /**
-   * Messages flow. `fresh`: the far end knows nothing of what was said before; `lost`: messages that it perhaps never got.
+   * Messages flow. `fresh`: the far end knows nothing of what was said before; `lost`: messages that it perhaps never got;
+   * `waiting`: how many of those that were posted last have not been sent yet, and will be.
    */
-  opened(fresh: boolean, lost: number): void;
+  opened(fresh: boolean, lost: number, waiting: number): void;
   /** They wait. */
   lost(why: string): void;
   /** Called once, last. */
@@ -72,7 +73,8 @@ class LocalPort implements RelayPort {
   listen(observer: PortObserver): void {
     this.#observer = observer;
     queueMicrotask(() => {
-      if (!this.#closed) observer.opened(true, 0);
+      // Whatever was posted before stands in an inbox, and is delivered.
+      if (!this.#closed) observer.opened(true, 0, Number.POSITIVE_INFINITY);
     });
   }
 

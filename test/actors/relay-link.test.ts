@@ -134,6 +134,58 @@ describe('a link', function () {
       assert.deepEqual(heard, [1]);
     });
 
+    it('ends what was asked before at once, and asks what was asked meanwhile', async () => {
+      const first = await serve();
+      const { proxy, endpoint } = await proxied(first);
+      const port = first.ports[0]!;
+      const a = await nodes.connected({ node: 'a', endpoint });
+      let asked = 0;
+      const never = () => {
+        asked++;
+        return new Promise<void>(() => {});
+      };
+      await first.own.serve('slow', never);
+      const limit = { timeoutMs: 3_600_000 };
+      const slow = a.request('slow', null, limit).catch((error) => error as IpcError);
+      await waitUntil('the question', () => asked === 1);
+      proxy.refusing = true;
+      proxy.cut();
+      await first.close();
+      await waitUntil('the loss', () => a.status === 'lost');
+      const served = a.serve('mine', () => 'a', limit);
+      const subscribed = a.subscribe('news', () => {}, limit);
+      const meanwhile = a.request('$nodes', null, limit);
+      await nodes.serve({ listen: [{ host: '127.0.0.1', port }] });
+      proxy.refusing = false;
+      const { code, message } = (await slow) as IpcError;
+      assert.equal(code, 'ERR_RELAY_UNAVAILABLE');
+      assert.match(message, /request slow .* started anew/);
+      assert.isNotEmpty((await meanwhile) as unknown[]);
+      await Promise.all([served, subscribed]);
+    });
+
+    it('comes to know a service and a subscription that the one before never confirmed', async () => {
+      // It takes what is said, and is gone before it says anything.
+      const mute = await serve();
+      const { proxy, endpoint } = await proxied(mute);
+      const a = await nodes.connected({ node: 'a', endpoint });
+      const heard: unknown[] = [];
+      proxy.stop();
+      const served = a.serve('who', () => 'a', { timeoutMs: 3_600_000 });
+      const subscribed = a.subscribe('news', (message) => heard.push(message), { timeoutMs: 3_600_000 });
+      // Sent, and not answered.
+      await waitUntil('both are sent', () => a.status === 'lost');
+      const port = mute.ports[0]!;
+      await mute.close();
+      proxy.resume();
+      proxy.cut();
+      const second = await nodes.serve({ listen: [{ host: '127.0.0.1', port }] });
+      await Promise.all([served, subscribed]);
+      assert.equal(await second.own.request('who', null, { to: 'a' }), 'a');
+      second.own.publish('news', 1);
+      await waitUntil('the news', () => heard.length > 0);
+    });
+
     it('forgets no token of a lease', async () => {
       const first = await serve();
       const port = first.ports[0]!;

@@ -49,6 +49,20 @@ describe('actor-ipc relay', function () {
     assert.equal((await run.ended).code, 0);
   });
 
+  it('takes hooks in TypeScript', async () => {
+    write('sibling.conf', sibling);
+    write(
+      'hooks.ts',
+      'export const admit = (node: string): boolean => {\n  console.log(`admits ${node satisfies string}`);\n  return true;\n};\n',
+    );
+    const file = write('hooked.conf', { ...relay, hooks: './hooks.ts' });
+    const run = new Command(['relay', file, '--workspace', place.workspace], place.env);
+    await run.sees(/admits sibling/);
+    await run.sees(/relay relay is whole/);
+    run.signal('SIGINT');
+    assert.equal((await run.ended).code, 0);
+  });
+
   it('ends with 2 and says what is wrong', async () => {
     const misspelt = await command(['relay', write('bad.conf', { edge_suported_relay: true })], place.env);
     assert.equal(misspelt.code, 2);
