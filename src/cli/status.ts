@@ -7,7 +7,7 @@ import { workspaceFolder } from '../runtime/place.ts';
 import type { TreeStatus } from '../runtime/status.ts';
 import { isTerminal } from './color.ts';
 import { FullScreen, type Key } from './full-screen.ts';
-import { gridLines } from './grid.ts';
+import { type Column, gridLines } from './grid.ts';
 import { type Sorting, sortings, sortKeys, topLines } from './top-page.ts';
 import { durationMs } from './tree-options.ts';
 import { treeHead, unitCells, unitColumns } from './unit-rows.ts';
@@ -61,8 +61,20 @@ async function status(named: string | undefined, options: StatusOptions): Promis
   );
 }
 
+const cacheColumns = [
+  { head: 'name' },
+  ...(['users', 'entries', 'capacity', 'hits', 'misses', 'evictions'] as const).map((head) => ({
+    ...{ head, align: 'right' as const },
+  })),
+] as const;
+const heads: Column[] = cacheColumns.map((column) =>
+  column.head === 'name' ? { head: 'cache', cut: true } : column,
+);
+
 function statusLines(found: TreeStatus, width?: number): string[] {
-  return [treeHead(found), ...gridLines(unitColumns, found.units.flatMap(unitCells), width)];
+  const units = gridLines(unitColumns, found.units.flatMap(unitCells), width);
+  const caches = found.caches.map((cache) => cacheColumns.map(({ head }) => String(cache[head])));
+  return [treeHead(found), ...units, ...(caches.length > 0 ? ['', ...gridLines(heads, caches, width)] : [])];
 }
 
 async function top(named: string | undefined, { interval, json, ...options }: TopOptions): Promise<void> {

@@ -304,7 +304,7 @@ export class LiveSource implements Source {
     const unitOfPid = new Map(this.#units.flatMap(({ pid, path }) => (pid === null ? [] : [[pid, path]])));
     const found = new Map<string, ResourceFigures>();
     const all = [
-      ...this.#tree.arenas(),
+      ...this.#tree.resources(),
       ...[...this.#metrics.values()].flatMap(({ record }) => record.resources),
     ];
     // Several processes tell of one region; the last that has looked knows best.

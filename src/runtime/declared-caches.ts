@@ -1,11 +1,16 @@
 // Declared caches: those of a topology, made and held by the root, so that what is in them stays when all their users are gone.
 import { randomBytes } from 'node:crypto';
-import type { Log } from '../actors/hosting.ts';
+import { cacheFigures } from '../actors/cache-attachment.ts';
+import type { Log, ResourceFigures } from '../actors/hosting.ts';
 import { messageOf } from '../errors.ts';
 import type { CacheSpec } from '../spec/cache.ts';
-import { cacheKind, createCache } from '../transport/cache.ts';
+import { cacheKind, createCache, pidsOf } from '../transport/cache.ts';
+import { nativeCode } from '../transport/native.ts';
 import type { NativeCache } from '../transport/native-cache.ts';
 import { RegionPlace } from '../transport/region-place.ts';
+import type { CacheStatus } from './status.ts';
+
+type Figures = NativeCache['shape'] & ReturnType<NativeCache['stats']>;
 
 interface Held {
   readonly place: RegionPlace<NativeCache>;
@@ -33,6 +38,17 @@ export class DeclaredCaches {
     }
   }
 
+  /** What those see who look on. */
+  figures(): ResourceFigures[] {
+    return this.#look(({ name }, cache, stats) => cacheFigures(name, pidsOf(cache), stats));
+  }
+
+  status(): CacheStatus[] {
+    return this.#look(({ name }, _, { users, records, capacity, hits, misses, evicted }) => {
+      return { name, users, entries: records, capacity, hits, misses, evictions: evicted };
+    });
+  }
+
   release(): void {
     this.#released = true;
     for (const { place, cache } of this.#held.splice(0)) {
@@ -55,5 +71,19 @@ export class DeclaredCaches {
     );
     if (this.#released) region.close();
     else held.cache = region;
+  }
+  /** Each that has been made, but one whose lock is held by somebody who was stopped with it. */
+  #look<T>(see: (place: RegionPlace<NativeCache>, cache: NativeCache, stats: Figures) => T): T[] {
+    return this.#held.flatMap(({ place, cache }) => {
+      if (!cache) return [];
+      let stats: Figures;
+      try {
+        stats = { ...cache.shape, ...cache.stats() };
+      } catch (error) {
+        if (nativeCode(error) === 'LOCKED' || nativeCode(error) === 'BAD_LAYOUT') return [];
+        throw error;
+      }
+      return [see(place, cache, stats)];
+    });
   }
 }

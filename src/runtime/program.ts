@@ -1,6 +1,7 @@
 // Program: a runtime, the actors of one process and its place among others. A process has one of its own,
 // which a supervisor's child gets from its bootstrap and any other program makes for itself at first use.
 import type { AnyActorLogic, OutputFrom } from 'xstate';
+import { attachCache } from '../actors/cache-attachment.ts';
 import type { Hosted, Log } from '../actors/hosting.ts';
 import { type Handle, handleOfRoot } from '../actors/kinds/handle.ts';
 import { Outcome } from '../actors/kinds/source.ts';
@@ -30,7 +31,7 @@ import type { Relay } from '../spec/relay.ts';
 import type { RelayHooks, RelayNodeSpec } from '../spec/relay-node.ts';
 import type { AllowedClient, AppSpec } from '../spec/universe.ts';
 import { checkBorrows } from '../transport/borrow.ts';
-import { type Cache, openCache } from '../transport/cache.ts';
+import type { Cache } from '../transport/cache.ts';
 import { FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { native, requireKernel } from '../transport/native.ts';
@@ -290,10 +291,15 @@ export class Runtime {
    */
   async cache<V = unknown>(name: string, options?: CacheOptions): Promise<Cache<V>> {
     this.#refuseIfStopping(`cache ${name}`);
-    const cache = await openCache<V>(this.runDirectory, name, options);
-    this.#caches.add(cache as Cache<unknown>);
-    cache.onClosed = () => this.#caches.delete(cache as Cache<unknown>);
-    return cache;
+    const cache = await attachCache(this.host, {
+      address: this.#addressFor(`cache-${name}`),
+      runDirectory: this.runDirectory,
+      name,
+      options,
+      onClosed: (closed) => this.#caches.delete(closed),
+    });
+    this.#caches.add(cache);
+    return cache as Cache<V>;
   }
 
   /** Hands each packet of a pipe to each of the readers' pipes, all of one region and codec. */

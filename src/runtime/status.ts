@@ -76,9 +76,25 @@ export interface TreeStatus {
   /** Of the root's own process. */
   readonly usage: Usage | null;
   readonly units: readonly UnitStatus[];
+  readonly caches: readonly CacheStatus[];
 }
 
-export type StatusHead = Pick<TreeStatus, 'name' | 'file' | 'pid' | 'workspace' | 'startedAtMs' | 'state'>;
+/** A cache that the root holds. */
+export interface CacheStatus {
+  readonly name: string;
+  /** Processes that use it. */
+  readonly users: number;
+  readonly entries: number;
+  readonly capacity: number;
+  readonly hits: number;
+  readonly misses: number;
+  readonly evictions: number;
+}
+
+export type StatusHead = Pick<
+  TreeStatus,
+  'name' | 'file' | 'pid' | 'workspace' | 'startedAtMs' | 'state' | 'caches'
+>;
 
 /** Where what is shown of a tree comes from. */
 export interface StatusSource {

@@ -240,6 +240,7 @@ export class Tree {
       workspace: this.#workspace.folder,
       startedAtMs: this.#startedAtMs,
       state: this.#state,
+      caches: this.#caches.status(),
     };
     return treeStatus(head, this.#topology, {
       nowMs: this.host.clock.now(),
@@ -297,9 +298,9 @@ export class Tree {
     );
   }
 
-  /** Figures of the arenas that the root holds. */
-  arenas(): ResourceFigures[] {
-    return this.#arenas.figures();
+  /** Figures of the arenas and the caches that the root holds. */
+  resources(): ResourceFigures[] {
+    return [...this.#arenas.figures(), ...this.#caches.figures()];
   }
 
   /** The supervisor of that name in the tree, or the root; undefined while none runs there. */

@@ -52,6 +52,13 @@ export function createCache(shape: CacheShape, seed: number): NativeCache {
   return new (native().Cache)(capacity, recordBytes, shards, tombstones, seed, agedOutMs);
 }
 
+/** The processes in its user slots; one that was killed stands there until its slot is needed or counted. */
+export function pidsOf({ memory, shape }: NativeCache): number[] {
+  const words = new Int32Array(memory, shape.usersOffset, (cacheUsersMax * shape.userBytes) / 4);
+  const pids = Array.from({ length: cacheUsersMax }, (_, slot) => words[(slot * shape.userBytes) / 4]!);
+  return [...new Set(pids.filter((pid) => pid > 0))];
+}
+
 /** Milliseconds of CLOCK_MONOTONIC, the same in all processes and threads of a machine; a step of the time of day moves nothing. */
 export function monotonicMs(): () => number {
   const [seconds, nanoseconds] = process.hrtime();
@@ -309,11 +316,17 @@ export class Cache<V> implements SomeCache<V> {
     return this.close();
   }
 
-  // ---- for the session cache
+  // ---- for its attachment and the session cache
 
   /** Why nothing can be done with this cache any more. */
   get ended(): IpcError | undefined {
     return this.#ended;
+  }
+
+  /** Processes that use it, as far as they have said so. */
+  get pids(): number[] {
+    this.#check();
+    return pidsOf(this.native);
   }
 
   /** What is there under a key, a tombstone too, with the bytes of its value. Does not count as use. */

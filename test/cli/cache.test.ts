@@ -37,6 +37,16 @@ describe('a cache that the topology declares', function () {
     assert.equal((await of('get', 'nothing', 'k')).code, 2);
   });
 
+  it('is in the status of the tree, with its figures', async () => {
+    const of = (...args: string[]) => command(['status', '--workspace', place.workspace, ...args], place.env);
+    const { caches } = JSON.parse((await of('--json')).output);
+    const [{ hits, misses, ...sessions }] = caches;
+    assert.deepEqual(sessions, { name: 'sessions', users: 1, entries: 1, capacity: 100, evictions: 0 });
+    assert.isAbove(hits, 0);
+    assert.isAbove(misses, 0);
+    assert.match((await of()).output, /^cache +users +entries +capacity .*\nsessions +1 +1 +100 /m);
+  });
+
   it('is watched until Ctrl-C', async () => {
     const watch = new Command(['cache', 'watch', 'sessions', 'w', '--workspace', place.workspace], place.env);
     // It says nothing before the first change, so one change after the other until it has seen one.

@@ -1,6 +1,7 @@
 import { assert } from 'chai';
 import type { AnyActorLogic, AnyStateMachine } from 'xstate';
 import { startAppSession } from '../../src/actors/app-session.ts';
+import { attachCache } from '../../src/actors/cache-attachment.ts';
 import { startChannel } from '../../src/actors/channel.ts';
 import type { Host, Hosted } from '../../src/actors/hosting.ts';
 import { startLogin } from '../../src/actors/incoming-session.ts';
@@ -104,6 +105,7 @@ function provided(): AnyStateMachine[] {
     link: linkToNobody(),
     lane: 0,
   } as never);
+  attachCache(host, { address, runDirectory: '', name: 'sessions' } as never).catch(() => {});
   attachRegion(host, { address, runDirectory: '', name: 'market' } as never).catch(() => {});
   startProbe(host, readyOf('exec'), {
     address,

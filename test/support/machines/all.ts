@@ -1,6 +1,7 @@
 // All machines of src/machines with what a walk through each of them needs, for tests that hold all to the same rules.
 import type { AnyStateMachine, EventObject } from 'xstate';
 import { appSessionMachine } from '../../../src/machines/app-session.ts';
+import { cacheAttachmentMachine } from '../../../src/machines/cache-attachment.ts';
 import { type ChannelContext, channelMachine } from '../../../src/machines/channel.ts';
 import { incomingSessionMachine } from '../../../src/machines/incoming-session.ts';
 import { type LinkPeerContext, linkPeerMachine } from '../../../src/machines/link-peer.ts';
@@ -147,6 +148,11 @@ export const walks: readonly Walk[] = [
     machine: regionAttachmentMachine,
     inputs: [samples.regionAttachmentInput],
     events: samples.regionAttachmentEvents,
+  },
+  {
+    machine: cacheAttachmentMachine,
+    inputs: [samples.cacheAttachmentInput],
+    events: samples.cacheAttachmentEvents,
   },
   {
     machine: subscriptionMachine,

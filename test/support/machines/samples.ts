@@ -2,6 +2,7 @@
 
 import type { ErrorData } from '../../../src/errors.ts';
 import type { AppSessionEvent, AppSessionInput } from '../../../src/machines/app-session.ts';
+import type { CacheAttachmentEvent, CacheAttachmentInput } from '../../../src/machines/cache-attachment.ts';
 import type { ChannelEvent, ChannelInput } from '../../../src/machines/channel.ts';
 import type { Exit } from '../../../src/machines/exit.ts';
 import type { IncomingSessionEvent, IncomingSessionInput } from '../../../src/machines/incoming-session.ts';
@@ -274,6 +275,14 @@ export const regionAttachmentEvents: RegionAttachmentEvent[] = [
   { type: 'region.attached', attached: { generation: '0123', bytes: 100_000, slot: 3 } },
   { type: 'attach.failed', error },
   { type: 'region.ended', error },
+];
+
+export const cacheAttachmentInput: CacheAttachmentInput = { cache: 'sessions' };
+
+export const cacheAttachmentEvents: CacheAttachmentEvent[] = [
+  { type: 'cache.attached', attached: { generation: '0123', capacity: 20_000, slot: 3 } },
+  { type: 'attach.failed', error },
+  { type: 'cache.ended', error },
 ];
 
 export const multicastInput: MulticastInput = { readers: ['a', 'b'], policy: 'drop', slowAfterMs: 500 };
