@@ -506,6 +506,7 @@ const codes = {
   ERR_TIMER_UNKNOWN: row('call', false, (id: string) => `no timer ${id} is set`),
 } satisfies Record<string, CodeRow>;
 
+/** A code of the table: docs/errors.md has them all. */
 export type ErrorCode = keyof typeof codes;
 type Facts<C extends ErrorCode> = Parameters<(typeof codes)[C]['message']>;
 
@@ -560,6 +561,7 @@ export class IpcError extends Error {
     return (codes[code].message as (...facts: Facts<C>) => string)(...facts);
   }
 
+  /** Code and message alone; causes stay where they are. */
   toJSON(): ErrorData {
     return { code: this.code, message: this.message };
   }

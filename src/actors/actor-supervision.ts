@@ -74,10 +74,12 @@ export class ActorSupervision implements Supervision {
     this.#supervisor.boot();
   }
 
+  /** Asks all children to stop, in the opposite order of their start, and ends with them. */
   shutdown(): void {
     this.#supervisor.shutdown();
   }
 
+  /** Once it is stopping: ends the children that are left at once. */
   force(): void {
     this.#supervisor.force();
   }
@@ -98,21 +100,25 @@ export class ActorSupervision implements Supervision {
     return this.#call((answer) => this.#calls.delete(child, answer));
   }
 
+  /** The child of that name or ref. */
   async whichChildren(): Promise<ChildEntry[]> {
     this.#refuseIfOver();
     return this.#calls.which();
   }
 
+  /** The child of that name or ref. */
   async whichChild(child: string | ChildRef) {
     this.#refuseIfOver();
     return this.#calls.whichOne(child);
   }
 
+  /** How many children there are, by kind and by whether they run. */
   async countChildren(): Promise<ChildCounts> {
     this.#refuseIfOver();
     return this.#calls.count();
   }
 
+  /** The rules of that child. */
   async getChildSpec(child: string | ChildRef) {
     this.#refuseIfOver();
     return this.#calls.spec(child);

@@ -47,6 +47,7 @@ interface Settings {
   readonly onClosed?: ((why: string) => void) | undefined;
 }
 
+/** Counters of one link, beside those of its line. */
 export interface LinkStats extends LineStats {
   readonly bytesIn: number;
   readonly bytesOut: number;

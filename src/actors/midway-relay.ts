@@ -33,6 +33,7 @@ export interface OpenNode {
   close(): Promise<void>;
 }
 
+/** Counters of a node of the relay tier. */
 export interface NodeStats {
   readonly table?: SessionTableStats;
   /** Records that had to go and that nobody behind has taken. */

@@ -25,6 +25,7 @@ const longMs = 60_000;
 /** Deletes that could not be told. */
 const untoldMax = 10_000;
 
+/** Options of `connectDownstream`, beside those of its link. */
 export interface RelayDownstreamOptions {
   /** As all nodes of the relay have it. Default 0. */
   readonly seed?: bigint | number;
@@ -32,6 +33,7 @@ export interface RelayDownstreamOptions {
   readonly tombstonesMax?: number;
 }
 
+/** What stands downstream of a session cache: a relay, which is asked for what is not here and told of what is deleted. */
 export class RelayDownstream implements Downstream, AsyncDisposable {
   readonly #relay: RelayMember;
   readonly #hasher: KeyHasher;
@@ -131,12 +133,14 @@ export class RelayDownstream implements Downstream, AsyncDisposable {
     });
   }
 
+  /** Ends what waits with ERR_RELAY_CLOSED, and the link. */
   async close(): Promise<void> {
     this.#closing.abort(IpcError.of('ERR_RELAY_CLOSED', `downstream of ${this.#relay.node}`));
     for (const hold of this.#holds.splice(0)) hold.release();
     await this.#relay.close();
   }
 
+  /** As `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

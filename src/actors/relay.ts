@@ -19,6 +19,7 @@ export type RelayListen = RelayEndpoint & {
   readonly roles?: readonly RelayRole[];
 };
 
+/** Options of `serveRelay`: who this node is, and where it listens. */
 export interface ServeRelayOptions extends HubOptions {
   readonly node: string;
   readonly role?: RelayRole;
@@ -31,6 +32,7 @@ export interface ServeRelayOptions extends HubOptions {
   readonly times?: Partial<LinkTimes> | undefined;
 }
 
+/** Options of `connectRelay`: who this node is, and where its relay listens. */
 export interface ConnectRelayOptions {
   readonly node: string;
   readonly role?: RelayRole;
@@ -40,6 +42,7 @@ export interface ConnectRelayOptions {
   readonly times?: Partial<LinkTimes> | undefined;
 }
 
+/** A relay that runs in this process. */
 export interface RelayServing extends AsyncDisposable {
   readonly hub: RelayHub;
   /** The use of the hub by this process itself. */
@@ -51,6 +54,7 @@ export interface RelayServing extends AsyncDisposable {
   readonly links: readonly ({ node: string; role: RelayRole } & LinkStats)[];
   /** Another node of this process. */
   member(node: string, role: RelayRole): RelayMember;
+  /** Closes all links and listens no more. Twice is fine. */
   close(): Promise<void>;
 }
 

@@ -9,6 +9,7 @@ import type { CacheEntry, CacheNews, CacheTombstone, Downstream, Forgotten } fro
 import { type Cache, monotonicMs } from '../transport/cache.ts';
 import { formValue, readValue } from '../transport/cache-value.ts';
 
+/** Options of a session cache, beside those of the cache that it is over. Times are in milliseconds. */
 export interface ManagerOptions {
   /** How long a question downstream, or the news of a delete, may take; default 1000. */
   askTimeoutMs?: number;
@@ -71,6 +72,7 @@ export interface SeedSurface {
   application_set_key_notify(key: string, handler: (key: string, value: unknown) => void): void;
 }
 
+/** Sessions by key: first from the cache of this machine, then from what stands downstream; a delete is told to all. */
 export class SessionCacheManager implements AsyncDisposable {
   readonly #cache: Cache<unknown>;
   readonly #downstream: Downstream | undefined;
@@ -198,14 +200,17 @@ export class SessionCacheManager implements AsyncDisposable {
     };
   }
 
+  /** As `hashSet`. */
   hash_set(key: string, value: unknown): Promise<string> {
     return this.hashSet(key, value);
   }
 
+  /** As `checkHash`. */
   check_hash(hash: string, value: unknown): boolean {
     return this.checkHash(hash, value);
   }
 
+  /** As `notifyKey`. */
   application_set_key_notify(key: string, handler: (key: string, value: unknown) => void): void {
     this.notifyKey(key, handler);
   }
@@ -229,6 +234,7 @@ export class SessionCacheManager implements AsyncDisposable {
     };
   }
 
+  /** Counts of what was asked and found, and how the link downstream is. */
   stats(): ManagerStats {
     return { ...this.#counts, wanted: this.#wants.size, status: this.#downstream?.status ?? 'none' };
   }
@@ -240,6 +246,7 @@ export class SessionCacheManager implements AsyncDisposable {
     await this.#cache.close();
   }
 
+  /** As `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -23,6 +23,7 @@ import { exitCode, exitCodeOfError } from './exit-code.ts';
 import { describeRow, describeStart, renderListing } from './session-listing.ts';
 import { durationMs } from './tree-options.ts';
 
+/** Options of `sessionCommands`. */
 export interface SessionCommandsOptions {
   /** What runs for the uris of a scheme, beside exec://. A session that names its own for a scheme keeps that. */
   readonly schemes?: Readonly<Record<string, { readonly node: string; readonly app?: string }>>;

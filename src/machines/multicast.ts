@@ -15,6 +15,7 @@ export interface MulticastInput {
   readonly slowAfterMs: number;
 }
 
+/** One reader of a multicast, and what it got: counts of packets. */
 export interface ReaderView {
   readonly name: string;
   /** It had no room within the limit, and has not taken a packet since. */

@@ -15,9 +15,11 @@ export interface Participation {
   stop(): Promise<void>;
   /** Resolves at its end; rejects if it failed or gave up. */
   readonly ended: Promise<void>;
+  /** Stops it in order. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** Options of `run`. */
 export interface RunOptions<L extends AnyActorLogic> {
   input?: InputFrom<L>;
   /** Its address; default: the name of the kind. */
@@ -39,6 +41,7 @@ export interface Serving<A extends AppSpec = AppSpec> extends Participation {
 
 /** A multicast that runs: its readers as they are now. */
 export interface Multicast extends Participation {
+  /** Its readers as they are now. */
   readers(): readonly ReaderView[];
 }
 
@@ -65,6 +68,7 @@ export class Part implements Participation {
     await this.ended.catch(() => {});
   }
 
+  /** As `stop`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }

@@ -73,6 +73,7 @@ import {
 import { Supervised } from './supervised.ts';
 import type { Redact } from './value-encoder.ts';
 
+/** Options of `connect`; docs/sessions.md has their defaults. */
 export interface ConnectOptions extends SessionTuning {
   metadata?: unknown;
   reconnect?: Partial<Reconnect>;
@@ -86,6 +87,7 @@ const pendingMaxDefault = 64;
 /** Long for a process that runs, short for one that has stopped. */
 const slowAfterDefaultMs = 1_000;
 
+/** Options of `multicast`. */
 export interface MulticastOptions {
   /** What a reader gets that has no room for `slowAfterMs`: `block` (default) waits for it, `drop` lets it lose packets. */
   slow?: SlowPolicy;
@@ -95,6 +97,7 @@ export interface MulticastOptions {
   onReport?: (report: MulticastReport) => void;
 }
 
+/** Options of `createRuntime`. Without any, it is a runtime of no tree. */
 export interface RuntimeOptions {
   readonly log?: Log;
   /** The folder in which sockets and locks stand. */
@@ -106,6 +109,7 @@ export interface RuntimeOptions {
   readonly exposure?: Exposure;
 }
 
+/** Options of `createArena`. */
 export interface ArenaOptions {
   /** The most that its values may take, 256 KiB and more; memory is taken as it is needed. */
   bytes: number;

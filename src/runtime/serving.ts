@@ -10,6 +10,7 @@ export type MachinesByClient<A extends AppSpec> = {
   readonly [Client in A['allow'][number]]: AnyActorLogic;
 };
 
+/** Options of `serve`; docs/sessions.md has their defaults. */
 export interface ServeOptions<A extends AppSpec = AppSpec> extends SessionTuning {
   /** Log-ins that may be under way at once; default 64. */
   pendingMax?: number;

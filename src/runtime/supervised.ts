@@ -7,6 +7,7 @@ import type { ActorsSpec } from '../spec/child.ts';
 import { reportActors } from './actor-log.ts';
 import type { Host } from './host.ts';
 
+/** A supervisor of actors that runs in this process, with the calls of OTP's supervisors. */
 export class Supervised extends ActorSupervision {
   /** Resolves at its end; rejects with ERR_RESTART_LIMIT if it gave up. */
   readonly ended: Promise<void>;
@@ -49,6 +50,7 @@ export class Supervised extends ActorSupervision {
     await this.ended.catch(() => {});
   }
 
+  /** As `stop`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }

@@ -6,10 +6,12 @@ import { insignificant, parseActors } from './topology-check.ts';
 import { invalid } from './topology-mistakes.ts';
 import type { ActorInput, SupervisorInput } from './topology-schema.ts';
 
+/** A supervisor with nothing but actors below it. */
 export type ActorsInput = Omit<SupervisorInput, 'kind' | 'children' | 'child'> & {
   children?: Record<string, ActorChildInput>;
   child?: ActorChildInput;
 };
+/** What may stand below such a supervisor: an actor, or another one. */
 export type ActorChildInput = ActorInput | (ActorsInput & { kind: 'supervisor' });
 
 /** @throws {IpcError} ERR_TOPOLOGY_INVALID with one line for each mistake. */

@@ -2,6 +2,7 @@
 import { channelDefaults } from './channel-spec.ts';
 import { invalid, isRingSize, timerMaxMs, unknownKey } from './description.ts';
 
+/** Options of `broadcast()`. */
 export interface BroadcastOptions {
   /** How messages become bytes: `msgpack` takes any data, `bytes` a Uint8Array as it is. */
   readonly codec: 'msgpack' | 'bytes';

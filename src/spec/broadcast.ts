@@ -4,6 +4,7 @@ import type { Side } from './peer.ts';
 import type { AppSpec } from './universe.ts';
 import type { WaitOptions } from './waiting.ts';
 
+/** Counters of a broadcast at its writer. */
 export interface PublisherStats {
   readonly published: number;
   /** How often a reader that blocks left no room. */
@@ -31,6 +32,7 @@ export interface Publisher<M = unknown> {
    */
   publish(message: M, options?: WaitOptions): Promise<void>;
 
+  /** Counters since the server began. */
   stats(): PublisherStats;
 }
 
@@ -41,6 +43,7 @@ export interface BroadcastMessage<M = unknown> {
   readonly gap: number;
 }
 
+/** Counters of a broadcast at one reader. */
 export interface SubscriptionStats {
   readonly received: number;
   /** The sum of all gaps. */
@@ -84,6 +87,7 @@ export interface Broadcast<M = unknown> {
   /** Ends when the session is closed or `unsubscribe` is called; throws when it is hosed or the reader is dropped. */
   [Symbol.asyncIterator](): AsyncIterator<BroadcastMessage<M>, void>;
 
+  /** Counters since the session began. */
   stats(): SubscriptionStats;
 }
 

@@ -15,6 +15,7 @@ export interface CacheShape {
   readonly agedOutMs: number;
 }
 
+/** What a cache has whose creator says nothing else. */
 export const cacheDefaults: CacheShape = {
   capacity: 20_000,
   recordBytes: 384,
@@ -28,6 +29,7 @@ export interface CacheSpec extends CacheShape {
   readonly seed?: number | undefined;
 }
 
+/** Options of `cache()`. */
 export interface CacheOptions extends Partial<CacheShape>, WaitOptions {
   /** Of the hash. Random by default, so that nobody chooses keys that all fall into one place. */
   seed?: number;
@@ -41,6 +43,7 @@ export interface CacheOptions extends Partial<CacheShape>, WaitOptions {
   sweepMs?: number;
 }
 
+/** Options of `set` and `trySet`. */
 export interface SetOptions {
   /** How long it lives from now on; without it, as long as there is room. */
   ttlMs?: number;
@@ -50,6 +53,7 @@ export interface SetOptions {
   stamp?: number;
 }
 
+/** Options of `delete`. */
 export interface DeleteOptions {
   /** Only if this revision is there. */
   revision?: number;
@@ -129,9 +133,11 @@ export interface Cache<V = unknown> extends AsyncDisposable {
   sweep(): Promise<number>;
   /** Each key that is there throughout comes exactly once, however much is written meanwhile. */
   keys(prefix?: string): IterableIterator<string>;
+  /** As `keys`, with the values. */
   entries(prefix?: string): IterableIterator<[string, V]>;
   /** Tells of changes by anybody, ourselves included, to keys that begin with `prefix`. @returns a function that ends it. */
   watch(prefix: string, listener: (event: CacheEvent) => void): () => void;
+  /** How full it is, and counts since it was created. */
   stats(): Promise<CacheStats>;
   /** With the last user the cache is gone, unless the root of the tree holds it. Closing twice is fine. */
   close(): Promise<void>;

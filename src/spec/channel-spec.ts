@@ -9,6 +9,7 @@ export interface ChannelTypes {
   requests?: Record<string, readonly [request: unknown, reply: unknown]>;
 }
 
+/** Options of `channel()`. */
 export interface ChannelOptions {
   /** How messages become bytes: `msgpack` takes any data, `bytes` a Uint8Array as it is. */
   readonly codec: 'msgpack' | 'bytes';

@@ -13,6 +13,7 @@ import type { HandleOptions, Received, SendOptions } from './native-handle.ts';
 import type { Side } from './peer.ts';
 import type { WaitOptions } from './waiting.ts';
 
+/** Receives a borrow instead of a copy. */
 export interface BorrowOptions {
   /** Lends the message's memory instead of copying it; for channels whose codec is `bytes`. */
   borrow: true;
@@ -180,6 +181,7 @@ export interface Channel<Out = unknown, In = unknown, R extends Requests = Reque
   /** Resolves when the peer has taken everything sent so far. @throws {IpcError} as send. */
   flush(options?: WaitOptions): Promise<void>;
 
+  /** Counters since the channel was opened. */
   stats(): ChannelStats;
 
   /**

@@ -76,7 +76,9 @@ export type ActorPolicy = Pick<
 
 /** The logic of an actor: a machine, a promise, a callback, as XState makes them. */
 export interface ActorLogic {
+  /** The next snapshot. */
   readonly transition: (...parameters: never[]) => unknown;
+  /** The first snapshot. */
   readonly getInitialSnapshot: (...parameters: never[]) => unknown;
 }
 

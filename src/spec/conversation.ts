@@ -4,8 +4,10 @@ import type { Descriptor, SendOptions } from './native-handle.ts';
 import type { Peer } from './peer.ts';
 import type { WaitOptions } from './waiting.ts';
 
+/** Options of a request: how long to wait, and a handle that travels with it. */
 export interface RequestOptions extends WaitOptions, SendOptions {}
 
+/** Options of requests with many replies, and of dialogs. */
 export interface ConversationOptions extends RequestOptions {
   /** How long to wait for each value of the peer. Default: 30,000. */
   timeoutMs?: number;

@@ -60,6 +60,7 @@ export interface SharedValue<T = unknown> {
   readonly value: T;
   /** Lets go of it: its memory is used again when the last peer has given it back. Throws if it was released already. */
   release(): void;
+  /** Lets go of it, unless that was done already. */
   [Symbol.dispose](): void;
 }
 
@@ -93,5 +94,6 @@ export interface Arena {
     value: NoInfer<Input>,
     options?: { bytes?: number },
   ): SharedValue<T>;
+  /** How much of it is used and free, in bytes. */
   stats(): ArenaStats;
 }

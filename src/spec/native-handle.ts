@@ -25,11 +25,13 @@ export interface Received<M> {
   readonly handle: Descriptor | undefined;
 }
 
+/** Receives the handles that come with messages. */
 export interface HandleOptions {
   /** Answers `{ message, handle }`. Without it, a handle that comes with a message is closed. */
   handles: true;
 }
 
+/** What travels with a message. */
 export interface SendOptions {
   /** Travels with the message; ours stays open and is ours to close. */
   handle?: NativeHandle;

@@ -24,6 +24,7 @@ export interface ArenaReader {
   onChange(listener: (change: ArenaChange) => void): () => void;
   /** Ends the waits. What is borrowed stays until it is released. */
   close(): void;
+  /** As `close`. */
   [Symbol.dispose](): void;
 }
 

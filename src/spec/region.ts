@@ -4,6 +4,7 @@ import type { WaitOptions } from './waiting.ts';
 /** How a packet becomes bytes: any data that msgpack can carry, or a Uint8Array as it is. */
 export type PacketCodec = 'msgpack' | 'bytes';
 
+/** Options of `region()`. */
 export interface RegionOptions extends WaitOptions {
   /** Size of the region, which is created if it is not there; 64 KiB to 16 GiB. Without it we wait for somebody else to create it. */
   bytes?: number;
@@ -17,6 +18,7 @@ export interface RegionOptions extends WaitOptions {
   lockTimeoutMs?: number;
 }
 
+/** Options of `region.pipe()`. */
 export interface PipeOptions extends WaitOptions {
   /** Packets that may be in the pipe; it is created if it is not there. Without it we wait for somebody else to create it. */
   capacityPackets?: number;
@@ -24,6 +26,7 @@ export interface PipeOptions extends WaitOptions {
   codec?: PacketCodec;
 }
 
+/** How the memory of a region is used, in bytes. */
 export interface RegionStats {
   /** Size of the pool of blocks. */
   readonly bytes: number;
@@ -39,6 +42,7 @@ export interface RegionStats {
   readonly users: number;
 }
 
+/** Counts of the packets of a pipe. */
 export interface PipeStats {
   readonly capacity: number;
   /** Waiting to be taken. */
@@ -71,6 +75,7 @@ export interface Packet<T = unknown> extends Disposable {
   reject(): void;
 }
 
+/** Options of `dequeue`. */
 export interface DequeueOptions extends WaitOptions {
   /** Gives a Packet, which is ours only once it is acknowledged. */
   ack?: boolean;
@@ -100,12 +105,15 @@ export interface Pipe<T = unknown> {
    * @throws {IpcError} ERR_LOCK_TIMEOUT, ERR_PACKET_INVALID, ERR_PIPE_BUSY, ERR_REGION_CLOSED, ERR_REGION_REPLACED.
    */
   dequeue(options: DequeueOptions & { ack: true }): Promise<Packet<T> | undefined>;
+  /** As below, without a copy. */
   dequeue(options: DequeueOptions & { borrow: true }): Promise<RegionValue<T> | undefined>;
+  /** The next packet, or undefined after `timeoutMs`. */
   dequeue(options?: WaitOptions): Promise<T | undefined>;
   /** Takes packets as they come, after the calls that wait already; the fastest way. @returns a function that ends it. */
   onPacket(handler: (packet: T) => void): () => void;
   /** Ends when the pipe or the region is closed here. */
   [Symbol.asyncIterator](): AsyncIterator<T, void>;
+  /** Counts of its packets, now and so far. */
   stats(): Promise<PipeStats>;
   /** No longer used by this process; what is in it stays. */
   close(): void;
@@ -133,6 +141,7 @@ export interface Region extends AsyncDisposable {
    * @returns undefined if it does, else the path of the first part that does not, as `$.orders[3]`.
    */
   outside(value: unknown): string | undefined;
+  /** How its memory is used, in bytes, and by how many. */
   stats(): Promise<RegionStats>;
   /** Gives back what we hold. With the last user the region is gone. Closing twice is fine. */
   close(): Promise<void>;

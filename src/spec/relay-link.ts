@@ -1,6 +1,7 @@
 // Relay link: how two nodes reach each other, as a configuration says it. All files are named, never their contents, so that
 // a configuration holds no secret.
 
+/** Where a relay listens: a port, or a socket of this machine. */
 export type RelayEndpoint = { readonly host: string; readonly port: number } | { readonly path: string };
 
 /** Files of PEM. Both sides show a certificate, and take only those of `ca`. */
@@ -14,6 +15,7 @@ export interface LinkTls {
   readonly peerNames?: readonly string[];
 }
 
+/** Times of a link, in milliseconds. */
 export interface LinkTimes {
   readonly beatMs: number;
   readonly silentBeatsMax: number;

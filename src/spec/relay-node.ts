@@ -4,6 +4,7 @@
 import type { RelayRole } from './relay.ts';
 import type { LinkTimes, LinkTls, RelayEndpoint } from './relay-link.ts';
 
+/** The table of records that a node keeps. */
 export interface TableSpec {
   readonly capacity: number;
   readonly recordBytes: number;
@@ -73,6 +74,7 @@ export interface ReliefSpec extends NodeSpec {
   readonly table: TableSpec;
 }
 
+/** A node of the relay tier, as its configuration says. */
 export type RelayNodeSpec = MidwaySpec | SiblingSpec | ReliefSpec;
 
 export const nodeDefaults = {

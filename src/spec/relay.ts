@@ -7,6 +7,7 @@ export type RelayMode = 'local' | 'link' | 'nats';
 
 /** What a node is for. `gateway` is anybody else who speaks the protocol. */
 export const relayRoles = ['relay', 'front', 'sibling', 'expansion', 'aging', 'gateway'] as const;
+/** What a node is for; see `relayRoles`. */
 export type RelayRole = (typeof relayRoles)[number];
 
 /** `lost`: there is no link now; it is being opened again. */
@@ -15,6 +16,7 @@ export type RelayStatus = 'connected' | 'lost' | 'closed';
 /** Anything that msgpack expresses. */
 export type RelayValue = unknown;
 
+/** Options of a request. */
 export interface RelayRequestOptions extends WaitOptions {
   /** Asks that node, and no other that serves the same. */
   to?: string;
@@ -36,7 +38,9 @@ export interface RelayRequest {
   readonly signal: AbortSignal;
 }
 
+/** Answers a request; what it throws reaches who has asked as ERR_REQUEST_FAILED. */
 export type RelayHandler = (body: RelayValue, request: RelayRequest) => RelayValue | Promise<RelayValue>;
+/** Hears what was published, and by which node. */
 export type RelayListener = (message: RelayValue, from: string) => void;
 
 /** One node, as the registry knows it. */
@@ -54,14 +58,17 @@ export interface Lease extends AsyncDisposable {
   readonly token: number;
   /** Aborted, with ERR_LEASE_LOST, when this holder must stop: before anybody else can get the lease. */
   readonly signal: AbortSignal;
+  /** Gives it back, so that the next one who waits gets it. */
   release(): Promise<void>;
 }
 
+/** Options of `lease`. */
 export interface LeaseOptions extends WaitOptions {
   /** Renewed three times in this time; a holder that is silent for so long has lost it. Default 15000. */
   ttlMs?: number;
 }
 
+/** A value of a bucket, and when it was written. */
 export interface KeyValueEntry {
   readonly value: RelayValue;
   /** Of the whole bucket: goes up with each write. */
@@ -75,6 +82,7 @@ export interface WriteOptions extends WaitOptions {
 
 /** A small table that all nodes see alike, for settings and maps; sessions belong into the cache. */
 export interface KeyValue {
+  /** The value and its revision, or undefined if the key is not there. */
   get(key: string, options?: WaitOptions): Promise<KeyValueEntry | undefined>;
   /** @returns the revision. */
   put(key: string, value: RelayValue, options?: WriteOptions): Promise<number>;
@@ -84,6 +92,7 @@ export interface KeyValue {
   update(key: string, value: RelayValue, revision: number, options?: WriteOptions): Promise<number>;
   /** @throws {IpcError} ERR_KV_CONFLICT if a revision is given and it is another one by now. */
   delete(key: string, options?: WriteOptions & { revision?: number }): Promise<void>;
+  /** All keys of the bucket. */
   keys(options?: WaitOptions): Promise<string[]>;
   /** Hears of changes from now on; `undefined`: the key was deleted. */
   watch(
@@ -94,13 +103,17 @@ export interface KeyValue {
 
 /** Bytes that are too many for one message. */
 export interface Blobs {
+  /** Stores them under that name, in place of what was there. */
   put(name: string, bytes: Uint8Array, options?: WaitOptions): Promise<void>;
+  /** All of them, or undefined if there is nothing of that name. */
   get(name: string, options?: WaitOptions): Promise<Uint8Array | undefined>;
+  /** Nothing happens if there is nothing of that name. */
   delete(name: string, options?: WaitOptions): Promise<void>;
 }
 
 /** A subscription, a service, a watch: what lasts until it is let go. */
 export interface RelayHold extends Disposable {
+  /** Lets it go. */
   release(): void;
 }
 
@@ -134,15 +147,19 @@ export interface Relay extends AsyncDisposable {
    *   ERR_RELAY_CLOSED.
    */
   request(service: string, body?: RelayValue, options?: RelayRequestOptions): Promise<RelayValue>;
+  /** Answers requests for that service, until the hold is released. */
   serve(service: string, handler: RelayHandler, options?: ServeOptions & WaitOptions): Promise<RelayHold>;
   /** @throws {IpcError} ERR_LEASE_HELD. */
   lease(name: string, options?: LeaseOptions): Promise<Lease>;
+  /** All nodes that the registry knows. */
   nodes(options?: WaitOptions): Promise<RelayNode[]>;
+  /** The bucket of that name. */
   kv(bucket: string): KeyValue;
   readonly blobs: Blobs;
   /** Waits until there is a link; at once if there is one. @throws {IpcError} ERR_TIMEOUT, ERR_RELAY_CLOSED. */
   connected(options?: WaitOptions): Promise<void>;
   /** @returns how to stop listening. */
   onStatus(listener: RelayEvents['status']): () => void;
+  /** Ends the link and all that waits for it with ERR_RELAY_CLOSED. Twice is fine. */
   close(): Promise<void>;
 }

@@ -17,6 +17,7 @@ export type OnDemandNames<A extends AppSpec> = {
   [K in keyof A['channels'] & string]: A['channels'][K] extends OnDemandSpec<infer _> ? K : never;
 }[keyof A['channels'] & string];
 
+/** Options of `openChannel`. */
 export interface OpenChannelOptions extends WaitOptions {
   /** Any JSON value up to 64 KiB that the peer gets with the offer. */
   readonly metadata?: unknown;
@@ -41,6 +42,7 @@ export interface Offer<C = unknown> {
 export interface AppActor {
   /** Sends it an event, after those that are on their way. Nothing happens once it has ended. */
   send(event: { readonly type: string; readonly [fact: string]: unknown }): void;
+  /** Its snapshot, as XState has it. */
   getSnapshot(): unknown;
 }
 
@@ -103,6 +105,7 @@ export const hoseReasons = [
   'protocol',
   'memory',
 ] as const;
+/** One of `hoseReasons`; docs/sessions.md says what each means. */
 export type HoseReason = (typeof hoseReasons)[number];
 /** What a peer can break: the rules of what it says, or the words of the memory that it shares. */
 export type Breach = Extract<HoseReason, 'protocol' | 'memory'>;

@@ -19,6 +19,7 @@ export interface ChildRef {
   readonly supervisor: Supervision | null;
 }
 
+/** Why a call was not carried out, in OTP's words; `failed` has the error of the start. */
 export type CallError =
   | 'already-started'
   | 'already-present'
@@ -34,8 +35,10 @@ export type Refused = { readonly ok: false; readonly error: CallError };
 export type StartAnswer =
   | { readonly ok: true; readonly ref: ChildRef | null; readonly info?: unknown }
   | (Refused & { readonly ref?: ChildRef });
+/** Whether a call was carried out, and why not. */
 export type CallAnswer = { readonly ok: true } | Refused;
 
+/** One child, as `whichChildren` tells it. */
 export interface ChildEntry {
   readonly id: string | null;
   /** Null unless something of it runs. */
@@ -44,6 +47,7 @@ export interface ChildEntry {
   readonly type: 'worker' | 'supervisor';
 }
 
+/** How many children a supervisor has. */
 export interface ChildCounts {
   /** Children that are known; 1 for a dynamic supervisor: its template. */
   readonly specs: number;
@@ -83,8 +87,11 @@ export interface Supervision<C = ActorChildInput> {
   deleteChild(child: string | ChildRef): Promise<CallAnswer>;
   /** All children, the newest first. */
   whichChildren(): Promise<ChildEntry[]>;
+  /** The child of that name or ref. */
   whichChild(child: string | ChildRef): Promise<{ readonly ok: true; readonly child: ChildEntry } | Refused>;
+  /** How many children there are, by kind and by whether they run. */
   countChildren(): Promise<ChildCounts>;
+  /** The rules of that child. */
   getChildSpec(
     child: string | ChildRef,
   ): Promise<{ readonly ok: true; readonly spec: ChildSpecView } | Refused>;

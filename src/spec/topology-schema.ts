@@ -229,11 +229,16 @@ export interface TopologyInput extends SupervisionInput {
   caches?: Record<string, CacheInput>;
 }
 
+/** What `arena()` makes. */
 export type ArenaInput = z.input<typeof arenaSchema>;
+/** What `cache()` makes; its options. */
 export type CacheInput = z.input<typeof cacheSchema>;
 type Options<S extends { kind: string }> = Omit<S, 'kind' | 'file'>;
+/** Options of `actor()`; docs/supervision.md has their defaults. */
 export type ActorOptions = Omit<ActorInput, 'kind' | 'source' | 'input'>;
+/** Options of `node()`; docs/supervision.md has their defaults. */
 export type NodeOptions = Options<z.input<typeof nodeSchema>>;
+/** Options of `exec()`; docs/supervision.md has their defaults. */
 export type ExecOptions = Options<z.input<typeof execSchema>>;
 
 function isSource(value: unknown): boolean {

@@ -43,6 +43,7 @@ export interface AppInput<Names extends string = string> {
   readonly appBytes?: number;
 }
 
+/** Who may connect to an app: its own user, or its group too. */
 export type Permissions = 'user' | 'group';
 
 /** The user and group that an app runs as, where they are not those of its peer. */

@@ -4,7 +4,11 @@ import type { InPlaceCodec } from '../spec/memory.ts';
 /** Plain bytes: given as they are, or by a function that fills memory of a given size. */
 export type BytesInput =
   | Uint8Array
-  | { readonly bytes: number; readonly write: (memory: Uint8Array) => void };
+  | {
+      readonly bytes: number;
+      /** Writes the bytes in place. */
+      readonly write: (memory: Uint8Array) => void;
+    };
 
 /** Values that are bytes: images, columns of numbers, whatever brings its own format. They begin at a multiple of 64. */
 export const rawBytes: InPlaceCodec<Uint8Array, BytesInput> = {

@@ -23,6 +23,7 @@ export interface HubOptions {
   readonly leases?: Readonly<Record<string, string>>;
   /** Nodes that ought to be there. */
   readonly expected?: readonly { readonly node: string; readonly role: RelayRole }[];
+  /** Called when a node comes, and when it has gone. */
   readonly onMember?: (member: { node: string; role: RelayRole }, there: boolean) => void;
   /** Milliseconds that never jump. */
   readonly now?: () => number;

@@ -92,6 +92,7 @@ export class ValueArena implements PublicArena {
     return new Value(place, (bytes) => codec.read(bytes));
   }
 
+  /** How much of it is used and free, in bytes. */
   stats(): ArenaStats {
     return this.arena.stats();
   }
@@ -125,6 +126,7 @@ export class SharedArena extends ValueArena {
     this.arena.close();
   }
 
+  /** As `close`. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -25,6 +25,7 @@ const secondary: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'ERR_SESSION_HOSED',
 ]);
 
+/** Options of `spawn`. */
 export interface SpawnOptions {
   /** What it is called, with a number, in its address; default: the name of the kind. */
   name?: string;
@@ -36,6 +37,7 @@ export interface Spawner {
   spawn<L extends AnyActorLogic>(logic: L, input?: InputFrom<L>, options?: SpawnOptions): Handle<L>;
   /** Starts nothing more. A group is waited for until all its spawners are closed. */
   close(): void;
+  /** As `close`. */
   [Symbol.dispose](): void;
 }
 

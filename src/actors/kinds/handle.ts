@@ -45,6 +45,7 @@ export interface Handle<L extends AnyActorLogic = AnyActorLogic> extends Sender<
   stop(): void;
   /** Sends nothing more by this handle. */
   close(): void;
+  /** As `close`. */
   [Symbol.dispose](): void;
 }
 
@@ -55,10 +56,15 @@ export type ServiceMessage<Q> =
       request: Q;
       /** Comes back with the reply. */
       id?: unknown;
-      replyTo?: { send(event: ReplyEvent): void };
+      /** Who gets the reply. */
+      replyTo?: {
+        /** Called once. */
+        send(event: ReplyEvent): void;
+      };
     }
   | { type: 'subscribe'; request: Q };
 
+/** What comes to a machine that has asked a service by an event. */
 export type ReplyEvent<R = unknown> =
   | { type: 'reply'; id: unknown; reply: R }
   | { type: 'reply.failed'; id: unknown; error: IpcError };

@@ -7,6 +7,7 @@ import type { Source } from './source.ts';
 /** What happens to a message that finds no room and whose sender does not wait. */
 export type InboxOverflow = 'fail' | 'drop-newest' | 'drop-oldest';
 
+/** How much an inbox holds, and what becomes of more. */
 export interface InboxOptions {
   /** Messages of each type that may lie there; default 1024. */
   max?: number;
@@ -19,6 +20,7 @@ export interface InboxOptions {
 
 export const inboxDefaults = { max: 1_024, overflow: 'fail' } as const satisfies Required<InboxOptions>;
 
+/** Counts of messages: those that lie there now, and all so far. */
 export interface InboxStats {
   readonly queued: number;
   readonly received: number;
@@ -41,6 +43,7 @@ export interface Inbox<M extends EventObject = EventObject> extends Source<M>, A
   of<K extends TypeOf<M>>(...types: [K, ...K[]]): InboxView<Extract<M, { type: K }>>;
   /** As a source that answers undefined at its end, for `select`. */
   readonly orEnd: Source<M | undefined>;
+  /** Counts of its messages. */
   stats(): InboxStats;
 }
 /** Some types of an inbox. */

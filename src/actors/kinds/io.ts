@@ -56,6 +56,7 @@ export interface Io<T extends KindTypes = KindTypes> {
   random(): number;
   /** Says which stage begins; a snapshot tells it. */
   stage(name: string): void;
+  /** Waits for so many milliseconds. @throws {IpcError} ERR_STOPPING. */
   sleep(ms: number, options?: WaitOptions): Promise<void>;
   /** Fires once, unless it is cancelled before somebody has taken its tick. */
   timer(ms: number): Timer;

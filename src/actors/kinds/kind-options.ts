@@ -1,6 +1,7 @@
 // Kind options: what all kinds can be given besides their function.
 import type { InboxOptions } from './inbox.ts';
 
+/** Options of every kind. */
 export interface KindOptions {
   /** What it is called in addresses, logs and errors; default: the name of its function, else of its kind. */
   name?: string;

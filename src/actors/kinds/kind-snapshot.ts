@@ -23,6 +23,7 @@ export interface KindView {
   readonly leaks: readonly string[];
 }
 
+/** The snapshot of a kind, as XState has it, with the stage that it is in. */
 export type KindSnapshot<Output> = Snapshot<Output> & {
   /** `running`, `stopping`, `draining`, `done`, `failed` or `stopped`; while it runs with its stage: `running.prepare`. */
   readonly value: string;

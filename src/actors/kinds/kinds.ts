@@ -86,6 +86,7 @@ export type ServiceIo<T extends KindTypes & { state?: unknown } = KindTypes> = O
   readonly state: T extends { state: infer S } ? S : undefined;
 };
 
+/** Options of `service`, beside those of every kind. */
 export interface ServiceOptions<Request, Item, Input, State> extends KindOptions {
   /** Requests that are answered at once; default 1: in sequence, so that nothing comes between two lines. */
   concurrency?: number;

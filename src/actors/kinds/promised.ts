@@ -52,6 +52,7 @@ export class Promised<T> extends Source<T> implements Resolver<T> {
     this.#outcome.reject(IpcError.of('ERR_PROMISE_CLOSED', why));
   }
 
+  /** Rejects it, unless it was resolved already: nobody waits for it any more. */
   [Symbol.dispose](): void {
     this.close('nobody waits for it any more');
   }

@@ -107,6 +107,7 @@ export class OrEnd<T> extends Source<T | undefined> {
 
 /** Whatever hands out one message after the other: a channel of a session, a broadcast, a pipe. */
 export interface Receiver<T> {
+  /** The next message. */
   receive(): Promise<T>;
 }
 

@@ -4,6 +4,7 @@ import { Fifo } from './fifo.ts';
 import { OrEnd, Source } from './source.ts';
 import type { Waits } from './waits.ts';
 
+/** How much a stream holds, and what becomes of more. */
 export interface StreamOptions {
   /** Items that may lie there; default 256. */
   max?: number;
@@ -80,10 +81,12 @@ export class Stream<T> extends Source<T> implements AsyncIterable<T> {
     this.onClosed?.();
   }
 
+  /** As `close`. */
   [Symbol.dispose](): void {
     this.close();
   }
 
+  /** Ends with the stream. */
   [Symbol.asyncIterator](): AsyncIterator<T, void> {
     return {
       next: async () => {

@@ -47,6 +47,7 @@ export class Timer extends Source<void> {
     return active;
   }
 
+  /** As `cancel`. */
   [Symbol.dispose](): void {
     this.cancel();
   }
