@@ -16,6 +16,7 @@ export {
   activated,
   connect,
   connectDownstream,
+  connectNats,
   connectRelay,
   createArena,
   createRuntime,
@@ -110,6 +111,7 @@ export type {
   RelayStatus,
 } from './spec/relay.ts';
 export type { LinkTimes, LinkTls, RelayEndpoint } from './spec/relay-link.ts';
+export type { NatsAuth, NatsOptions, NatsTls } from './spec/relay-nats.ts';
 export type {
   MidwaySpec,
   RelayHooks,

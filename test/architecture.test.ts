@@ -24,7 +24,7 @@ const mayImport: Record<string, readonly string[]> = {
 /** Packages that only these folders may know. Node's own modules are left out where a browser could run the code. */
 const packages: Record<string, readonly string[]> = {
   machines: ['xstate'],
-  transport: ['msgpackr', 'flatbuffers', 'xxhash-wasm', 'node:'],
+  transport: ['msgpackr', 'flatbuffers', 'xxhash-wasm', '@nats-io/', 'node:'],
   spec: ['zod', 'jsonc-parser', 'dependency-graph', '@marcbachmann/cel-js', 'node:'],
   workspace: ['yaml', 'zod', 'node-sqlite3-wasm', 'codenamize-ts', 'node:'],
   'errors.ts': [],

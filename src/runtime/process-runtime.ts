@@ -8,6 +8,7 @@ import type { ActorsInput } from '../spec/actor-check.ts';
 import type { ArenaReader, ArenaWriter } from '../spec/published-arena.ts';
 import type { Pipe, Region, RegionOptions } from '../spec/region.ts';
 import type { Relay } from '../spec/relay.ts';
+import type { NatsOptions } from '../spec/relay-nats.ts';
 import type { RelayHooks, RelayNodeSpec } from '../spec/relay-node.ts';
 import type { AllowedClient, AppSpec } from '../spec/universe.ts';
 import type { SharedArena } from '../transport/value-arena.ts';
@@ -132,6 +133,11 @@ export async function relayNode(spec: RelayNodeSpec, hooks?: RelayHooks): Promis
 /** As `Runtime.connectRelay`, by the runtime of this process. */
 export function connectRelay(options: ConnectRelayOptions): Relay {
   return currentRuntime().connectRelay(options);
+}
+
+/** As `Runtime.connectNats`, by the runtime of this process. */
+export async function connectNats(options: NatsOptions): Promise<Relay> {
+  return currentRuntime().connectNats(options);
 }
 
 /** As `Runtime.serveRelay`, by the runtime of this process. */

@@ -28,6 +28,7 @@ import type { CacheOptions } from '../spec/cache.ts';
 import type { ArenaReader, ArenaWriter } from '../spec/published-arena.ts';
 import type { Pipe, Region, RegionOptions } from '../spec/region.ts';
 import type { Relay } from '../spec/relay.ts';
+import type { NatsOptions } from '../spec/relay-nats.ts';
 import type { RelayHooks, RelayNodeSpec } from '../spec/relay-node.ts';
 import type { AllowedClient, AppSpec } from '../spec/universe.ts';
 import { checkBorrows } from '../transport/borrow.ts';
@@ -35,6 +36,7 @@ import type { Cache } from '../transport/cache.ts';
 import { FlightRecorder } from '../transport/flight-recorder.ts';
 import { checkMemoryOrder } from '../transport/memory-order.ts';
 import { native, requireKernel } from '../transport/native.ts';
+import { NatsMember } from '../transport/nats-member.ts';
 import type { RelayMember } from '../transport/relay-member.ts';
 import {
   appSocketPath,
@@ -408,6 +410,20 @@ export class Runtime {
    */
   connectRelay(options: ConnectRelayOptions): Relay {
     return this.#relayMember(options);
+  }
+
+  /**
+   * Joins a relay that an engine carries, NATS with JetStream. Closed with this runtime.
+   * @throws {IpcError} ERR_RELAY_UNAVAILABLE, ERR_RELAY_REFUSED or ERR_RELAY_CONFIG for what the engine lacks, ERR_STOPPING.
+   */
+  async connectNats(options: NatsOptions): Promise<Relay> {
+    this.#refuseIfStopping(`relay ${options.node}`);
+    const member = await NatsMember.open(options);
+    this.#relays.add(member);
+    member.onStatus((status) => {
+      if (status === 'closed') this.#relays.delete(member);
+    });
+    return member;
   }
 
   /**

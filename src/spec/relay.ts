@@ -1,6 +1,6 @@
 // Relay: what nodes on one machine or on several can do together, whatever carries it. `local` keeps it all in one process;
-// `link` carries it over sockets to the one hub that the configuration names. A third way, by an engine that replicates, has
-// its place in this interface and in its conformance suite (test/conformance/relay.ts).
+// `link` carries it over sockets to the one hub that the configuration names; `nats` leaves it to an engine that replicates. One
+// suite holds for all three (test/conformance/relay.ts).
 import type { WaitOptions } from './waiting.ts';
 
 export type RelayMode = 'local' | 'link' | 'nats';

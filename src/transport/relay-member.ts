@@ -482,7 +482,7 @@ function againOf(frame: Frame): string | undefined {
   return frame.t === 'serve' ? `serve ${frame.service}` : undefined;
 }
 
-function checkName(what: string, name: string): void {
+export function checkName(what: string, name: string): void {
   if (typeof name !== 'string' || name.length === 0 || name.length > relayNameMax)
     throw IpcError.of('ERR_OPTIONS_INVALID', what, `it must be a text of 1 to ${relayNameMax} characters`);
 }
@@ -492,7 +492,7 @@ function holdOf(release: () => void): RelayHold {
 }
 
 /** A listener's mistake is its program's: told as an uncaught exception, after all others have been called. */
-function guarded(call: () => void): void {
+export function guarded(call: () => void): void {
   try {
     call();
   } catch (error) {
