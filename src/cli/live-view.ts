@@ -2,14 +2,18 @@
 // is seen between its parts.
 import { createLogUpdate } from 'log-update';
 import stringWidth from 'string-width';
+import { Backlog } from './backlog.ts';
 
 /** A terminal, as far as it is needed here. */
 export interface Terminal {
   readonly columns?: number;
   readonly rows?: number;
+  /** Set while it takes nothing, as after Ctrl-S: then nothing is drawn. */
+  readonly writableNeedDrain?: boolean;
   write(text: string): unknown;
   on(event: 'resize', listener: () => void): unknown;
   off(event: 'resize', listener: () => void): unknown;
+  once(event: 'drain', listener: () => void): unknown;
 }
 
 /** What is written within this time is drawn together. */
@@ -33,14 +37,23 @@ export class LiveView {
   readonly #onExit = () => this.close();
   readonly #tick: NodeJS.Timeout;
   #frame: NodeJS.Timeout | undefined;
-  #pending = '';
+  readonly #pending: Backlog;
+  #waits = false;
   #rows: readonly string[] = [];
   #closed = false;
   #buffer = '';
   readonly #update: ReturnType<typeof createLogUpdate>;
 
-  /** @param draw gives the rows for that room, none wider than it. */
-  constructor(terminal: Terminal, draw: (width: number, height: number) => readonly string[]) {
+  /**
+   * @param draw gives the rows for that room, none wider than it.
+   * @param tellGap the line that stands for so many that the terminal did not take in time.
+   */
+  constructor(
+    terminal: Terminal,
+    draw: (width: number, height: number) => readonly string[],
+    tellGap: (lines: number) => string = () => '',
+  ) {
+    this.#pending = new Backlog(tellGap);
     this.#terminal = terminal;
     this.#draw = draw;
     const paper = {
@@ -68,7 +81,7 @@ export class LiveView {
   /** Text that stays. Whatever is in it besides whole lines and colors has been taken out before. */
   write(text: string): void {
     if (this.#closed) return void this.#terminal.write(text);
-    this.#pending += text;
+    this.#pending.add(text);
     if (this.#pending.length > pendingLengthMax) this.#paint();
     else this.refresh();
   }
@@ -88,7 +101,7 @@ export class LiveView {
     process.off('exit', this.#onExit);
     process.off('SIGCONT', this.#onResize);
     this.#update.clear();
-    this.#buffer += this.#pending;
+    this.#buffer += this.#pending.take();
     this.#send(showCursor);
   }
 
@@ -96,16 +109,26 @@ export class LiveView {
     clearTimeout(this.#frame);
     this.#frame = undefined;
     if (this.#closed) return;
-    if (this.#pending !== '') {
+    if (this.#terminal.writableNeedDrain) return this.#paintLater();
+    if (this.#pending.length > 0) {
       this.#update.clear();
-      this.#buffer += this.#pending;
-      this.#pending = '';
+      this.#buffer += this.#pending.take();
     }
     const { columns = 80, rows = 24 } = this.#terminal;
     this.#rows = this.#draw(columns, rows);
     if (this.#rows.length > 0) this.#update(this.#rows.join('\n'));
     else this.#update.clear();
     this.#send('');
+  }
+
+  /** When the terminal takes something again. */
+  #paintLater(): void {
+    if (this.#waits) return;
+    this.#waits = true;
+    this.#terminal.once('drain', () => {
+      this.#waits = false;
+      this.#paint();
+    });
   }
 
   /** A terminal that has become narrower has wrapped the rows, so that there are more of them than were drawn. */

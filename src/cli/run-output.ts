@@ -4,6 +4,7 @@ import type { TreeStatus } from '../runtime/status.ts';
 import type { Tree, TreeOptions } from '../runtime/tree.ts';
 import { isColored, isTerminal } from './color.ts';
 import { LiveView } from './live-view.ts';
+import { Outlet } from './outlet.ts';
 import { runRows } from './run-rows.ts';
 import { shownText } from './shown-line.ts';
 import { unitPrinter } from './unit-printer.ts';
@@ -14,12 +15,19 @@ const usageMs = 2_000;
 export class RunOutput {
   readonly onLine: TreeOptions['onLine'];
   readonly #rows: boolean;
+  readonly #tellGap: (lines: number) => string;
+  readonly #outlet: Outlet;
   #view: LiveView | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   /** @param json one object per line, for programs; there are no rows then. */
   constructor(units: readonly string[], json: boolean) {
     this.#rows = isTerminal && !json;
+    this.#tellGap = (lines) =>
+      json
+        ? `${JSON.stringify({ time: new Date().toISOString(), missed: lines })}\n`
+        : `(${lines} lines are not shown: they came faster than they were read; "actor-ipc logs" has them)\n`;
+    this.#outlet = new Outlet(process.stdout, this.#tellGap);
     this.onLine = unitPrinter({
       units,
       json,
@@ -46,7 +54,7 @@ export class RunOutput {
         usages = new Map(found);
         this.#view?.refresh();
       });
-    this.#view = new LiveView(process.stdout, draw);
+    this.#view = new LiveView(process.stdout, draw, this.#tellGap);
     this.#timer = setInterval(look, usageMs);
     this.#timer.unref();
     look();
@@ -59,8 +67,13 @@ export class RunOutput {
     this.#view = undefined;
   }
 
+  /** Until what was written has gone out; whoever reads nothing is not waited for. */
+  finished(): Promise<void> {
+    return this.#outlet.finished();
+  }
+
   #write(text: string): void {
     if (this.#view) this.#view.write(text);
-    else process.stdout.write(text);
+    else this.#outlet.write(text);
   }
 }

@@ -125,6 +125,7 @@ async function runHere(
   // Whoever has started it may still be there to read it.
   if (detached && code !== exitCode.asked) process.stderr.write(`${words}\n`);
   process.exitCode = killed ?? code;
+  await output.finished();
   // Every process of the tree is reaped and every socket closed; what could keep us here is a mistake of the topology's.
   setTimeout(() => process.exit(), 500).unref();
 }
