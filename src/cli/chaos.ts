@@ -1,5 +1,5 @@
 // `chaos`: runs a topology, kills and stops its processes at random, and looks whether it keeps its promises.
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
@@ -32,7 +32,7 @@ export function chaosCommand(): Command {
     .option('--patience <duration>', 'nobody may take longer to come back', durationMs, 60_000)
     .option(
       '-w, --workspace <folder>',
-      'keep logs and records there (default: a new folder for temporary files)',
+      'keep logs and records there (default: a temporary folder, which stays if a promise is broken)',
     )
     .option('--env-file <file>', 'variables for the topology and its units (default: .env beside it)')
     .option('--json', 'print the result as JSON')
@@ -76,9 +76,13 @@ before, and at the end an ordered stop must leave nothing. Exit code 1 if a prom
           signal: stop.signal,
           onAct: (atMs, what) => say(`${(atMs / 1_000).toFixed(1).padStart(7)} s  ${what}\n`),
         });
-        if (options.json) process.stdout.write(`${JSON.stringify({ ...report, workspace }, null, 2)}\n`);
+        const broken = report.violations.length > 0;
+        const stays = broken || options.workspace !== undefined;
+        if (!stays) rmSync(workspace, { recursive: true, force: true });
+        const kept = { ...report, workspace: stays ? workspace : null };
+        if (options.json) process.stdout.write(`${JSON.stringify(kept, null, 2)}\n`);
         else say(describe(report));
-        if (report.violations.length > 0) process.exitCode = exitCode.failed;
+        if (broken) process.exitCode = exitCode.failed;
       } finally {
         forget();
       }

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from 'chai';
 import { isAlive, livingBelow } from '../../src/runtime/living.ts';
@@ -9,6 +9,7 @@ interface Report {
   readonly acts: Record<string, number>;
   readonly violations: readonly string[];
   readonly backMs: { readonly max: number } | null;
+  readonly workspace: string | null;
 }
 
 describe('chaos', () => {
@@ -24,20 +25,27 @@ describe('chaos', () => {
     writeFileSync(file, `name: ${name}\nchildren:\n${children}`);
     return file;
   }
+  const temporary = () => {
+    const path = join(folder.path, 'temporary');
+    mkdirSync(path, { recursive: true });
+    return path;
+  };
   const quick = 'backoff: { minMs: 20, maxMs: 200 }, giveUp: { restarts: 1000, periodMs: 1000 }';
   const sleeper = `{ kind: exec, file: /bin/sh, args: ['-c', 'sleep 1000 & wait'], ${quick} }`;
 
   it('kills and stops at random, and finds that all came back and nothing is left', async () => {
     const file = topologyOf('steady', `  a: ${sleeper}\n  b: ${sleeper}\n`);
-    const { code, output } = await command(
-      ['chaos', file, '--for', '6s', '--seed', '5', '--json'],
-      place.env,
-    );
-    const { acts, violations, backMs } = JSON.parse(output) as Report;
+    const { code, output } = await command(['chaos', file, '--for', '6s', '--seed', '5', '--json'], {
+      ...place.env,
+      TMPDIR: temporary(),
+    });
+    const { acts, violations, backMs, workspace } = JSON.parse(output) as Report;
     assert.deepEqual(violations, []);
     assert.equal(code, 0);
     assert.isNotEmpty(Object.keys(acts));
     assert.isAbove(backMs!.max, 0);
+    assert.isNull(workspace);
+    assert.deepEqual(readdirSync(temporary()), [], 'nobody needs what it has written');
   }).timeout(60_000);
 
   it('says when the tree does not come up at all', async () => {
@@ -59,9 +67,10 @@ describe('chaos', () => {
     );
     const { code, output } = await command(
       ['chaos', file, '--for', '1m', '--patience', '8s', '--seed', '5'],
-      place.env,
+      { ...place.env, TMPDIR: temporary() },
     );
     assert.equal(code, 1, output);
+    assert.lengthOf(readdirSync(temporary()), 1, 'what it has written stays');
     assert.match(output, /not all are up 8 s after: \w+/);
   }).timeout(60_000);
 
