@@ -5,6 +5,7 @@ import { askTree } from '../runtime/control-client.ts';
 import { findTopology } from '../runtime/loader.ts';
 import { workspaceFolder } from '../runtime/place.ts';
 import type { TreeStatus } from '../runtime/status.ts';
+import { optionIn, sessionProposals } from './session-proposals.ts';
 
 const scripts = {
   bash: `_actor_ipc() {
@@ -71,7 +72,10 @@ async function proposals(program: Command, before: readonly string[], word: stri
   const asking = command.options.find(
     (option) => takesValue(option) && isOption(option, before.at(-1) ?? ''),
   );
-  if (asking) return (asking.argChoices ?? []).filter(starts);
+  if (asking) {
+    const ofSession = before[0] === 'session' ? sessionProposals(asking.long ?? '', before, word) : [];
+    return [...(asking.argChoices ?? []), ...ofSession].filter(starts);
+  }
   if (word.startsWith('-'))
     return command
       .createHelp()
@@ -86,7 +90,9 @@ async function proposals(program: Command, before: readonly string[], word: stri
   if (names.length > 0) return names.filter(starts);
   const choices = command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []);
   const wantsUnit = command.registeredArguments.some((argument) => argument.name() === 'unit');
-  return [...choices, ...(wantsUnit ? await units() : [])].filter(starts);
+  return [...choices, ...(wantsUnit ? await units(optionIn(before, '--workspace', '-w')) : [])].filter(
+    starts,
+  );
 }
 
 function takesValue({ required, optional }: Option): boolean {
@@ -97,10 +103,10 @@ function isOption({ long, short }: Option, word: string): boolean {
   return word === long || word === short;
 }
 
-/** The units of the tree that runs here; none, if there is none. */
-async function units(): Promise<string[]> {
+/** The units of the tree that runs here, or in that workspace; none, if there is none. */
+async function units(workspace: string | undefined): Promise<string[]> {
   try {
-    const folder = workspaceFolder(findTopology(undefined, process.cwd()), undefined);
+    const folder = workspace ?? workspaceFolder(findTopology(undefined, process.cwd()), undefined);
     return ((await askTree(folder, 'status')) as TreeStatus).units.map(({ name }) => name);
   } catch {
     return [];

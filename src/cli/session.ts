@@ -1,7 +1,7 @@
 // The commands under `session`: a group of processes whose data stands in a folder. `sessionCommands` adds them to any program;
 // the entry `actor-ipc/cli`.
 import { resolve } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { IpcError } from '../errors.ts';
 import {
   activateSession,
@@ -11,14 +11,17 @@ import {
   initSession,
   listSession,
   openSession,
+  processLike,
   removeProcess,
   startProcess,
   stopProcess,
   waitForProcess,
 } from '../runtime/session.ts';
+import { sessionGraph } from '../runtime/session-graph.ts';
 import type { SessionRow } from '../runtime/session-rows.ts';
 import type { Started } from '../runtime/session-supervisor.ts';
 import { parseCondition } from '../spec/condition.ts';
+import { draw, type Format, formatOption } from './drawing.ts';
 import { exitCode, exitCodeOfError } from './exit-code.ts';
 import { describeRow, describeStart, renderListing } from './session-listing.ts';
 import { durationMs } from './tree-options.ts';
@@ -131,13 +134,25 @@ export function sessionCommands(program: Command, options: SessionCommandsOption
     ),
   )
     .option('-p, --pid <pid>', 'number of the process', whole)
+    .addOption(
+      new Option(
+        '--fingerprint <file>',
+        'the one process of this machine that looks like that saved fingerprint',
+      ).conflicts('pid'),
+    )
     .option('-a, --alias <alias>', 'what you call it, or the one that is known')
     .option('-s, --state <state>', 'name its present state: how it looks now is how it looks in that state')
     .action(
-      run(async ({ workspace, pid, json, ...wish }: ProcessOptions & { pid?: number; state?: string }) => {
-        if (pid === undefined && (wish.alias === undefined || wish.state === undefined))
-          throw usage('attach', 'name the --pid of a process, or --alias and --state of one that is known');
-        tellRow(await attachProcess(openSession(resolve(workspace), schemes), pid, wish), json);
+      run(async ({ workspace, pid, fingerprint, json, ...wish }: AttachOptions) => {
+        const names = pid !== undefined || fingerprint !== undefined;
+        if (!names && (wish.alias === undefined || wish.state === undefined))
+          throw usage(
+            'attach',
+            'name the --pid or --fingerprint of a process, or --alias and --state of one that is known',
+          );
+        const place = openSession(resolve(workspace), schemes);
+        const found = fingerprint === undefined ? pid : await processLike(place, resolve(fingerprint));
+        tellRow(await attachProcess(place, found, wish), json);
       }),
     );
 
@@ -245,7 +260,22 @@ export function sessionCommands(program: Command, options: SessionCommandsOption
     }),
   );
 
+  verb(session, 'graph', 'draw who waits for whom; nothing runs')
+    .addOption(formatOption())
+    .action(
+      run(async ({ workspace, format }: CommonOptions & { format: Format }) => {
+        const graph = sessionGraph(openSession(resolve(workspace), schemes));
+        process.stdout.write(await draw(graph, format));
+      }),
+    );
+
   configure(session, program.name());
+}
+
+interface AttachOptions extends ProcessOptions {
+  readonly pid?: number;
+  readonly fingerprint?: string;
+  readonly state?: string;
 }
 
 interface WaitOptions {

@@ -10,6 +10,7 @@ import { editSession, type ProcessWish } from './session-edit.ts';
 import { planSession } from './session-plan.ts';
 import { type SessionListing, type SessionRow, sessionRows } from './session-rows.ts';
 import type { Deactivated, Started } from './session-supervisor.ts';
+import { strangerLike } from './stranger.ts';
 
 export type Schemes = Readonly<Record<string, { readonly node: string; readonly app?: string }>>;
 
@@ -90,6 +91,13 @@ export async function attachProcess(
   }
   if (state === undefined) return row!;
   return (await askSession(workspace, 'session.tag', { facts: { name, state } })) as SessionRow;
+}
+
+/** The number of the one process that looks like a saved fingerprint and is not kept already. @throws {IpcError} ERR_REFUSED. */
+export async function processLike(workspace: SessionWorkspace, file: string): Promise<number> {
+  const { supervisor, rows } = await listSession(workspace);
+  const kept = [supervisor, ...rows].flatMap((each) => each?.pid ?? []);
+  return strangerLike('attach', file, [process.pid, ...kept]);
 }
 
 /** @throws {IpcError} ERR_TIMEOUT, ERR_SESSION_INACTIVE, ERR_UNIT_UNKNOWN. */

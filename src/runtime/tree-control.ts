@@ -7,13 +7,12 @@ import { conditionLengthMax } from '../spec/condition.ts';
 import type { Fingerprint } from '../spec/fingerprint.ts';
 import { type Frame, textOf, wholeOf } from '../transport/frame.ts';
 import { native } from '../transport/native.ts';
-import { readFingerprint } from '../workspace/fingerprint-file.ts';
-import { processesLike } from '../workspace/fingerprint-search.ts';
 import type { Applied, ApplyOptions } from './apply.ts';
 import type { Asker, ControlHandlers } from './control-server.ts';
 import { loadAnew } from './loader.ts';
 import type { Operator, OrderOptions, Outcome } from './operator.ts';
 import type { TreeStatus } from './status.ts';
+import { strangerLike } from './stranger.ts';
 import type { UnitLine } from './unit-line.ts';
 import type { UnitLogs } from './unit-logs.ts';
 
@@ -63,7 +62,10 @@ export function controlHandlers(tree: ControlledTree): ControlHandlers {
       const identity =
         frame.fingerprint === undefined
           ? identityOf(unit, wholeOf(frame, 'pid'))
-          : strangerLike(unit, textOf(frame, 'fingerprint', 4_096));
+          : identityOf(
+              unit,
+              strangerLike(`attach ${unit}`, textOf(frame, 'fingerprint', 4_096), [process.pid]),
+            );
       return operator.attach(unit, identity, options);
     }),
     fingerprint: (frame) => tree.fingerprint(textOf(frame, 'unit', unitLengthMax)),
@@ -75,18 +77,6 @@ export function controlHandlers(tree: ControlledTree): ControlHandlers {
       }),
     logs: (_, asker) => followLogs(tree, asker),
   };
-}
-
-/** The one process that looks like what was saved in that file, and is none of ours. */
-function strangerLike(unit: string, file: string): Identity {
-  const refused = (why: string) => IpcError.of('ERR_REFUSED', `attach ${unit}`, why);
-  const likely = processesLike(readFingerprint(file), [process.pid]);
-  const [best] = likely;
-  if (!best) throw refused(`no process looks like ${file}`);
-  const equal = likely.filter(({ likeness }) => likeness === best.likeness).map(({ pid }) => pid);
-  if (equal.length > 1)
-    throw refused(`processes ${equal.slice(0, 10).join(', ')} look equally like ${file}; name one by --pid`);
-  return identityOf(unit, best.pid);
 }
 
 function identityOf(unit: string, pid: number): Identity {

@@ -49,11 +49,40 @@ export function dependenceGraph(topology: Topology): DependenceGraph {
         edges.push({ from: own.get(parent)!, to: own.get(name)!, ...edgeOf(wanted) });
   };
   walk(topology.children, null, '');
-  return {
-    name: topology.name,
-    nodes: nodes.map((node) => ({ ...node, label: labelOf(node, edges) })),
-    edges,
-  };
+  return labelled(topology.name, nodes, edges);
+}
+
+/** A unit beside others, with those that it requires. */
+export interface GraphUnit {
+  readonly unit: string;
+  readonly kind: string;
+  readonly parents: readonly { readonly unit: string; readonly state: string }[];
+}
+
+/** REQUIRES: each parent is one of the units. */
+export function graphOf(name: string, units: readonly GraphUnit[]): DependenceGraph {
+  const taken = new Set<string>();
+  const ids = new Map(units.map(({ unit }) => [unit, freeId(unit, taken)]));
+  const nodes = units.map(({ unit, kind }) => ({ id: ids.get(unit)!, unit, kind, supervisor: null }));
+  const edges = units.flatMap(({ unit, parents }) =>
+    parents.map(
+      (parent): GraphEdge => ({
+        from: ids.get(parent.unit)!,
+        to: ids.get(unit)!,
+        state: parent.state,
+        mode: 'requires',
+      }),
+    ),
+  );
+  return labelled(name, nodes, edges);
+}
+
+function labelled(
+  name: string,
+  nodes: readonly Omit<GraphNode, 'label'>[],
+  edges: readonly GraphEdge[],
+): DependenceGraph {
+  return { name, nodes: nodes.map((node) => ({ ...node, label: labelOf(node, edges) })), edges };
 }
 
 function freeId(unit: string, taken: Set<string>): string {
@@ -64,7 +93,7 @@ function freeId(unit: string, taken: Set<string>): string {
   return id;
 }
 
-function labelOf({ id, unit }: { id: string; unit: string }, edges: readonly GraphEdge[]): string {
+function labelOf({ id, unit }: Omit<GraphNode, 'label'>, edges: readonly GraphEdge[]): string {
   const states = new Set(
     edges.filter(({ from, state }) => from === id && !plain.has(state)).map(({ state }) => state),
   );

@@ -29,10 +29,18 @@ words=(actor-ipc ${words}); CURRENT=\${#words}; _actor_ipc`,
 };
 
 describe('completion', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   const place = scratch();
   const bin = join(place.folder, 'bin');
+  const { workspace } = place;
   before(() => {
+    mkdirSync(join(workspace, 'etc'), { recursive: true });
+    writeFileSync(join(workspace, 'etc', 'session.yaml'), 'dependences: {}\n');
+    for (const [at, alias] of ['feed', 'front.end', 'other'].entries())
+      writeFileSync(
+        join(workspace, 'etc', `name-${at}.yaml`),
+        `name: name-${at}\nuri: exec://localhost/bin/sleep?${at}\nalias: ${alias}\n`,
+      );
     mkdirSync(bin);
     writeFileSync(join(bin, 'actor-ipc'), `#!/bin/sh\nexec "${process.execPath}" "${main}" "$@"\n`);
     chmodSync(join(bin, 'actor-ipc'), 0o755);
@@ -54,6 +62,9 @@ describe('completion', function () {
       it('proposes commands', () => assert.deepEqual(ask('gr'), ['graph']));
       it('proposes values of an option', () => {
         assert.deepEqual(ask("graph --format ''"), ['dot', 'json', 'mermaid', 'svg']);
+      });
+      it('proposes the aliases of a session', () => {
+        assert.deepEqual(ask(`session wait --workspace ${workspace} --alias f`), ['feed', 'front.end']);
       });
       it('proposes options', () => assert.deepEqual(ask('graph --fo'), ['--format']));
     });
