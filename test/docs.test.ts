@@ -1,5 +1,5 @@
 // What is written for people must be true: the table of errors, and the example of the README, run as a user would.
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -108,6 +108,104 @@ describe('the example of docs/memory.md', function () {
     const run = new Command(['run', join(project, 'arena-topology.ts')], place.env);
     await run.sees(/reader +\| an atlas of 5000000 bytes, the last one is 7/);
     await run.ended;
+  });
+});
+
+describe('the example of docs/getting-started.md', function () {
+  // A dozen processes, one after the other.
+  this.timeout(120_000);
+  const document = 'docs/getting-started.md';
+  const place = scratch();
+  let project: string;
+  before(() => {
+    const names = ['universe.ts', 'till.ts', 'customer.ts', 'topology.ts'];
+    project = projectOf(document, names, place.folder, ['xstate', '@types']);
+  });
+  after(() => place.remove());
+
+  it('runs as it stands there, without a supervisor', async () => {
+    const start = (name: string) =>
+      startProgram(process.execPath, ['--import', import.meta.resolve('tsx/esm'), join(project, name)], {
+        env: { ...place.env },
+      });
+    using customer = start('customer.ts');
+    using till = start('till.ts');
+    let seen = '';
+    customer.child.stdout!.on('data', (text: string) => {
+      seen += text;
+    });
+    await waitUntil('two sales', () => /the till has 3\ntea for 3, the till has 6\n/.test(seen), 50_000);
+    till.child.kill('SIGINT');
+    await waitUntil('the goodbye', () => seen.includes('the till is gone: peer.goodbye\n'));
+  });
+
+  it('runs in a tree, which is looked at and killed as it says', async () => {
+    const file = join(project, 'topology.ts');
+    const orders = [...read(document).matchAll(/^\$ npx actor-ipc (.*)$/gm)].map(([, order]) => order!);
+    const [check, start, status, logs, top, down] = orders as [
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
+    assert.lengthOf(orders, 6);
+    const ask = async (order: string, ...more: string[]) => {
+      const { code, output } = await command([...order.split(' '), ...more], place.env);
+      assert.equal(code, 0, output);
+      return output;
+    };
+    await ask(check, file);
+    const run = new Command([...start.split(' '), file], place.env);
+    try {
+      await run.sees(/http:\/\/127\.0\.0\.1:\d+/);
+      await run.sees(/customer \| tea for 3, the till has 9/);
+      assert.match(await ask(status, file), /till +operative/);
+      assert.match(await ask(logs, '--file', file), /tea for 3/);
+      assert.match((await command([top, '--help'], place.env)).output, /topology/);
+      const from = run.output.length;
+      const [, pid] = await run.sees(/till started as process (\d+)/);
+      process.kill(Number(pid), 'SIGKILL');
+      await run.sees(/customer \| the till is gone: peer\.closed/, from);
+      await run.sees(/customer \| tea for 3, the till has 3\n/, from);
+      assert.match(await ask('postmortem till', '--file', file), /till/);
+      await ask(down, '--file', file);
+      assert.equal((await run.ended).code, 0, run.output);
+    } finally {
+      run.signal('SIGKILL');
+      await run.ended;
+    }
+  });
+});
+
+describe('THIRD-PARTY.md', () => {
+  const section = (title: string) =>
+    [
+      ...read('THIRD-PARTY.md')
+        .split(`## ${title}`)[1]!
+        .split('\n## ')[0]!
+        .matchAll(/^\| \[(\S+)\]\(.*?\) \| ([^|]+) \|/gm),
+    ].map(([, name, license]) => ({ name: name!, license: license! }));
+  const licensed = (names: string[]) =>
+    names.map((name) => {
+      const { license } = JSON.parse(read(`node_modules/${name}/package.json`)) as { license: string };
+      return { name, license };
+    });
+
+  it('has each package that is needed, with its license', () => {
+    const { dependencies } = JSON.parse(read('package.json')) as { dependencies: object };
+    assert.deepEqual(section('Packages that it needs'), licensed(Object.keys(dependencies)));
+  });
+
+  it('has each work that stands in the package or in the sources', () => {
+    assert.deepEqual(section('In the package'), licensed(['elkjs', 'preact', 'uplot']));
+    const notices = read('inspector-page/public/licenses.txt').toLowerCase();
+    for (const { name } of section('In the package')) assert.include(notices, name);
+    assert.deepEqual(
+      section('In the sources alone').map(({ name }) => name),
+      readdirSync(join(root, 'third_party')),
+    );
   });
 });
 
@@ -304,11 +402,25 @@ describe('the example of docs/relay.md', function () {
   });
 });
 
+describe('the README', () => {
+  it('leads to each page and to each example', () => {
+    const readme = read('README.md');
+    for (const name of readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md')))
+      assert.include(readme, `(docs/${name})`);
+    for (const name of readdirSync(join(root, 'examples')))
+      assert.include(readme, `(examples/${name}/README.md)`);
+  });
+});
+
 describe('the links of the documentation', () => {
   for (const name of [
     'README.md',
     'ARCHITECTURE.md',
     'CONTRIBUTING.md',
+    'THIRD-PARTY.md',
+    'docs/getting-started.md',
+    'docs/cache.md',
+    'docs/errors.md',
     'docs/sessions.md',
     'docs/broadcast.md',
     'docs/supervision.md',
@@ -322,7 +434,10 @@ describe('the links of the documentation', () => {
     'docs/relay.md',
     'docs/reliability.md',
     'docs/workspace.md',
+    'examples/frames/README.md',
+    'examples/market/README.md',
     'examples/quorum/README.md',
+    'examples/telemetry/README.md',
     'examples/web-sessions/README.md',
   ])
     it(`${name} leads to files that exist`, () => {
