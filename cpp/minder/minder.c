@@ -25,6 +25,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 // The two packets of the control socket, in native byte order; src/actors/minder.ts is the other end.
@@ -53,6 +54,8 @@ enum {
 static int control = -1;
 static pid_t leader = -1;
 static bool leader_running = false;
+// Nobody is left in the leader's group; its number may be a stranger's by now.
+static bool group_gone = false;
 static bool killing = false;
 static bool survives = false;
 
@@ -124,41 +127,89 @@ static void let_go_of_files(void) {
   if (null > 2) close(null);
 }
 
-static pid_t parent_of(pid_t pid) {
+struct kin {
+  pid_t pid;
+  pid_t parent;
+};
+
+// Fills in what /proc says of a process. A zombie has nothing left to kill; its children are somebody else's.
+static bool look_at(pid_t pid, struct kin* kin) {
   char path[64];
   char text[512];
   snprintf(path, sizeof path, "/proc/%d/stat", pid);
   const int file = open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return -1;
+  if (file < 0) return false;
   const ssize_t length = read(file, text, sizeof text - 1);
   close(file);
-  if (length <= 0) return -1;
+  if (length <= 0) return false;
   text[length] = '\0';
   const char* after_name = strrchr(text, ')');  // The name may hold anything, also ") ".
   char state;
   int parent;
-  return after_name != NULL && sscanf(after_name + 1, " %c %d", &state, &parent) == 2 ? parent : -1;
+  if (after_name == NULL || sscanf(after_name + 1, " %c %d", &state, &parent) != 2 || state == 'Z') return false;
+  *kin = (struct kin){pid, parent};
+  return true;
 }
 
-static bool descends_from_us(pid_t pid) {
-  const pid_t self = getpid();
-  for (int depth = 0; depth < 64 && pid > 1; depth++) {
-    pid = parent_of(pid);
-    if (pid == self) return true;
+// Every process is looked at once. What is known so far stays, if there is no memory for more: the next round sees the rest.
+static size_t look_at_all(struct kin** all) {
+  size_t count = 0;
+  size_t room = 0;
+  DIR* folder = opendir("/proc");
+  if (folder == NULL) return 0;
+  for (const struct dirent* entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+    const pid_t pid = atoi(entry->d_name);
+    if (pid <= 1) continue;
+    if (count == room) {
+      struct kin* more = realloc(*all, (room + 256) * sizeof **all);
+      if (more == NULL) break;
+      *all = more;
+      room += 256;
+    }
+    if (look_at(pid, *all + count)) count++;
   }
-  return false;
+  closedir(folder);
+  return count;
 }
 
 // A process that forks while we look is met in the next round: its child is ours as soon as it is dead.
-static void kill_all(void) {
-  if (leader_running) kill(-leader, SIGKILL);
-  DIR* folder = opendir("/proc");
-  if (folder == NULL) return;
-  for (const struct dirent* entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-    const pid_t pid = atoi(entry->d_name);
-    if (pid > 1 && pid != getpid() && descends_from_us(pid)) kill(pid, SIGKILL);
+static void kill_descendants(void) {
+  struct kin* all = NULL;
+  const size_t count = look_at_all(&all);
+  // Those in front are ours. Each in its turn brings its children there.
+  size_t ours = 0;
+  pid_t parent = getpid();
+  for (size_t turn = 0; turn <= ours; turn++) {
+    if (turn > 0) parent = all[turn - 1].pid;
+    for (size_t i = ours; i < count; i++) {
+      if (all[i].parent != parent) continue;
+      const struct kin found = all[i];
+      all[i] = all[ours];
+      all[ours++] = found;
+      kill(found.pid, SIGKILL);
+    }
   }
-  closedir(folder);
+  free(all);
+}
+
+static int64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+// Most programs are one group, which costs one call. All of /proc is looked at only for those who have left it: hundreds of
+// minders that do so at once, when their supervisor ends, keep the machine busy for longer than anybody may outlive it. So they
+// are looked for once the group is empty and somebody is left; sooner or later also if the group cannot die.
+static void kill_all(void) {
+  static const int stuck_ms = 100;
+  static int64_t look_at_ms = -1;
+  if (!group_gone) kill(-leader, SIGKILL);
+  const int64_t now = now_ms();
+  if (look_at_ms < 0) look_at_ms = now + stuck_ms;
+  if (!group_gone && now < look_at_ms) return;
+  kill_descendants();
+  look_at_ms = now + stuck_ms;
 }
 
 // Answers false when no child is left.
@@ -166,10 +217,10 @@ static bool reap(void) {
   for (;;) {
     int status;
     const pid_t pid = waitpid(-1, &status, WNOHANG);
-    if (pid == 0) return true;
-    if (pid < 0) {
-      if (errno == EINTR) continue;
-      return false;
+    if (pid < 0 && errno == EINTR) continue;
+    if (pid <= 0) {
+      if (!leader_running && !group_gone) group_gone = kill(-leader, 0) != 0 && errno == ESRCH;
+      return pid == 0;
     }
     if (pid != leader) continue;
     leader_running = false;
@@ -179,11 +230,7 @@ static bool reap(void) {
 }
 
 static void signal_group(int number) {
-  if (!leader_running) {
-    // The leader is gone but not its group; the group's number stays reserved while anyone is in it.
-    if (kill(-leader, 0) == 0) kill(-leader, number);
-    return;
-  }
+  if (group_gone) return;
   kill(-leader, number);
   // A stopped process would not notice.
   if (number == SIGTERM || number == SIGHUP || number == SIGINT) kill(-leader, SIGCONT);
@@ -243,7 +290,7 @@ int main(int argc, char** argv) {
     if (killing) kill_all();
     struct pollfd ready[2] = {{watched, POLLIN, 0}, {control, POLLIN, 0}};
     // While killing, look again soon: a fork may have slipped through between two rounds.
-    const int count = poll(ready, control >= 0 ? 2 : 1, killing ? 10 : -1);
+    const int count = poll(ready, control >= 0 ? 2 : 1, killing ? 20 : -1);
     if (count <= 0) continue;
     if ((ready[0].revents & POLLIN) != 0) {
       struct signalfd_siginfo info;
