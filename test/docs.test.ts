@@ -433,6 +433,7 @@ describe('the links of the documentation', () => {
     'docs/kinds.md',
     'docs/relay.md',
     'docs/reliability.md',
+    'docs/scale.md',
     'docs/workspace.md',
     'examples/frames/README.md',
     'examples/market/README.md',

@@ -18,10 +18,14 @@ export const startsNever = new Map([
   [constants.errno.ENOEXEC, 126],
 ]);
 
-export function whyNotStarted(errno: number): string {
+/** How what a topology starts for people is installed. */
+const installs: Readonly<Record<string, string>> = { 'nats-server': 'apt-get install -y nats-server' };
+
+export function whyNotStarted(errno: number, file: string): string {
   const name = errorName(errno);
+  const line = Object.hasOwn(installs, file) ? ` with "${installs[file]}"` : '';
   if (startsNever.get(errno) === 127)
-    return `there is no such program (${name}); install it, or name it by its path`;
+    return `there is no such program (${name}); install it${line}, or name it by its path`;
   if (startsNever.get(errno) === 126)
     return `it may not be executed (${name}); see its mode and its first line`;
   return name;

@@ -182,7 +182,7 @@ export class UnitProcess implements SupervisedProcess {
   }
 
   #failed(errno: number): void {
-    const why = `${this.#child.file} could not be started: ${whyNotStarted(errno)}`;
+    const why = `${this.#child.file} could not be started: ${whyNotStarted(errno, this.#child.file)}`;
     this.#observer.refused(why, startsNever.has(errno));
     this.#observer.exited(startsNever.get(errno) ?? null, null);
   }

@@ -6,6 +6,7 @@ import { IpcError } from '../errors.ts';
 import type { ActorsInput } from './actor-check.ts';
 import type { ActorSource } from './child.ts';
 import { checkRelayConfig } from './relay-config.ts';
+import { engineCommand, isEngineConfig } from './relay-engine.ts';
 import type {
   ActorInput,
   ActorOptions,
@@ -64,11 +65,16 @@ export function supervisor(options: Omit<SupervisorInput, 'kind'>): ChildInput {
 }
 
 /**
- * A node of the relay tier as a process: a relay, a sibling or pressure relief.
+ * A node of the relay tier as a process: a relay, a sibling or pressure relief; or, with `mode: 'nats'` and `managed: true`, the
+ * engine itself, with `address`, `port`, `store_dir` and `name`.
  * @param config what stands in a configuration file of such a node (docs/relay.md); its files are relative to the topology.
  * @throws {IpcError} ERR_RELAY_CONFIG with one line for each mistake.
  */
 export function relay(config: Readonly<Record<string, unknown>>, options: NodeOptions = {}): ChildInput {
+  if (isEngineConfig(config)) {
+    const { file, args, port } = engineCommand(config);
+    return exec(file, { ready: { tcp: port }, ...(options as ExecOptions), args: [...args] });
+  }
   const { sibling } = checkRelayConfig(config, resolve('relay()'));
   if (sibling)
     throw IpcError.of(

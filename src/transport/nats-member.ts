@@ -53,6 +53,7 @@ export class NatsMember implements Relay {
   readonly role: RelayRole;
   readonly blobs: NatsBlobs;
   readonly #link: NatsConnection;
+  readonly #tables: Readonly<Record<NatsTableName, NatsTable>>;
   readonly #topics: NatsTopics;
   readonly #requests: NatsRequests;
   readonly #registry: NatsRegistry;
@@ -80,8 +81,8 @@ export class NatsMember implements Relay {
         );
       const nodes = await table('nodes', nodeTtlMs);
       const leases = await table('leases', natsLeaseTtlMs.max);
-      const keys = await table('kv', 0);
-      member = new NatsMember(options, link, { nodes, leases, keys }, { cluster, replicas });
+      const kv = await table('kv', 0);
+      member = new NatsMember(options, link, { nodes, leases, kv }, { cluster, replicas });
       await member.#join(options.servers.join(', '));
       return member;
     } catch (error) {
@@ -94,7 +95,7 @@ export class NatsMember implements Relay {
   private constructor(
     options: NatsOptions,
     link: NatsConnection,
-    tables: { nodes: NatsTable; leases: NatsTable; keys: NatsTable },
+    tables: Readonly<Record<NatsTableName, NatsTable>>,
     bounds: { cluster: string; replicas: number },
   ) {
     const { node, role = 'front', expected = [] } = options;
@@ -105,6 +106,7 @@ export class NatsMember implements Relay {
     this.role = role;
     this.#expected = expected;
     this.#link = link;
+    this.#tables = tables;
     this.#requests = new NatsRequests({ link, self, present: () => this.#registry.present() });
     this.#registry = new NatsRegistry({
       table: tables.nodes,
@@ -125,7 +127,7 @@ export class NatsMember implements Relay {
       others: () => this.#registry.present().flatMap((each) => (each.id === id ? [] : [each.id])),
     });
     this.#leases = new NatsLeases(tables.leases, { node, id });
-    this.#keys = new NatsKeys(tables.keys, this.#leases, guarded);
+    this.#keys = new NatsKeys(tables.kv, this.#leases, guarded);
     this.blobs = new NatsBlobs(link, bounds, refuseIfClosed);
     const skip = `${link.root}.n.${id}.`.length;
     link.subscribe(`n.${id}`, ({ data, reply }) => this.#take(data, reply));
@@ -236,6 +238,11 @@ export class NatsMember implements Relay {
   onStatus(listener: RelayEvents['status']): () => void {
     this.#onStatus.add(listener);
     return () => void this.#onStatus.delete(listener);
+  }
+
+  /** The engine's server that orders the writes of a table now; undefined during an election, or of one that stands alone. */
+  leaderOf(table: NatsTableName): Promise<string | undefined> {
+    return this.#tables[table].leader();
   }
 
   close(): Promise<void> {

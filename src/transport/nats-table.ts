@@ -123,6 +123,10 @@ export class NatsTable {
     return (await this.#info(undefined, options)).state.last_seq;
   }
 
+  async leader(options: WaitOptions = {}): Promise<string | undefined> {
+    return (await this.#info(undefined, options)).cluster?.leader;
+  }
+
   /**
    * Follows all changes, in the order of their revisions. `from` undefined: all that is there first.
    * @param onChange also called for what was missed and is read later: only the last state of each row then.

@@ -23,14 +23,17 @@ export async function freePorts(count: number): Promise<number[]> {
 export class NatsServer {
   readonly folder: string;
   readonly port: number;
+  /** As the other servers know it; '' for one that stands alone. */
+  readonly name: string;
   readonly #args: readonly string[];
   #child: ChildProcess | undefined;
   #output = '';
 
-  private constructor(folder: string, port: number, args: readonly string[]) {
+  private constructor(folder: string, port: number, args: readonly string[], name = '') {
     this.folder = folder;
     this.port = port;
     this.#args = args;
+    this.name = name;
   }
 
   /** @param args instead of `-js`. */
@@ -69,7 +72,7 @@ export class NatsServer {
       const port = ports[index]!;
       const args = ['-a', '127.0.0.1', '-p', String(port), '-js', '-sd', folder, '-n', `n${index}`];
       const cluster = ['--cluster_name', 'three', '--cluster', routes[index]!, '--routes', routes.join(',')];
-      return new NatsServer(folder, port, [...args, ...cluster]);
+      return new NatsServer(folder, port, [...args, ...cluster], `n${index}`);
     });
     await Promise.all(servers.map((server) => server.up()));
     return servers;
@@ -94,6 +97,12 @@ export class NatsServer {
       if (child.exitCode !== null) throw new Error(this.#output);
       return this.#output.includes('Server is ready');
     });
+  }
+
+  /** Once it has ended. */
+  async upAgain(): Promise<void> {
+    const { exitCode, signalCode } = this.#child!;
+    if (exitCode !== null || signalCode !== null) await this.up();
   }
 
   signal(signal: NodeJS.Signals): void {
