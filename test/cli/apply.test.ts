@@ -28,6 +28,10 @@ describe('apply', function () {
     const { output } = await command(['status', '--json', '--workspace', place.workspace], place.env);
     return Object.fromEntries((JSON.parse(output).units as Unit[]).map((unit) => [unit.name, unit]));
   }
+  /** Which process each unit has. */
+  function runs(all: Record<string, Unit>): [name: string, pid: number | null, phase: string][] {
+    return Object.entries(all).map(([name, { pid, phase }]) => [name, pid, phase]);
+  }
   const base = {
     kept: sleeper(),
     going: sleeper(),
@@ -82,7 +86,7 @@ describe('apply', function () {
   });
 
   it('only says what it would do, if asked so', async () => {
-    const before = await units();
+    const before = runs(await units());
     write(next);
     const { code, output } = await apply('--dry-run');
     assert.equal(code, 0);
@@ -96,7 +100,7 @@ describe('apply', function () {
       'would add below/three',
       'would add fresh',
     ]);
-    assert.deepEqual(await units(), before);
+    assert.deepEqual(runs(await units()), before);
   });
 
   it('leads from one to the other; what is the same keeps its process', async () => {
