@@ -1,7 +1,6 @@
 // Keyboard: what each key does; one table for the keys themselves and for the help.
 import { canvasKeys } from './chart/canvas.tsx';
 import type { PageState, TimelineView } from './page-state.ts';
-import { stepMs } from './playback-bar.tsx';
 
 interface Key {
   readonly shown: readonly string[];
@@ -21,9 +20,8 @@ function focus(id: string): void {
   if (element instanceof HTMLInputElement) element.select();
 }
 
-function step(page: PageState, by: number): void {
-  const { playing } = page.model;
-  if (playing) page.connection.send({ type: 'seek', at: playing.at + by });
+function step(page: PageState, by: 1 | -1): void {
+  if (page.model.playing) page.connection.send({ type: 'step', by });
 }
 
 export const keys: readonly Key[] = [
@@ -87,8 +85,8 @@ export const keys: readonly Key[] = [
   },
   {
     shown: [',', '.'],
-    does: 'step back and forth in a recording',
-    act: { ',': (page) => step(page, -stepMs), '.': (page) => step(page, stepMs) },
+    does: 'one event back and forth in a recording',
+    act: { ',': (page) => step(page, -1), '.': (page) => step(page, 1) },
   },
   {
     shown: ['t'],

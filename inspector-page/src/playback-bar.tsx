@@ -4,8 +4,6 @@ import { describeMs, describeTime } from './detail/quantity.ts';
 import { useTopics } from './frame/use-topics.ts';
 import { usePage } from './page-state.ts';
 
-/** Short enough to see one thing after another. */
-export const stepMs = 50;
 const speeds = [0.1, 0.5, 1, 2, 10, 100] as const;
 
 export function PlaybackBar() {
@@ -26,9 +24,9 @@ export function PlaybackBar() {
       <button
         type="button"
         class="button"
-        title="Back (,)"
+        title="One event back (,)"
         aria-label="Step back"
-        onClick={() => seek(at - stepMs)}
+        onClick={() => connection.send({ type: 'step', by: -1 })}
       >
         ⏮
       </button>
@@ -43,9 +41,9 @@ export function PlaybackBar() {
       <button
         type="button"
         class="button"
-        title="Forth (.)"
+        title="One event forth (.)"
         aria-label="Step forth"
-        onClick={() => seek(at + stepMs)}
+        onClick={() => connection.send({ type: 'step', by: 1 })}
       >
         ⏭
       </button>

@@ -82,6 +82,7 @@ export class LiveSource implements Source {
       },
       send: (place, event) => this.#send(place, event),
       seek() {},
+      step() {},
       play() {},
       pause() {},
       close: () => {

@@ -14,6 +14,7 @@ import {
   protocolVersion,
   type RecordBatch,
   type ServerMessage,
+  type UnitView,
   type ViewRecord,
 } from './protocol.ts';
 import { type RecordingHeader, recordingVersion } from './recording.ts';
@@ -37,6 +38,8 @@ const keyframeEntries = 20_000;
 /** Of a longer one only the beginning is shown: it is held in memory. */
 const entriesMax = 2_000_000;
 const lineBytesMax = 256 * 1024 * 1024;
+/** As many are told as what has happened before a moment. */
+const pastEntries = 5_000;
 const tickMs = 50;
 const linesMax = 500;
 const kept: ReadonlySet<string> = new Set(['processes', 'dependences', 'resources', 'metrics']);
@@ -86,6 +89,7 @@ export class Playback implements Source {
       watch() {},
       send: () => 'a recording takes no events',
       seek: (atMs) => player.seek(atMs),
+      step: (by) => player.step(by),
       play: (speed) => player.play(speed),
       pause: () => player.pause(),
       close: () => player.close(),
@@ -135,6 +139,25 @@ class Player {
     this.#goTo(Math.min(this.#span.toMs, Math.max(this.#span.fromMs, atMs)));
   }
 
+  /** To the next thing that has happened, or to before the last one. The audience asks for a dump after a step back. */
+  step(by: 1 | -1): void {
+    this.pause();
+    if (by < 0) {
+      const last = this.#lastStep(this.#index);
+      if (last < 0) return;
+      const before = this.#lastStep(last);
+      this.#goToIndex(last);
+      this.#atMs = Math.max(this.#span.fromMs, this.#entries[before]?.at ?? this.#span.fromMs);
+      return;
+    }
+    for (let entry = this.#entries[this.#index]; entry; entry = this.#entries[this.#index]) {
+      this.#show(entry);
+      this.#atMs = Math.max(this.#atMs, entry.at);
+      if (isStep(entry)) break;
+    }
+    this.#audience.tell(this.#place());
+  }
+
   play(speed: number): void {
     this.#speed = speed;
     this.#lastTickMs = performance.now();
@@ -161,11 +184,9 @@ class Player {
     const nowMs = performance.now();
     this.#atMs = Math.min(this.#span.toMs, this.#atMs + (nowMs - this.#lastTickMs) * this.#speed);
     this.#lastTickMs = nowMs;
-    for (; this.#entries[this.#index] && this.#entries[this.#index]!.at <= this.#atMs; this.#index++) {
-      const entry = this.#entries[this.#index]!;
-      for (const record of this.#apply(entry))
-        if ('record' in entry) this.#audience.record(entry.process, record);
-      if ('message' in entry) this.#audience.tell(entry.message);
+    for (let entry = this.#entries[this.#index]; entry; entry = this.#entries[this.#index]) {
+      if (entry.at > this.#atMs) break;
+      this.#show(entry);
     }
     if (this.#atMs >= this.#span.toMs) return this.pause();
     this.#audience.tell(this.#place());
@@ -173,18 +194,40 @@ class Player {
 
   /** Everything as it was at that moment. */
   #goTo(atMs: number): void {
-    const keyframe = this.#keyframes.findLast(
-      ({ index }) => index === 0 || this.#entries[index - 1]!.at <= atMs,
-    )!;
+    let low = 0;
+    for (let high = this.#entries.length; low < high; ) {
+      const middle = (low + high) >>> 1;
+      if (this.#entries[middle]!.at <= atMs) low = middle + 1;
+      else high = middle;
+    }
+    this.#goToIndex(low);
+    this.#atMs = atMs;
+  }
+
+  /** Everything as it was before that entry. */
+  #goToIndex(index: number): void {
+    // From so far back that what has happened lately is told, too.
+    const keyframe = this.#keyframes.findLast((each) => each.index <= Math.max(0, index - pastEntries))!;
     this.#mirror.clear();
     this.#latest = new Map(keyframe.latest);
     this.#lines = [];
     for (const { process, records } of keyframe.actors)
       for (const record of records) this.#mirror.apply(process, record);
-    this.#index = keyframe.index;
-    for (; this.#entries[this.#index] && this.#entries[this.#index]!.at <= atMs; this.#index++)
+    for (this.#index = keyframe.index; this.#index < index; this.#index++)
       this.#apply(this.#entries[this.#index]!);
-    this.#atMs = atMs;
+  }
+
+  /** The last entry before that one that is a step; -1: none is. */
+  #lastStep(index: number): number {
+    for (let at = index - 1; at >= 0; at--) if (isStep(this.#entries[at]!)) return at;
+    return -1;
+  }
+
+  #show(entry: Entry): void {
+    this.#index++;
+    for (const record of this.#apply(entry))
+      if ('record' in entry) this.#audience.record(entry.process, record);
+    if ('message' in entry) this.#audience.tell(entry.message);
   }
 
   #apply(entry: Entry): ViewRecord[] {
@@ -194,6 +237,12 @@ class Player {
     else applyMessage(this.#mirror, this.#latest, message);
     return [];
   }
+}
+
+/** What a list of the page has a row for; figures come on the way. */
+function isStep(entry: Entry): boolean {
+  if ('message' in entry) return entry.message.type === 'log';
+  return entry.record.k !== 'chart' && entry.record.k !== 'dropped';
 }
 
 /** What was told as a message of a session needs no link here. */
@@ -302,6 +351,20 @@ function headerIn(file: string, line: string): RecordingHeader {
   return header as RecordingHeader;
 }
 
+/** A message between processes is made by the root; all else is as a process tells it. */
+function recordIn(value: ViewRecord | null): ViewRecord | undefined {
+  if (value?.k !== 'message') return checkedRecord(value) as ViewRecord | undefined;
+  const { from, at, to, event } = value;
+  // Its other fields are those of what one actor sends to another.
+  const known = checkedRecord({ k: 'send', at, from: from?.actor, to, event });
+  return known && typeof from.process === 'string' ? value : undefined;
+}
+
+function isUnit(unit: UnitView | null): boolean {
+  if (typeof unit?.path !== 'string' || !Array.isArray(unit.dead)) return false;
+  return unit.dead.every((life) => typeof life?.process === 'string');
+}
+
 /** @returns whether all of the line makes sense. */
 function addEntries(line: string, entries: Entry[]): boolean {
   let at: unknown;
@@ -316,10 +379,11 @@ function addEntries(line: string, entries: Entry[]): boolean {
     case 'records': {
       if (!Array.isArray(message.batches)) return false;
       let whole = true;
-      for (const { process, records } of message.batches)
+      for (const batch of message.batches) {
+        const { process, records } = batch ?? {};
+        if (!Array.isArray(records)) whole = false;
         for (const each of Array.isArray(records) ? records : []) {
-          const record =
-            each?.k === 'message' ? (each as ViewRecord) : (checkedRecord(each) as ViewRecord | undefined);
+          const record = recordIn(each);
           if (!record || typeof process !== 'string') whole = false;
           else
             entries.push({
@@ -328,11 +392,11 @@ function addEntries(line: string, entries: Entry[]): boolean {
               record,
             });
         }
+      }
       return whole;
     }
     case 'processes':
-      if (!Array.isArray(message.units) || message.units.some((unit) => !Array.isArray(unit?.dead)))
-        return false;
+      if (!Array.isArray(message.units) || !message.units.every(isUnit)) return false;
       entries.push({ at, message });
       return true;
     case 'log':

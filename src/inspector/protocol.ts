@@ -155,7 +155,7 @@ export interface DependenceView {
 /** Records of all processes, every 50 ms. */
 export interface Records {
   readonly type: 'records';
-  /** All that there is, not what has happened: forget actors and records, then take these. Only after `hello`, `resync`, `seek`. */
+  /** All that there is, not what has happened: forget actors and records, then take these. Only after `hello`, `resync`, `seek`, `step` back. */
   readonly dump?: true;
   /** Records of before the dump, for the event log and the sequence diagram. They change no actor: the dump has told those. */
   readonly past?: true;
@@ -283,7 +283,7 @@ export interface Dropped {
   readonly count: number;
 }
 
-/** Of a recording: where it stands. Sent after each `seek`, `play` and `pause`, and ten times a second while it plays. */
+/** Of a recording: where it stands. Sent after each `seek`, `step`, `play` and `pause`, and ten times a second while it plays. */
 export interface Playing {
   readonly type: 'playing';
   readonly at: number;
@@ -309,6 +309,8 @@ export type PageMessage =
   | { readonly type: 'resync' }
   /** Of a recording: everything as it was at that moment (a dump follows); it stays paused or playing as it is. */
   | { readonly type: 'seek'; readonly at: number }
+  /** Of a recording: one record or line forth, or one back (a dump follows); it is paused by that. */
+  | { readonly type: 'step'; readonly by: 1 | -1 }
   /** Of a recording: goes on from where it stands; `speed` 1 (default) as fast as it happened, at most 100. */
   | { readonly type: 'play'; readonly speed?: number }
   | { readonly type: 'pause' };

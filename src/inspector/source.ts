@@ -16,6 +16,8 @@ export interface Showing {
   /** @returns why not; undefined if it is on its way. */
   send(place: ActorPlace, event: { readonly type: string }): string | undefined;
   seek(atMs: number): void;
+  /** One record forth or back. */
+  step(by: 1 | -1): void;
   play(speed: number): void;
   pause(): void;
   close(): void;

@@ -165,6 +165,10 @@ export class Viewer {
         this.#showing.seek(message.at);
         this.#dumpDue = true;
         return this.#flush();
+      case 'step':
+        this.#showing.step(message.by);
+        if (message.by < 0) this.#dumpDue = true;
+        return this.#flush();
       case 'play':
         return this.#showing.play(message.speed ?? 1);
       case 'pause':
@@ -192,7 +196,7 @@ function messageIn(data: Buffer): PageMessage | string {
     return 'it is no JSON';
   }
   if (typeof value !== 'object' || value === null) return 'it is no object';
-  const { type, place, event, at, speed } = value as Record<string, unknown>;
+  const { type, place, event, at, by, speed } = value as Record<string, unknown>;
   switch (type) {
     case 'watch':
       return place === null || isPlace(place) ? { type, place } : 'watch: place is no place of an actor';
@@ -204,6 +208,8 @@ function messageIn(data: Buffer): PageMessage | string {
       return { type };
     case 'seek':
       return typeof at === 'number' && Number.isFinite(at) ? { type, at } : 'seek: at is no time';
+    case 'step':
+      return by === 1 || by === -1 ? { type, by } : 'step: by is neither 1 nor -1';
     case 'play':
       if (speed === undefined) return { type };
       return typeof speed === 'number' && speed > 0 && speed <= speedMax

@@ -53,6 +53,7 @@ export function withoutSecrets(text: string, secrets: readonly string[]): string
 class Encoding {
   readonly #options: EncoderOptions;
   readonly #secrets: readonly string[];
+  readonly #secretMax: number;
   readonly #depthMax: number;
   readonly #entriesMax: number;
   readonly #textMax: number;
@@ -64,6 +65,7 @@ class Encoding {
   constructor(options: EncoderOptions) {
     this.#options = options;
     this.#secrets = options.secrets ?? [];
+    this.#secretMax = this.#secrets.reduce((most, { length }) => Math.max(most, length), 0);
     this.#depthMax = options.depthMax ?? depthMaxDefault;
     this.#entriesMax = options.entriesMax ?? entriesMaxDefault;
     this.#textMax = options.textMax ?? textMaxDefault;
@@ -114,11 +116,15 @@ class Encoding {
 
   #string(value: string): Encoded {
     if (value.length <= this.#textMax) return this.#text(value);
-    return { $: 'Text', n: value.length, v: this.#text(value.slice(0, this.#textMax)) };
+    return { $: 'Text', n: value.length, v: this.#text(value) };
   }
 
   #text(value: string): string {
-    const text = withoutSecrets(value.slice(0, this.#textMax), this.#secrets);
+    // A secret across the end of what is shown must not leave its beginning.
+    const text = withoutSecrets(value.slice(0, this.#textMax + this.#secretMax), this.#secrets).slice(
+      0,
+      this.#textMax,
+    );
     this.#room -= text.length;
     return text;
   }

@@ -426,7 +426,7 @@ describePage(`the inspector page${skipped}`, function () {
     const told = () => server.heard.filter(({ type }) => type !== 'watch');
     await waitUntil('three orders', () => told().length >= 3);
     assert.deepEqual(told(), [
-      { type: 'seek', at: startedAtMs + 50 },
+      { type: 'step', by: 1 },
       { type: 'play' },
       { type: 'seek', at: startedAtMs + 5_000 },
     ]);

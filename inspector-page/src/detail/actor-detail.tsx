@@ -2,6 +2,7 @@ import type { NextEvent } from '../../../src/inspector/protocol.ts';
 import { activeStates } from '../chart/active-states.ts';
 import type { ActorEntry } from '../feed/model.ts';
 import { usePage } from '../page-state.ts';
+import { eventName, lastName } from '../timeline/event-words.ts';
 import { toneOfActor } from '../tree/tone.ts';
 import { EncodedValue } from './encoded-value.tsx';
 import { DetailHead, FactList, Section } from './fact-list.tsx';
@@ -23,7 +24,14 @@ export function ActorDetail({ actor }: { readonly actor: ActorEntry }) {
             ['waits for', actor.waitsFor],
             ['process', actor.process],
             ['transitions', actor.rate > 0 ? describeRate(actor.rate) : null],
-            ['last event', last ? <code key="last">{last.event}</code> : null],
+            [
+              'last event',
+              last ? (
+                <code key="last" title={last.event}>
+                  {eventName(last.event)}
+                </code>
+              ) : null,
+            ],
             ['at', last ? describeTime(last.at) : null],
           ]}
         />
@@ -132,18 +140,4 @@ function NextList({ next, actor, write }: NextListProps) {
       ))}
     </ul>
   );
-}
-
-/** As XState names what nobody sends: delays, ends of children, nothing at all. */
-function eventName(event: string): string {
-  if (event === '') return 'always';
-  const after = /^xstate\.after\.([^.]+)\./.exec(event);
-  if (after) return `after ${after[1]!}`;
-  const ended = /^xstate\.(done|error)\.(actor|state)\.(.+)$/.exec(event);
-  if (ended) return `${lastName(ended[3]!)} ${ended[1] === 'done' ? 'done' : 'failed'}`;
-  return event;
-}
-
-function lastName(id: string): string {
-  return id.slice(id.lastIndexOf('.') + 1);
 }

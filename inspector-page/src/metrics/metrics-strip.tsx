@@ -29,14 +29,14 @@ const panels: readonly Panel[] = [
   },
   {
     figure: 'depth',
-    title: 'Depth',
+    title: 'Waiting',
     explained: 'messages that wait to be taken or for room',
     show: describeCount,
     steps: false,
   },
   {
     figure: 'latencyMs',
-    title: 'Latency',
+    title: 'Loop delay',
     explained: 'how late an event loop came to its timers: the 99th percentile, of the slowest process',
     show: describeMs,
     steps: false,

@@ -41,31 +41,51 @@ export interface EventWords {
   readonly detail: string;
 }
 
+/** As XState names what nobody sends: delays, ends of children, nothing at all. */
+export function eventName(event: string): string {
+  if (event === '') return 'always';
+  const after = /^xstate\.after\.([^.]+)\./.exec(event);
+  if (after) return `after ${after[1]!}`;
+  const ended = /^xstate\.(done|error)\.(actor|state)\.(.+)$/.exec(event);
+  if (ended) return `${lastName(ended[3]!)} ${ended[1] === 'done' ? 'done' : 'failed'}`;
+  return event;
+}
+
+export function lastName(id: string): string {
+  return id.slice(id.lastIndexOf('.') + 1);
+}
+
 export function eventWords(record: EventRecord): EventWords {
   switch (record.k) {
     case 'transition': {
-      const actions = record.actions.length > 0 ? ` / ${record.actions.join(', ')}` : '';
+      // What XState does by itself, as cancel a delay, was nobody's decision.
+      const own = record.actions.filter((action) => !action.startsWith('xstate.'));
+      const actions = own.length > 0 ? ` / ${own.join(', ')}` : '';
       const waits = record.waitsFor ? `, waits for ${record.waitsFor}` : '';
       return {
         actor: record.actor,
-        event: record.event,
+        event: eventName(record.event),
         detail: `→ ${describeValue(record.value) || record.status}${waits}${actions}`,
       };
     }
     case 'send':
       return {
         actor: record.to,
-        event: record.event,
+        event: eventName(record.event),
         detail: record.from === null ? 'received' : `sent by ${record.from}`,
       };
     case 'message':
       return {
         actor: record.to,
-        event: record.event,
+        event: eventName(record.event),
         detail: `from ${record.from.process} ${record.from.actor}`,
       };
     case 'ignored':
-      return { actor: record.actor, event: record.event, detail: 'ignored: no state here takes it' };
+      return {
+        actor: record.actor,
+        event: eventName(record.event),
+        detail: 'ignored: no state here takes it',
+      };
     case 'crash':
       return { actor: record.actor, event: 'crashed', detail: record.message };
     case 'stop':
