@@ -18,6 +18,8 @@ export class PageState {
   search = '';
   paused = false;
   helpOpen = false;
+  /** Whether charts are shown as outlines; null: the large ones. */
+  outline: boolean | null = null;
   #watched: ActorPlace | null = null;
 
   constructor(model: Model, connection: Connection) {

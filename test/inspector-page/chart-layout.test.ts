@@ -2,7 +2,12 @@ import { createRequire } from 'node:module';
 import { assert } from 'chai';
 import type { ELK } from 'elkjs/lib/elk-api.js';
 import fc from 'fast-check';
-import { type Box, type ChartLayout, layoutChart } from '../../inspector-page/src/chart/chart-layout.ts';
+import {
+  type Box,
+  type ChartLayout,
+  isLarge,
+  layoutChart,
+} from '../../inspector-page/src/chart/chart-layout.ts';
 import { readStatechart, type Statechart } from '../../inspector-page/src/chart/statechart.ts';
 import { processMachines } from '../support/inspector-page/charts.ts';
 
@@ -63,6 +68,19 @@ describe('the layout of a chart', function () {
       }),
       { numRuns: 15, interruptAfterTimeLimit: 40_000 },
     );
+  });
+
+  it('as an outline has all states and arrows, no texts of arrows, and a unit in less than half of the width', async () => {
+    const chart = readStatechart(processMachines.unit)!;
+    assert.isTrue(isLarge(chart));
+    const outline = await layoutChart(elk, chart, (text) => text.length * 7, true);
+    for (const { id } of chart.states.values()) assert.isTrue(outline.boxes.has(id), id);
+    for (const { id } of chart.arrows) {
+      assert.isAtLeast(outline.arrows.get(id)?.points.length ?? 0, 2, id);
+      assert.isNull(outline.arrows.get(id)!.label);
+    }
+    const whole = await layout(chart);
+    assert.isBelow(outline.width, whole.width / 2);
   });
 
   it('has room for every label that it was given', async () => {

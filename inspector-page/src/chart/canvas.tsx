@@ -14,12 +14,14 @@ interface CanvasProps {
   readonly focus: () => Box | null;
   readonly followed?: string;
   readonly children: ComponentChildren;
+  /** More buttons, before those of all canvases. */
+  readonly tools?: ComponentChildren;
 }
 
 /** Keys and the buttons of other panes reach the canvas that is shown. */
 export const canvasKeys: { current: { fit(): void; zoom(factor: number): void } | null } = { current: null };
 
-export function Canvas({ drawing, label, focus, followed = '', children }: CanvasProps) {
+export function Canvas({ drawing, label, focus, followed = '', children, tools }: CanvasProps) {
   const element = useRef<HTMLDivElement>(null);
   const room = useSize(element);
   const { view, fit, zoom, show } = useViewport(element, room, drawing, focus);
@@ -40,6 +42,7 @@ export function Canvas({ drawing, label, focus, followed = '', children }: Canva
         <g transform={`translate(${view.x} ${view.y}) scale(${view.scale})`}>{children}</g>
       </svg>
       <div class="canvas-tools">
+        {tools}
         <button type="button" onClick={() => zoom(1 / 1.25)} title="Zoom out (-)" aria-label="Zoom out">
           −
         </button>

@@ -59,7 +59,13 @@ function States({ state, layout, active, inner }: StatesProps) {
   if (!box) return null;
   return (
     <>
-      <StateBox state={state} box={box} active={active.has(state.id)} event={inner.get(state.id) ?? ''} />
+      <StateBox
+        state={state}
+        box={box}
+        active={active.has(state.id)}
+        event={inner.get(state.id) ?? ''}
+        outline={layout.outline}
+      />
       {state.children.map((child) => (
         <States key={child.id} state={child} layout={layout} active={active} inner={inner} />
       ))}
@@ -73,9 +79,10 @@ interface StateBoxProps {
   readonly active: boolean;
   /** The event that it took without being left, last. */
   readonly event: string;
+  readonly outline: boolean;
 }
 
-const StateBox = memo(({ state, box, active, event }: StateBoxProps) => {
+const StateBox = memo(({ state, box, active, event, outline }: StateBoxProps) => {
   const { nameHeight, lineHeight, paddingX } = chartMetrics;
   const { x, y, width, height } = box;
   const { kind, children, depth } = state;
@@ -88,7 +95,7 @@ const StateBox = memo(({ state, box, active, event }: StateBoxProps) => {
     depth % 2 === 0 ? 'even' : 'odd',
     active ? 'active' : '',
   ];
-  const lines = shownLines(state);
+  const lines = outline ? [] : shownLines(state);
   const icon = iconOf(kind);
   return (
     <g class={classes.join(' ')} data-state={state.id} transform={`translate(${x} ${y})`}>
@@ -148,10 +155,10 @@ const Arrow = memo(({ arrow, place, state, event }: ArrowProps) => {
   const lines = labelLines(arrow);
   return (
     <g class={`arrow ${state}`} data-arrow={arrow.id}>
+      <title>{arrow.transitions.map(describeTransition).join('\n')}</title>
       <path d={pathOf(place.points)} marker-end={`url(#arrow-${state})`} />
       {label ? (
         <g transform={`translate(${label.x} ${label.y})`}>
-          <title>{arrow.transitions.map(describeTransition).join('\n')}</title>
           <rect width={label.width} height={label.height} rx={5} class="label-box" />
           {lines.map((line, index) => (
             <LabelText key={`${line.text} ${index}`} line={line} index={index} event={event} />

@@ -16,6 +16,8 @@ export interface ArrowLayout {
 }
 
 export interface ChartLayout extends Size {
+  /** Without the texts of arrows and what states do: where everything is, of a chart too large to be read at once. */
+  readonly outline: boolean;
   readonly boxes: ReadonlyMap<string, Box>;
   readonly arrows: ReadonlyMap<string, ArrowLayout>;
   /** The dot from which a compound state's first state is entered, and the arrow to it. */
@@ -30,14 +32,21 @@ const wantedRatio = 1.7;
 /** A chart with more arrows is as wide as it is, and takes long enough to lay out once. */
 const triedArrowsMax = 24;
 
+/** Whether a chart is first shown as an outline. */
+export function isLarge(chart: Statechart): boolean {
+  return chart.arrows.length > triedArrowsMax;
+}
+
 /** Of a small chart both directions are tried; the one that is shown larger wins. @throws what ELK throws, if no way of asking helps. */
 export async function layoutChart(
   elk: Pick<ELK, 'layout'>,
   chart: Statechart,
   measure: Measure,
+  outline = false,
 ): Promise<ChartLayout> {
+  if (outline) return layoutDirected(elk, chart, measure, 'RIGHT', true);
   const across = await layoutDirected(elk, chart, measure, 'RIGHT');
-  if (chart.arrows.length > triedArrowsMax) return across;
+  if (isLarge(chart)) return across;
   const down = await layoutDirected(elk, chart, measure, 'DOWN');
   const room = ({ width, height }: Size) => Math.max(width / wantedRatio, height);
   return room(across) <= room(down) * 1.1 ? across : down;
@@ -48,18 +57,27 @@ export async function layoutDirected(
   chart: Statechart,
   measure: Measure,
   direction: Direction,
+  outline = false,
 ): Promise<ChartLayout> {
+  const laidOut = async (hierarchy: Hierarchy) =>
+    readLayout(await elk.layout(graphOf(chart, measure, direction, hierarchy, outline)), outline);
   try {
-    return readLayout(await elk.layout(graphOf(chart, measure, direction, 'INCLUDE_CHILDREN')));
+    return await laidOut('INCLUDE_CHILDREN');
   } catch {
     // Rare graphs make ELK stumble over arrows that cross borders; laid out level by level, it never has.
-    return readLayout(await elk.layout(graphOf(chart, measure, direction, 'SEPARATE_CHILDREN')));
+    return await laidOut('SEPARATE_CHILDREN');
   }
 }
 
 type Hierarchy = 'INCLUDE_CHILDREN' | 'SEPARATE_CHILDREN';
 
-function graphOf(chart: Statechart, measure: Measure, direction: Direction, hierarchy: Hierarchy): ElkNode {
+function graphOf(
+  chart: Statechart,
+  measure: Measure,
+  direction: Direction,
+  hierarchy: Hierarchy,
+  outline: boolean,
+): ElkNode {
   const edges = new Map<ChartState | null, ElkExtendedEdge[]>();
   // Time goes from left to right: what leads away from where a state begins points forward, what leads back points back.
   const away = { 'elk.layered.priority.direction': '10' };
@@ -76,7 +94,7 @@ function graphOf(chart: Statechart, measure: Measure, direction: Direction, hier
         sources: [arrow.from.id],
         targets: [arrow.to.id],
         ...(arrow.from.parent?.initial === arrow.from.id && { layoutOptions: away }),
-        labels: [{ ...label, layoutOptions: labelOptions(arrow.from === arrow.to) }],
+        labels: outline ? [] : [{ ...label, layoutOptions: labelOptions(arrow.from === arrow.to) }],
       });
       continue;
     }
@@ -85,12 +103,12 @@ function graphOf(chart: Statechart, measure: Measure, direction: Direction, hier
       id: arrow.id,
       sources: [lifted.from.id],
       targets: [lifted.to.id],
-      labels: [{ ...label, layoutOptions: labelOptions(lifted.from === lifted.to) }],
+      labels: outline ? [] : [{ ...label, layoutOptions: labelOptions(lifted.from === lifted.to) }],
     });
   }
-  const options = optionsOf(direction, hierarchy);
+  const options = { ...optionsOf(direction, hierarchy), ...(outline && tight) };
   const node = (state: ChartState): ElkNode => {
-    const head = headSize(state, measure);
+    const head = headSize(state, measure, outline);
     if (state.children.length === 0) return { id: state.id, ...head };
     const own = [...(edges.get(state) ?? [])];
     const children = state.children.map(node);
@@ -149,6 +167,15 @@ function optionsOf(direction: Direction, hierarchy: Hierarchy): LayoutOptions {
   };
 }
 
+const tight: LayoutOptions = {
+  'elk.spacing.nodeNode': '16',
+  'elk.spacing.edgeNode': '10',
+  'elk.spacing.edgeEdge': '8',
+  'elk.layered.spacing.nodeNodeBetweenLayers': '16',
+  'elk.layered.spacing.edgeNodeBetweenLayers': '10',
+  'elk.layered.spacing.edgeEdgeBetweenLayers': '8',
+};
+
 function labelOptions(loop: boolean): LayoutOptions {
   return { 'elk.edgeLabels.inline': String(!loop), 'elk.edgeLabels.placement': 'CENTER' };
 }
@@ -178,7 +205,7 @@ function lift(arrow: ChartArrow): { from: ChartState; to: ChartState; container:
   return { from: childOf(arrow.from), to: childOf(arrow.to), container };
 }
 
-function readLayout(graph: ElkNode): ChartLayout {
+function readLayout(graph: ElkNode, outline: boolean): ChartLayout {
   const boxes = new Map<string, Box>();
   const arrows = new Map<string, ArrowLayout>();
   const dots = new Map<string, ElkPoint>();
@@ -215,6 +242,7 @@ function readLayout(graph: ElkNode): ChartLayout {
   };
   visit(graph, 0, 0);
   return {
+    outline,
     width: graph.width ?? 0,
     height: graph.height ?? 0,
     boxes,

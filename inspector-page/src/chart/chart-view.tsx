@@ -6,7 +6,7 @@ import { usePage } from '../page-state.ts';
 import { activeStates } from './active-states.ts';
 import { Canvas } from './canvas.tsx';
 import { ChartDrawing } from './chart-drawing.tsx';
-import type { Box, ChartLayout } from './chart-layout.ts';
+import { type Box, type ChartLayout, isLarge } from './chart-layout.ts';
 import { layoutOf } from './layout-worker.ts';
 import type { Statechart } from './statechart.ts';
 import { sameEvent, takenBy } from './taken-mark.ts';
@@ -53,18 +53,20 @@ interface LaidOutProps {
 }
 
 function LaidOut({ hash, chart, actor }: LaidOutProps) {
-  const { model } = usePage();
+  const page = usePage();
+  const { model } = page;
+  const outline = page.outline ?? isLarge(chart);
   const [layout, setLayout] = useState<ChartLayout | Error | null>(null);
   useEffect(() => {
     let shown = true;
-    layoutOf(hash, chart).then(
+    layoutOf(hash, chart, outline).then(
       (made) => shown && setLayout(made),
       (error: unknown) => shown && setLayout(error instanceof Error ? error : new Error(String(error))),
     );
     return () => {
       shown = false;
     };
-  }, [hash, chart]);
+  }, [hash, chart, outline]);
   const active = useMemo(() => activeStates(chart, actor.value), [chart, actor.value]);
   const taken = useMemo(() => takenBy(chart, actor.last), [chart, actor.last]);
   const { context } = model;
@@ -90,6 +92,19 @@ function LaidOut({ hash, chart, actor }: LaidOutProps) {
       focus={focus}
       followed={`${actor.process} ${actor.actor} ${actor.words}`}
       label={`Chart of ${actor.actor}, in ${actor.words}`}
+      tools={
+        <button
+          type="button"
+          aria-pressed={outline}
+          onClick={() => {
+            page.outline = !outline;
+            page.changed();
+          }}
+          title="States and arrows alone, or with guards and actions"
+        >
+          Outline
+        </button>
+      }
     >
       <ChartDrawing
         chart={chart}

@@ -20,12 +20,13 @@ export function elk(): ELK {
   return started;
 }
 
-/** The layout of a chart; made once for each hash. */
-export function layoutOf(hash: string, chart: Statechart): Promise<ChartLayout> {
-  const known = layouts.get(hash);
+/** The layout of a chart; made once for each hash, and once for its outline. */
+export function layoutOf(hash: string, chart: Statechart, outline: boolean): Promise<ChartLayout> {
+  const key = outline ? `${hash} outline` : hash;
+  const known = layouts.get(key);
   if (known) return known;
-  const made = layoutChart(elk(), chart, measureText);
-  layouts.set(hash, made);
+  const made = layoutChart(elk(), chart, measureText, outline);
+  layouts.set(key, made);
   for (const oldest of layouts.keys()) {
     if (layouts.size <= layoutsMax) break;
     layouts.delete(oldest);

@@ -40,10 +40,10 @@ export function shownLines(state: ChartState): string[] {
   return [...lines.slice(0, linesMax - 1), `${lines.length - linesMax + 1} more`];
 }
 
-/** Of the head of a state: its name and its lines; a state without states within is only that. */
-export function headSize(state: ChartState, measure: Measure): Size {
+/** Of the head of a state: its name and, but in an outline, its lines; a state without states within is only that. */
+export function headSize(state: ChartState, measure: Measure, outline = false): Size {
   const { nameHeight, lineHeight, paddingX, paddingBottom, iconWidth } = chartMetrics;
-  const lines = shownLines(state);
+  const lines = outline ? [] : shownLines(state);
   const icon = state.kind === 'atomic' || state.kind === 'compound' ? 0 : iconWidth;
   const widths = [measure(shorten(state.key), 'name') + icon, ...lines.map((line) => measure(line, 'line'))];
   return {
