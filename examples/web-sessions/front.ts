@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { connectDownstream, reportState } from 'actor-ipc';
-import { Sessions } from './sessions.ts';
+import { sessionCache } from 'actor-ipc/cache';
 
 const [name = 'front'] = process.argv.slice(2);
 
@@ -11,7 +11,17 @@ const [name = 'front'] = process.argv.slice(2);
 const sessionsMax = 8;
 
 const downstream = await connectDownstream({ node: name, endpoint: { path: 'relay.sock' }, seed: 9849381 });
-const sessions = new Sessions(downstream);
+const sessions = await sessionCache(
+  name,
+  { sessionMaxMs: 30 * 60_000, maxStaleMs: 10_000, timeoutMs: 10_000 },
+  downstream,
+);
+// Until it has heard what was ended elsewhere, it knows nobody; without a relay it begins all the same.
+await downstream.connected({ timeoutMs: 10_000 }).catch((error: Error) => console.log(error.message));
+
+interface Session {
+  readonly user: string;
+}
 
 interface Answer {
   readonly status: number;
@@ -22,7 +32,8 @@ interface Answer {
 async function answer(request: IncomingMessage): Promise<Answer> {
   const { pathname, searchParams } = new URL(request.url ?? '/', 'http://front');
   const id = /(?:^|; )sid=([\w-]{32})/.exec(request.headers.cookie ?? '')?.[1];
-  const user = id === undefined ? undefined : (await sessions.get<{ user: string }>(`sid-${id}`))?.user;
+  const user =
+    id === undefined ? undefined : ((await sessions.get(`sid-${id}`)) as Session | undefined)?.user;
   switch (`${request.method} ${pathname}`) {
     case 'POST /login': {
       const wanted = searchParams.get('user') ?? '';
@@ -49,7 +60,7 @@ async function logIn(user: string): Promise<Answer> {
 async function logOut(user: string): Promise<Answer> {
   const missing = new Set<string>();
   for (const id of await idsOf(user))
-    for (const node of await sessions.delete(`sid-${id}`)) missing.add(node);
+    for (const node of (await sessions.delete(`sid-${id}`)).missing) missing.add(node);
   await sessions.delete(`user-${user}`);
   return {
     status: 200,
@@ -58,7 +69,7 @@ async function logOut(user: string): Promise<Answer> {
 }
 
 async function idsOf(user: string): Promise<string[]> {
-  return (await sessions.get<string[]>(`user-${user}`)) ?? [];
+  return ((await sessions.get(`user-${user}`)) as string[] | undefined) ?? [];
 }
 
 const server = createServer((request, response) => {

@@ -1,13 +1,17 @@
 // Two HTTP front ends that share log-in sessions by a relay, with two nodes behind it. Kill any one of them: what it knew, the
 // others know.
-import { defineTopology, node, relay } from 'actor-ipc/topology';
+import { cache, defineTopology, node, relay } from 'actor-ipc/topology';
 
 const seed = 9849381;
 const front = (name: string, port: string) =>
   node('./front.ts', { args: [name], env: { PORT: port }, dependsOn: { relay: 'operative' } });
 
+/** Of each front end, as if it had a machine of its own. The root keeps it when its front end is killed. */
+const table = cache({ capacity: 10_000, tombstones: 20_000 });
+
 export default defineTopology({
   name: 'web-sessions',
+  caches: { north: table, south: table },
   children: {
     relay: relay({
       edge_supported_relay: true,

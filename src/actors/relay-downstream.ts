@@ -16,12 +16,15 @@ import { type Frame, mapOf, wholeOf } from '../transport/frame.ts';
 import { type KeyHasher, keyHasher } from '../transport/placement-hash.ts';
 import type { RelayMember } from '../transport/relay-member.ts';
 import { Tombstones } from '../transport/tombstones.ts';
+import { type Call, waiting } from '../transport/waiting.ts';
 import { syncTombstones } from './tombstone-sync.ts';
 
 /** An answer that comes later than its asker waits is still news, for so long. */
 const lateMs = 30_000;
 /** A call without an end of its own. */
 const longMs = 60_000;
+/** Until two nodes try again to tell each other their deletes. */
+const syncAgainMs = 1_000;
 /** Deletes that could not be told. */
 const untoldMax = 10_000;
 
@@ -31,10 +34,13 @@ export interface RelayDownstreamOptions {
   readonly seed?: bigint | number;
   /** Deletes that are remembered, to tell them to a relay that has forgotten. */
   readonly tombstonesMax?: number;
+  /** What stands among those that are missing while there is no link. Default: where the relay is. */
+  readonly name?: string;
 }
 
 /** What stands downstream of a session cache: a relay, which is asked for what is not here and told of what is deleted. */
 export class RelayDownstream implements Downstream, AsyncDisposable {
+  readonly name: string;
   readonly #relay: RelayMember;
   readonly #hasher: KeyHasher;
   readonly #stones: Tombstones;
@@ -43,8 +49,14 @@ export class RelayDownstream implements Downstream, AsyncDisposable {
   readonly #holds: RelayHold[] = [];
   readonly #closing = new AbortController();
   #syncing: AbortController | undefined;
+  /** Whether all deletes are known that the relay remembers. */
+  #synced = false;
+  readonly #forSync = new Set<Call<void>>();
+  /** When that was so last; undefined: never. */
+  #syncedAtMs: number | undefined;
 
-  private constructor(relay: RelayMember, hasher: KeyHasher, tombstonesMax?: number) {
+  private constructor(relay: RelayMember, hasher: KeyHasher, name: string, tombstonesMax?: number) {
+    this.name = name;
     this.#relay = relay;
     this.#hasher = hasher;
     this.#stones = new Tombstones(() => performance.now(), tombstonesMax);
@@ -55,9 +67,9 @@ export class RelayDownstream implements Downstream, AsyncDisposable {
   /** @param relay a member of the relay, which is closed with this. */
   static async open(
     relay: RelayMember,
-    { seed = 0, tombstonesMax }: RelayDownstreamOptions = {},
+    { seed = 0, tombstonesMax, name = 'relay' }: RelayDownstreamOptions = {},
   ): Promise<RelayDownstream> {
-    const downstream = new RelayDownstream(relay, await keyHasher(BigInt(seed)), tombstonesMax);
+    const downstream = new RelayDownstream(relay, await keyHasher(BigInt(seed)), name, tombstonesMax);
     downstream.#begin();
     return downstream;
   }
@@ -67,12 +79,24 @@ export class RelayDownstream implements Downstream, AsyncDisposable {
   }
 
   get silentMs(): number {
-    return this.#relay.silenceMs;
+    if (this.#synced) return this.#relay.silenceMs;
+    return this.#syncedAtMs === undefined ? Number.POSITIVE_INFINITY : performance.now() - this.#syncedAtMs;
   }
 
-  /** Waits until there is a link; at once if there is one. @throws {IpcError} ERR_TIMEOUT, ERR_RELAY_CLOSED. */
-  connected(options?: WaitOptions): Promise<void> {
-    return this.#relay.connected(options);
+  /**
+   * Waits until there is a link, and it is known what was deleted elsewhere; at once if that is so.
+   * @throws {IpcError} ERR_TIMEOUT, ERR_RELAY_CLOSED.
+   */
+  async connected(options: WaitOptions = {}): Promise<void> {
+    const sinceMs = performance.now();
+    await this.#relay.connected(options);
+    if (this.#synced) return;
+    const { timeoutMs = Number.POSITIVE_INFINITY } = options;
+    const leftMs = Math.max(1, timeoutMs - (performance.now() - sinceMs));
+    await waiting<void>(`what was deleted at ${this.name}`, { ...options, timeoutMs: leftMs }, (call) => {
+      this.#forSync.add(call);
+      return () => this.#forSync.delete(call);
+    });
   }
 
   async ask(key: string, signal: AbortSignal): Promise<CacheEntry | CacheTombstone | undefined> {
@@ -119,7 +143,15 @@ export class RelayDownstream implements Downstream, AsyncDisposable {
     return { acknowledged: wholeOf(frame, 'acknowledged'), missing };
   }
 
+  remember(stones: readonly (readonly [string, CacheTombstone])[]): void {
+    const news = stones.filter(([key, tombstone]) => this.#stones.put(key, tombstone));
+    if (news.length > 0 && this.#relay.status === 'connected') this.#sync();
+  }
+
   onNews(listener: (news: CacheNews) => void): () => void {
+    // What was deleted while its process was not there has perhaps been heard before anybody listened.
+    if (this.#onNews.size === 0)
+      for (const [key, tombstone] of this.#stones.entries()) listener(newsOf(key, tombstone));
     this.#onNews.add(listener);
     return () => void this.#onNews.delete(listener);
   }
@@ -137,6 +169,8 @@ export class RelayDownstream implements Downstream, AsyncDisposable {
   async close(): Promise<void> {
     this.#closing.abort(IpcError.of('ERR_RELAY_CLOSED', `downstream of ${this.#relay.node}`));
     for (const hold of this.#holds.splice(0)) hold.release();
+    for (const { reject } of this.#forSync) reject(this.#closing.signal.reason);
+    this.#forSync.clear();
     await this.#relay.close();
   }
 
@@ -172,9 +206,16 @@ export class RelayDownstream implements Downstream, AsyncDisposable {
       ),
     );
     this.#relay.onStatus((status) => {
+      this.#noteSilence();
       if (status === 'connected') this.#sync();
     });
     if (this.#relay.status === 'connected') this.#sync();
+  }
+
+  /** A link that is lost, or a new one: what was deleted meanwhile is not known yet. */
+  #noteSilence(): void {
+    if (this.#synced) this.#syncedAtMs = performance.now() - this.#relay.silenceMs;
+    this.#synced = false;
   }
 
   /** One at a time: what was begun on a former link has lost its answers. */
@@ -182,14 +223,23 @@ export class RelayDownstream implements Downstream, AsyncDisposable {
     this.#syncing?.abort(new Error('the link is a new one'));
     const syncing = new AbortController();
     this.#syncing = syncing;
-    // A link that is lost meanwhile begins the next one.
-    this.#talk(AbortSignal.any([this.#closing.signal, syncing.signal])).catch(() => undefined);
+    const signal = AbortSignal.any([this.#closing.signal, syncing.signal]);
+    this.#talk(signal).catch(() => {
+      // A link that is lost meanwhile begins the next one; here it was only too slow, or refused for want of room.
+      const again = () => {
+        if (!signal.aborted && this.#relay.status === 'connected') this.#sync();
+      };
+      setTimeout(again, syncAgainMs).unref();
+    });
   }
 
   async #talk(signal: AbortSignal): Promise<void> {
     const learn = ({ key, tombstone }: { key: string; tombstone: CacheTombstone }) =>
       this.#learn(key, tombstone);
     await syncTombstones(this.#relay, this.#stones, this.#hasher, learn, signal);
+    this.#synced = true;
+    for (const { resolve } of this.#forSync) resolve();
+    this.#forSync.clear();
     for (const [key, tombstone] of [...this.#untold])
       await this.forget(key, tombstone, AbortSignal.any([signal, AbortSignal.timeout(longMs)]));
   }

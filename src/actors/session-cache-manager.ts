@@ -34,7 +34,7 @@ const tombstoneMarginMs = 60_000;
 const inFlightMax = 1024;
 /** Keys that are wanted; the oldest are forgotten. */
 const wantsMax = 20_000;
-/** Deletes that could not be carried out yet. With more, no session is known any more. */
+/** Deletes that could not be carried out yet. With more, no session is known until they are. */
 const revokingMax = 65_536;
 /** Until a stamp is greater than what is there. */
 const stampTriesMax = 16;
@@ -89,7 +89,6 @@ export class SessionCacheManager implements AsyncDisposable {
   #closed = false;
   readonly #counts = { asked: 0, joined: 0, answered: 0, unanswered: 0, refused: 0, late: 0, putsDropped: 0 };
   #putting = 0;
-  #revokedTooMany = false;
   #lastStamp = 0;
 
   constructor(
@@ -106,6 +105,8 @@ export class SessionCacheManager implements AsyncDisposable {
     if (cache.shape.tombstones === 0)
       throw IpcError.of('ERR_OPTIONS_INVALID', `cache ${cache.name}`, 'a session cache needs tombstones');
     this.#unsubscribe = downstream?.onNews((news) => this.#hear(news)) ?? (() => {});
+    // Others may not have heard of them: who deleted them here may have died before it could tell.
+    downstream?.remember?.(this.#buried());
   }
 
   /**
@@ -174,7 +175,7 @@ export class SessionCacheManager implements AsyncDisposable {
     try {
       return { existed, ...(await this.#downstream.forget(key, tombstone, this.#limit())) };
     } catch {
-      return { existed, acknowledged: 0, missing: ['downstream'] };
+      return { existed, acknowledged: 0, missing: [this.#downstream.name ?? 'downstream'] };
     }
   }
 
@@ -251,9 +252,17 @@ export class SessionCacheManager implements AsyncDisposable {
     return this.close();
   }
 
+  #buried(): [string, CacheTombstone][] {
+    return [...this.#cache.forgotten()].flatMap((key): [string, CacheTombstone][] => {
+      const { form, stamp, ttlMs } = this.#cache.look(key) ?? {};
+      if (form !== 'forgotten' || !stamp || !ttlMs) return [];
+      return [[key, { deleted: true, stamp, ttlMs: Math.ceil(ttlMs) }]];
+    });
+  }
+
   /** Any session could have been deleted without our hearing of it. */
   #stale(): boolean {
-    if (this.#revokedTooMany) return true;
+    if (this.#revoking.size > revokingMax) return true;
     return this.#downstream !== undefined && this.#downstream.silentMs > this.#options.maxStaleMs;
   }
 
@@ -293,7 +302,6 @@ export class SessionCacheManager implements AsyncDisposable {
   async #bury(key: string, { stamp, ttlMs }: CacheTombstone): Promise<CacheTombstone> {
     this.#lastStamp = Math.max(this.#lastStamp, stamp);
     const tombstone: CacheTombstone = { deleted: true, stamp, ttlMs };
-    if (this.#revoking.size >= revokingMax) this.#revokedTooMany = true;
     this.#revoking.set(key, tombstone);
     await this.#cache.delete(key, { stamp, ttlMs });
     if (this.#revoking.get(key) === tombstone) this.#revoking.delete(key);

@@ -28,6 +28,7 @@ import type { CacheOptions } from '../spec/cache.ts';
 import type { ArenaReader, ArenaWriter } from '../spec/published-arena.ts';
 import type { Pipe, Region, RegionOptions } from '../spec/region.ts';
 import type { Relay } from '../spec/relay.ts';
+import { nameOfEndpoint } from '../spec/relay-link.ts';
 import type { NatsOptions } from '../spec/relay-nats.ts';
 import type { RelayHooks, RelayNodeSpec } from '../spec/relay-node.ts';
 import type { AllowedClient, AppSpec } from '../spec/universe.ts';
@@ -431,7 +432,8 @@ export class Runtime {
    * @throws {IpcError} ERR_RELAY_CONFIG for certificates that are none, ERR_STOPPING.
    */
   async downstream(options: ConnectRelayOptions & RelayDownstreamOptions): Promise<RelayDownstream> {
-    return RelayDownstream.open(this.#relayMember({ role: 'front', ...options }), options);
+    const name = nameOfEndpoint(options.endpoint);
+    return RelayDownstream.open(this.#relayMember({ role: 'front', ...options }), { name, ...options });
   }
 
   #relayMember(options: ConnectRelayOptions): RelayMember {

@@ -48,11 +48,13 @@ export interface Forgotten {
  * keeps no reference to `value` after it has settled.
  */
 export interface Downstream {
+  /** As it stands among those that are missing. */
+  readonly name?: string;
   /** `lost`: nothing can be asked or told now. Puts meanwhile are dropped, and deletes are kept for later. */
   readonly status: 'connected' | 'lost';
   /**
-   * How long nothing has been heard of downstream, in milliseconds of a clock that only goes forward; 0 while a frame has just
-   * come, Infinity before the first contact. Heartbeats count.
+   * For how long this end may have missed a delete, in milliseconds of a clock that only goes forward; 0 while a frame has just
+   * come, Infinity before the first contact. Heartbeats count, once it is known what was deleted before them.
    */
   readonly silentMs: number;
   /** One question. @returns undefined if nobody has it. An answer after the abort is told as `entry.found`. */
@@ -61,7 +63,9 @@ export interface Downstream {
   put(key: string, entry: CacheEntry, signal: AbortSignal): Promise<void>;
   /** Deletes it everywhere. Resolved: what `Forgotten` says. A tombstone that could not be told is kept and told later. */
   forget(key: string, tombstone: CacheTombstone, signal: AbortSignal): Promise<Forgotten>;
-  /** What others tell; never what this end has told itself. @returns a function that ends it. */
+  /** Deletes that this end remembers from before: told to the others when it meets them, or at once. */
+  remember?(stones: readonly (readonly [key: string, tombstone: CacheTombstone])[]): void;
+  /** What others tell; the first listener hears of earlier deletes, too. Never what this end has told itself meanwhile. @returns a function that ends it. */
   onNews(listener: (news: CacheNews) => void): () => void;
   /** Calls back at each change of `status`. @returns a function that ends it. */
   onStatus(listener: (status: Downstream['status']) => void): () => void;

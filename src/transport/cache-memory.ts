@@ -143,7 +143,7 @@ export class CacheMemory {
   }
 
   /** The keys of one bucket of one shard. @returns undefined if the memory makes no sense. */
-  keysOf(shard: number, bucket: number): string[] | undefined {
+  keysOf(shard: number, bucket: number, forgotten = false): string[] | undefined {
     for (let left = this.#records + stepsMore; left > 0; left--) {
       const keys: string[] = [];
       let number = Atomics.load(this.words, this.#bucketWord(shard, bucket));
@@ -157,7 +157,7 @@ export class CacheMemory {
         const key = this.bytes.toString('utf8', start, start + (shape & 0xff));
         fence();
         if (!this.#stands(at, version, hash, bucket)) break;
-        if (((shape >>> 8) & 3) !== forgottenForm) keys.push(key);
+        if ((((shape >>> 8) & 3) === forgottenForm) === forgotten) keys.push(key);
         number = next;
       }
       if (number === 0) return keys;

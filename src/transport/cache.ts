@@ -265,13 +265,7 @@ export class Cache<V> implements SomeCache<V> {
   }
 
   *keys(prefix = ''): IterableIterator<string> {
-    const { shards, buckets } = this.#memory.shape;
-    for (let shard = 0; shard < shards; shard++)
-      for (let bucket = 0; bucket < buckets; bucket++) {
-        this.#check();
-        const keys = this.#memory.keysOf(shard, bucket) ?? this.#broken();
-        for (const key of keys) if (key.startsWith(prefix) && this.has(key)) yield key;
-      }
+    for (const key of this.#allKeys(false)) if (key.startsWith(prefix) && this.has(key)) yield key;
   }
 
   *entries(prefix = ''): IterableIterator<[string, V]> {
@@ -339,6 +333,11 @@ export class Cache<V> implements SomeCache<V> {
     return { form, value: bytes, stamp, ttlMs: expiresMs === 0 ? 0 : Math.max(1, expiresMs - this.#now()) };
   }
 
+  /** Keys that are remembered as deleted. */
+  *forgotten(): IterableIterator<string> {
+    for (const key of this.#allKeys(true)) if (this.look(key)?.form === 'forgotten') yield key;
+  }
+
   /** Sets a value whose bytes came from elsewhere. @returns false if `options` forbid it. */
   async setFormed(key: string, formed: FormedValue, options: SetOptions): Promise<boolean> {
     return (await this.#untilUnlocked(() => this.#setNow(key, formed, options))) === done;
@@ -351,6 +350,15 @@ export class Cache<V> implements SomeCache<V> {
   }
 
   // ----
+
+  *#allKeys(forgotten: boolean): IterableIterator<string> {
+    const { shards, buckets } = this.#memory.shape;
+    for (let shard = 0; shard < shards; shard++)
+      for (let bucket = 0; bucket < buckets; bucket++) {
+        this.#check();
+        yield* this.#memory.keysOf(shard, bucket, forgotten) ?? this.#broken();
+      }
+  }
 
   #read(key: string, copies: boolean, counts: boolean): boolean {
     if (this.#ended) throw this.#ended;

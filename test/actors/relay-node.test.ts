@@ -1,6 +1,8 @@
 // The scenarios of sessions that several machines share: D03 to D19 of what the tier must do, by real links in one process.
 import { assert } from 'chai';
+import { RelayDownstream } from '../../src/actors/relay-downstream.ts';
 import type { IpcError } from '../../src/errors.ts';
+import type { CacheNews } from '../../src/spec/downstream.ts';
 import { ownersOf } from '../../src/spec/rendezvous.ts';
 import { keyHasher } from '../../src/transport/placement-hash.ts';
 import { entry, type Front, said, signal, stone, Tier, type TierNode } from '../support/relay/tier.ts';
@@ -301,6 +303,32 @@ describe('the relay tier', function () {
       await waitUntil('they are back', () => again.stats!.table!.tombstones === 1);
       const c = await tier.front('c', again);
       assert.equal(await ask(c, 'k'), 'deleted');
+    });
+
+    it('is told to whoever begins to listen, though it was heard before', async () => {
+      const relay = await tier.relay({ siblingListen: undefined });
+      const [a, b] = [await tier.front('a', relay), await tier.front('b', relay)];
+      await a.downstream.forget('k', stone(), signal());
+      const endpoint = { host: '127.0.0.1', port: relay.open!.ports[0]! };
+      const member = await tier.nodes.connected({ node: 'c', role: 'front', endpoint });
+      const c = await RelayDownstream.open(member, { seed: 9849381 });
+      await waitUntil('it knows what was deleted', () => c.silentMs < Number.POSITIVE_INFINITY);
+      const news: CacheNews[] = [];
+      c.onNews((each) => news.push(each));
+      assert.deepEqual(
+        news.map(({ type, key }) => [type, key]),
+        [['entry.deleted', 'k']],
+      );
+      assert.isBelow(b.downstream.silentMs, Number.POSITIVE_INFINITY);
+    });
+
+    it('that a front end remembers from before is told to the others', async () => {
+      const relay = await tier.relay({ siblingListen: undefined });
+      const [a, b] = [await tier.front('a', relay), await tier.front('b', relay)];
+      a.downstream.remember([['k', stone()]]);
+      await waitUntil('the others know', () =>
+        b.news.some(({ type, key }) => type === 'entry.deleted' && key === 'k'),
+      );
     });
 
     it('that could not be told is told as soon as there is a link', async () => {
