@@ -211,7 +211,7 @@ export class NatsConnection {
     return IpcError.of(
       'ERR_RELAY_REFUSED',
       where,
-      `${what}; give the user the permissions that "actor-ipc cluster init" writes`,
+      `${what}; give the user the permissions that docs/relay.md lists`,
     );
   }
 
