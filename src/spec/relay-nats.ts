@@ -15,6 +15,7 @@ export interface NatsTls {
   readonly key?: string;
 }
 
+/** Options of a relay over NATS. */
 export interface NatsOptions {
   readonly node: string;
   readonly role?: RelayRole;

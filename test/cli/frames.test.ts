@@ -38,7 +38,7 @@ describe('the frames example', function () {
   });
 
   it('keeps pictures that were drawn, filtered and not mixed up', async () => {
-    await waitUntil('a picture', () => kept().length > 0, 40_000);
+    await waitUntil('a picture', () => kept().length > 0, 50_000);
     const { width, height, data } = PNG.sync.read(readFileSync(kept()[0]!.file));
     assert.deepEqual([width, height], [1280, 800]);
     // The disc of frame 0 is white with no slope in it: half of white and half of the light of flat paper.
@@ -84,6 +84,7 @@ describe('the frames example', function () {
   it('goes at the pace of a slow viewer', async () => {
     run = start({ LOOK_MS: '250' });
     // At most four are looked at in a second; the camera could draw twenty.
+    await waitUntil('it is up', () => /frames is operative/.test(run.output), 50_000);
     const [, perSecond] = await run.sees(/camera +\| drawn [\s\S]*?camera +\| drawn (\d+) frames\/s/);
     assert.isAtMost(Number(perSecond), 5);
     run.signal('SIGINT');

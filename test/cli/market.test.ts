@@ -29,7 +29,7 @@ describe('the market example', function () {
   before(async () => {
     const env = { ...place.env, FEED_PORT: String(await freePort()) };
     run = new Command(['run', topology, '--workspace', place.workspace], env);
-    await run.sees(/strategy \| (bought|sold) ACME/);
+    await waitUntil('the first order', () => /strategy \| (bought|sold) ACME/.test(run.output), 50_000);
   });
   after(async () => {
     run.signal('SIGKILL');
