@@ -19,7 +19,13 @@ const session = sessionSetup(universe.greeter, 'client', {
   },
 }).createMachine({
   initial: 'visiting',
-  states: { visiting: { invoke: { src: 'introduction' }, on: { 'message.greetings': { actions: 'show' } } } },
+  states: {
+    visiting: {
+      invoke: { src: 'introduction', onError: 'failed' },
+      on: { 'message.greetings': { actions: 'show' } },
+    },
+    failed: { description: 'Ends the session.', type: 'final' },
+  },
 });
 
 await connect(universe.visitor, universe.greeter, session);

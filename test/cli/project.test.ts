@@ -48,6 +48,12 @@ describe('a new project', function () {
     });
   });
 
+  it('is warned of nothing', async () => {
+    const { code, output } = await command(['check', folder], place.env);
+    assert.equal(code, 0, output);
+    assert.notInclude(output, 'warning');
+  });
+
   it('runs at once', () => runs(folder));
 
   it('is bundled, and runs from the bundle alone', async () => {
