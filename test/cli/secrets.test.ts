@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from 'chai';
+import { Spectator } from '../inspector/spectator.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { Command, command, processesWith, scratch } from './command.ts';
 
@@ -12,6 +13,7 @@ describe('a topology with secrets', function () {
   this.timeout(60_000);
   const place = scratch();
   const file = join(place.folder, 'topology.mjs');
+  const recording = join(place.folder, 'recording.jsonl');
   const outputs: string[] = [];
   let run: Command;
 
@@ -60,10 +62,13 @@ describe('a topology with secrets', function () {
           values: exec('sh', { args: ['-c', 'echo "$@"; exec sleep 1000', 'sh', env('PLACE'), env('TAKEN'), env('NOT_SET', 'else')] }),
         },
       });`);
-    run = new Command(['run', file, '--workspace', place.workspace, '--json', '--log-level', 'debug'], {
-      ...place.env,
-      TAKEN: 'from-outside',
-    });
+    run = new Command(
+      ['run', file, '--workspace', place.workspace, '--json', '--log-level', 'debug', '--record', recording],
+      {
+        ...place.env,
+        TAKEN: 'from-outside',
+      },
+    );
     await run.sees(/dies: .*given up/);
   });
   after(async () => {
@@ -127,6 +132,29 @@ describe('a topology with secrets', function () {
     ];
     for (const [what, text] of seen)
       for (const mark of Object.values(marks)) assert.notInclude(text, mark, what);
+  });
+
+  it('shows them neither in the inspector nor in a recording', async () => {
+    const { output } = await command(['inspect', '--workspace', place.workspace, '--json'], place.env);
+    using page = new Spectator(JSON.parse(output).url);
+    await page.waits('the units', () => page.unit('named') && page.actors.size > 0);
+    // What the supervisor itself keeps of its units is there to be seen, too.
+    const supervisor = await page.waits(
+      'the supervisor',
+      () =>
+        [...page.actors].flatMap(([process, actors]) =>
+          [...actors.keys()].filter((actor) => actor === 'supervisor').map((actor) => ({ process, actor })),
+        )[0],
+    );
+    page.send({ type: 'watch', place: supervisor });
+    await page.waits('its context', () => page.contextOf('supervisor'));
+    const shown = JSON.stringify(page.messages);
+    const recorded = await waitUntil('a recording', () => {
+      const text = readFileSync(recording, 'utf8');
+      return text.includes('"chart"') && text.includes('dies') && text;
+    });
+    for (const text of [output, shown, recorded])
+      for (const mark of Object.values(marks)) assert.notInclude(text, mark);
   });
 
   it('says which one is missing, and tries the start again', async () => {

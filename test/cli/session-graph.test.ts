@@ -138,3 +138,34 @@ describe('a session that is not active', function () {
     });
   });
 });
+
+describe('a session with secrets', function () {
+  this.timeout(60_000);
+  const place = new SessionPlace();
+  after(() => place.remove());
+
+  it('keeps them in the one file that is for them: no other file, the database among them, and no listing has them', async () => {
+    const secret = `marked${seconds}`;
+    await place.succeeds('init');
+    const said = await place.succeeds(
+      'start',
+      '--uri',
+      place.uri(`user=me&password=${secret}`),
+      '--alias',
+      'web',
+      '--shutdown',
+      '1',
+    );
+    const { name } = await place.row('web');
+    await place.succeeds('attach', '--alias', 'web', '--state', 'operative');
+    const shown = [
+      said,
+      await place.succeeds('show', '--json'),
+      await place.succeeds('graph', '--format', 'json'),
+    ];
+    await place.succeeds('deactivate');
+    assert.include(place.everything(), 'password=***');
+    assert.include(place.read('etc', `${name}.secret.yaml`), secret);
+    for (const text of [place.everything(), ...shown]) assert.notInclude(text, secret);
+  });
+});
