@@ -152,16 +152,12 @@ export class ActorSupervision implements Supervision {
     if (this.#isOver) throw IpcError.of('ERR_STOPPING', `supervisor ${this.address}`);
   }
 
-  #addressOf({ key }: ActorChild): Address {
-    return addressOf(this.address, typeof key === 'string' ? key : `#${key}`);
-  }
-
   #start(child: ActorChild<ActorChildSpec>): Start {
     const { spec, epoch } = child;
     if (spec.kind === 'supervisor') return this.#startBelow(child, spec);
     const input = child.input === undefined ? spec.input : child.input;
     const told = new Telling(this.#supervisor, child, epoch);
-    return startActor(this.#host, this.#addressOf(child), { source: spec.source, input }, told);
+    return startActor(this.#host, childAddress(this.address, child), { source: spec.source, input }, told);
   }
 
   #startBelow(child: ActorChild<ActorChildSpec>, spec: ActorsSpec): Start {
@@ -169,7 +165,7 @@ export class ActorSupervision implements Supervision {
     let output: SupervisorOutput | undefined;
     let begun = false;
     const below = new ActorSupervision(this.#host, spec, {
-      address: this.#addressOf(child),
+      address: childAddress(this.address, child),
       onReport: this.#options.onReport,
       onBooted: () => {
         if (begun) this.#supervisor.started(child, epoch);
@@ -186,9 +182,13 @@ export class ActorSupervision implements Supervision {
   }
 
   #refOf(child: ActorChild<ActorChildSpec>): ChildRef {
-    child.ref ??= new Ref(child, this.#addressOf(child));
+    child.ref ??= new Ref(child, this.address);
     return child.ref as ChildRef;
   }
+}
+
+function childAddress(above: Address, { key }: ActorChild): Address {
+  return addressOf(above, typeof key === 'string' ? key : `#${key}`);
 }
 
 /** What a start tells its supervisor. A class: closures of every child would weigh more than all else about it. */
@@ -241,12 +241,16 @@ class SupervisorRun implements Run {
 }
 
 class Ref implements ChildRef {
-  readonly address: string;
   readonly #child: ActorChild;
+  readonly #above: Address;
 
-  constructor(child: ActorChild, address: string) {
+  constructor(child: ActorChild, above: Address) {
     this.#child = child;
-    this.address = address;
+    this.#above = above;
+  }
+
+  get address(): Address {
+    return childAddress(this.#above, this.#child);
   }
 
   get id(): string | null {
