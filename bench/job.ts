@@ -78,6 +78,8 @@ export const metrics = {
   open: 'ms',
   memory: 'KB',
   wakes: '/s',
+  stop: 'ms',
+  gone: 'ms',
 } as const;
 export type Metric = keyof typeof metrics;
 export const metricNames = Object.keys(metrics) as Metric[];

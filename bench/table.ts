@@ -18,6 +18,7 @@ interface Column {
 const roundTrip = 'round trip, us';
 const oneWay = 'one way';
 const session = 'each session';
+const ending = 'end of all';
 const nameWidthDefault = 20;
 const columns: Record<Metric, Column> = {
   p50: { head: 'p50', over: roundTrip, width: 9 },
@@ -29,6 +30,8 @@ const columns: Record<Metric, Column> = {
   open: { head: 'open, ms', over: session, width: 11 },
   memory: { head: 'KB', over: session, width: 9 },
   wakes: { head: 'wakes/s', over: session, width: 9 },
+  stop: { head: 'asked, ms', over: ending, width: 11 },
+  gone: { head: 'killed, ms', over: ending, width: 12 },
 };
 
 export function tableOf(title: string, lines: readonly Line[], nameWidth = nameWidthDefault): string {
@@ -40,7 +43,8 @@ export function tableOf(title: string, lines: readonly Line[], nameWidth = nameW
   return [
     pc.bold(title),
     pc.dim(
-      ' '.repeat(nameWidth) + [roundTrip, oneWay, session].map((over) => overLine(over, shown)).join(''),
+      ' '.repeat(nameWidth) +
+        [roundTrip, oneWay, session, ending].map((over) => overLine(over, shown)).join(''),
     ),
     pc.dim(lineOf('', heads)),
     ...lines.map(({ name, cells, style = plain }) => style(lineOf(name, cells).trimEnd())),

@@ -30,6 +30,7 @@ const atOnce = {
 /** A root that runs a topology, seen by what it prints. */
 class Root {
   readonly #process: ChildProcess;
+  readonly #runDirectory: string;
   readonly #lines: { line: string; atNs: bigint }[] = [];
   #onLine: () => void = () => {};
 
@@ -38,10 +39,11 @@ class Root {
     mkdirSync(folder, { recursive: true });
     const file = join(folder, 'topology.mjs');
     writeFileSync(file, `export default ${JSON.stringify({ name, children })};\n`);
+    this.#runDirectory = join(folder, 'r');
     const args = [main, 'run', file, '--workspace', join(folder, 'w'), '--json'];
     this.#process = spawn(process.execPath, args, {
       stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, ACTOR_IPC_RUN_DIR: join(folder, 'r') },
+      env: { ...process.env, ACTOR_IPC_RUN_DIR: this.#runDirectory },
     });
     // Also if we fail; its minders end the rest.
     process.on('exit', () => this.#process.kill('SIGKILL'));
@@ -71,6 +73,15 @@ class Root {
       const match = pattern.exec(line);
       if (match) return { match, atNs, index };
     }
+  }
+
+  /** Minders and programs, by what their environment says. */
+  descendants(): number[] {
+    return readdirSync('/proc')
+      .map(Number)
+      .filter(
+        (pid) => pid > 0 && pid !== this.pid && environmentOf(pid).includes(`=${this.#runDirectory}\0`),
+      );
   }
 
   async stop(): Promise<void> {
@@ -106,9 +117,21 @@ async function units(): Promise<Figures> {
   const samples: number[] = [];
   for (let i = 0; i < kills; i++)
     samples.push(await killAndSee(root, `u${(i * 7) % many}`, 'started as process'));
-  await root.stop();
+  const stop = await timeToEnd(root, 'SIGTERM');
+  const again = new Root('again', sleepers(many));
+  await again.sees(/again is operative/);
+  const gone = await timeToEnd(again, 'SIGKILL');
   const open = Number(upNs - beganNs) / 1e6 / many;
-  return { open, memory, wakes, ...percentilesOf(Uint32Array.from(samples)) };
+  return { open, memory, wakes, stop, gone, ...percentilesOf(Uint32Array.from(samples)) };
+}
+
+/** From the signal until neither the root nor a minder nor a program of it runs, in milliseconds. */
+async function timeToEnd(root: Root, signal: NodeJS.Signals): Promise<number> {
+  const all = [root.pid, ...root.descendants()];
+  const beganMs = performance.now();
+  process.kill(root.pid, signal);
+  while (all.some(runs)) await sleep(1);
+  return performance.now() - beganMs;
 }
 
 /** What the unit itself writes; the record of an exit has the last lines in it, too. */
@@ -154,6 +177,25 @@ async function killAndSee(root: Root, unit: string, words: string): Promise<numb
   const next = await root.sees(started, from);
   lastStart.set(unit, next.index);
   return Number(next.atNs - beganNs);
+}
+
+/** Empty if it has ended. */
+function environmentOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
+/** A zombie does not. */
+function runs(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return stat[stat.lastIndexOf(')') + 2] !== 'Z';
+  } catch {
+    return false;
+  }
 }
 
 function memoryKb(pid: number): number {
