@@ -52,8 +52,8 @@ async function logIn(user: string): Promise<Answer> {
   const id = randomBytes(24).toString('base64url');
   const all = [...(await idsOf(user)), id];
   for (const old of all.splice(0, Math.max(0, all.length - sessionsMax))) await sessions.delete(`sid-${old}`);
-  await sessions.set(`sid-${id}`, { user });
-  await sessions.set(`user-${user}`, all);
+  await sessions.set(`sid-${id}`, { user }, { confirmed: true });
+  await sessions.set(`user-${user}`, all, { confirmed: true });
   return { status: 200, text: `hello ${user}`, cookie: `sid=${id}; HttpOnly; SameSite=Strict` };
 }
 

@@ -110,11 +110,16 @@ export class SessionCacheManager implements AsyncDisposable {
   }
 
   /**
-   * Stores a session here and sends it downstream, which nobody waits for.
+   * Stores a session here and sends it downstream. With `confirmed` it waits, at most `askTimeoutMs`, until the next node has it:
+   * then it is known at the other front ends, and is not lost with this process.
    * @returns false if somebody else sets and deletes it faster than we can.
    * @throws {IpcError} ERR_CACHE_ENTRY, ERR_OPTIONS_INVALID for a life above `sessionMaxMs`, ERR_LOCK_TIMEOUT, ERR_CACHE_CLOSED.
    */
-  async set(key: string, value: unknown, { ttlMs = this.#options.sessionMaxMs } = {}): Promise<boolean> {
+  async set(
+    key: string,
+    value: unknown,
+    { ttlMs = this.#options.sessionMaxMs, confirmed = false } = {},
+  ): Promise<boolean> {
     if (!(ttlMs > 0 && ttlMs <= this.#options.sessionMaxMs))
       throw IpcError.of(
         'ERR_OPTIONS_INVALID',
@@ -130,7 +135,8 @@ export class SessionCacheManager implements AsyncDisposable {
       const stamp = this.#nextStamp(this.#cache.look(key)?.stamp);
       if (await this.#cache.setFormed(key, kept, { ttlMs, stamp })) {
         this.#wants.delete(key);
-        this.#put(key, { value: bytes, form: formed.form, stamp, ttlMs });
+        const put = this.#put(key, { value: bytes, form: formed.form, stamp, ttlMs });
+        if (confirmed) await put;
         return true;
       }
       this.#lastStamp = Math.max(this.#lastStamp, (await this.#cache.stats()).floor);
@@ -346,7 +352,8 @@ export class SessionCacheManager implements AsyncDisposable {
     }
   }
 
-  #put(key: string, entry: CacheEntry): void {
+  /** Never fails: what could not be told is counted. */
+  async #put(key: string, entry: CacheEntry): Promise<void> {
     if (!this.#downstream) return;
     if (this.#downstream.status === 'lost' || this.#putting >= inFlightMax) {
       this.#counts.putsDropped++;
@@ -354,13 +361,13 @@ export class SessionCacheManager implements AsyncDisposable {
     }
     this.#putting++;
     const limit = this.#limit();
-    within(this.#downstream.put(key, entry, limit), limit)
-      .catch(() => {
-        this.#counts.putsDropped++;
-      })
-      .finally(() => {
-        this.#putting--;
-      });
+    try {
+      await within(this.#downstream.put(key, entry, limit), limit);
+    } catch {
+      this.#counts.putsDropped++;
+    } finally {
+      this.#putting--;
+    }
   }
 
   #want(key: string): void {

@@ -72,6 +72,18 @@ describe('a session cache', () => {
     assert.equal((await caches[1]!.stats()).sets, 1);
   });
 
+  it('waits until the next node has it only if it is told to, and not for ever', async () => {
+    const a = await frontEnd();
+    await a.set('k', 'v');
+    assert.isFalse(hub.table.has('k'));
+    await a.set('l', 'v', { confirmed: true });
+    assert.isTrue(hub.table.has('l'));
+    const never = { ...hub.end(), put: () => new Promise<void>(() => {}) };
+    const b = await frontEnd(never, { askTimeoutMs: 20 });
+    assert.isTrue(await b.set('m', 'v', { confirmed: true }));
+    assert.equal(b.stats().putsDropped, 1);
+  });
+
   it('what was evicted here comes back from downstream, and stays', async () => {
     const a = await frontEnd(hub.end(), {}, 2);
     for (const key of ['k', 'l', 'm']) await a.set(key, `session ${key}`);

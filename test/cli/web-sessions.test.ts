@@ -61,10 +61,11 @@ describe('the web-sessions example', function () {
     const cookie = await logIn('north', 'kim');
     // Nobody waits until the others have heard of it.
     while ((await me('south', cookie)) !== 'kim\n');
-    const linked = () => run.output.split('link with south is open').length;
+    const linked = () =>
+      ['north', 'south'].map((name) => run.output.split(`relay: link with ${name} is open`).length);
     const before = linked();
     process.kill(Number((await run.sees(/relay started as process (\d+)/))[1]), 'SIGKILL');
-    await waitUntil('south is linked again', () => linked() > before, 30_000);
+    await waitUntil('both are linked again', () => linked().every((count, i) => count > before[i]!), 30_000);
     const from = run.output.lastIndexOf('relay started as process');
     await run.sees(/relay relay is whole/, from);
     assert.equal(await me('south', cookie), 'kim\n');
