@@ -240,6 +240,7 @@ class SupervisorRun implements Run {
   }
 }
 
+/** Its address is made when asked for: few are, and each kept string is 32 bytes of every child. */
 class Ref implements ChildRef {
   readonly #child: ActorChild;
   readonly #above: Address;
