@@ -53,7 +53,7 @@ describe('actor-ipc relay', function () {
     write('sibling.conf', sibling);
     write(
       'hooks.ts',
-      'export const admit = (node: string): boolean => {\n  console.log(`admits ${node satisfies string}`);\n  return true;\n};\n',
+      'export const admit = (node: string): boolean => {\n  console.log("admits", node satisfies string);\n  return true;\n};\n',
     );
     const file = write('hooked.conf', { ...relay, hooks: './hooks.ts' });
     const run = new Command(['relay', file, '--workspace', place.workspace], place.env);
