@@ -297,6 +297,12 @@ const codes = {
   ERR_PROTOCOL: row('session', false, (who: string, why: string) => `${who} broke the protocol: ${why}`),
 
   // The relay.
+  ERR_NOT_ACROSS: row(
+    'call',
+    false,
+    (what: string, host: string) =>
+      `${what} can't go to a program behind the relay node ${host}: it is of this machine alone; send what it holds as a message`,
+  ),
   ERR_RELAY_CONFIG: row('server', false, (what: string, why: string) => `${what} can't be used:\n  ${why}`),
   ERR_RELAY_UNAVAILABLE: row(
     'call',

@@ -5,6 +5,7 @@ export type { LinkStats } from './actors/link-peer.ts';
 export type { NodeStats } from './actors/midway-relay.ts';
 export type { ConnectRelayOptions, RelayListen, RelayServing, ServeRelayOptions } from './actors/relay.ts';
 export type { RelayDownstream, RelayDownstreamOptions } from './actors/relay-downstream.ts';
+export type { GatewayOptions, SessionGateway } from './actors/session-gateway.ts';
 export { sessionOf, sessionSetup, type WithSession } from './actors/session-setup.ts';
 export { type ErrorCode, type FatalTo, IpcError } from './errors.ts';
 export type { DependencyNews } from './machines/incarnation.ts';
@@ -14,6 +15,7 @@ export type { Multicast, Participation, Running, RunOptions, Serving } from './r
 export { processInput } from './runtime/process-input.ts';
 export {
   activated,
+  carrySessions,
   connect,
   connectDownstream,
   connectNats,

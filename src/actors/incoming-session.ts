@@ -206,13 +206,13 @@ function sendAccepted(live: Live, hello: Hello): void {
 
 function acceptedBy(live: Live, end: IncomingSessionOutput): AcceptedLogin | undefined {
   if (end.how !== 'accepted') return undefined;
-  const { client, metadata, startTicks } = end.hello;
+  const { client, metadata, startTicks, host } = end.hello;
   return {
     socket: live.socket,
     link: live.link!,
     token: live.token,
     startTicks,
-    peer: { app: client, ...end.peer, metadata },
+    peer: { app: client, ...end.peer, metadata, ...(host !== undefined && { host }) },
   };
 }
 

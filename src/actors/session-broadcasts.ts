@@ -1,4 +1,5 @@
 // Session broadcasts: the reading ends at the client, and at the server who reads.
+import { IpcError } from '../errors.ts';
 import { addressOf } from '../names.ts';
 import type { BroadcastPublisher } from '../transport/broadcast-publisher.ts';
 import type { Frame } from '../transport/frame.ts';
@@ -32,12 +33,14 @@ export function makeSubscriptions(live: Live): void {
     });
     live.readings.push(running);
     live.subscriptions[name] = running.end;
+    if (live.peer?.host !== undefined)
+      running.end.finish(IpcError.of('ERR_NOT_ACROSS', `broadcast ${name}`, live.peer.host));
   }
 }
 
 /** To a server that is still there. */
 function tell(live: Live, frame: Frame): void {
-  if (!live.over) live.socket!.send(frame);
+  if (!live.over && live.peer?.host === undefined) live.socket!.send(frame);
 }
 
 /** At the server: lets the client read. */

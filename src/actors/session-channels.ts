@@ -1,5 +1,6 @@
 // Session channels: the channels of a session and the memory that its sides lend each other, made once both segments are there.
 import { createHash } from 'node:crypto';
+import { IpcError } from '../errors.ts';
 import { addressOf } from '../names.ts';
 import type { Side } from '../spec/peer.ts';
 import type { Breach } from '../spec/session.ts';
@@ -72,7 +73,10 @@ function makeEnd(
     peerEnded: () => hostedOf().post({ type: 'peer.ended' }),
     broken: (why: string, breach: Breach) => onBreach(live, why, breach),
     stray: logStrays(live.host, name, peerOf),
-    sendHandle: (number: number, fd: number) => live.socket!.send(handleFrame(lane, number), [fd]),
+    sendHandle: (number: number, fd: number) => {
+      refuseAcross(live, `a descriptor by channel ${name}`);
+      live.socket!.send(handleFrame(lane, number), [fd]);
+    },
   };
   const spec = live.options.server.channels[name]!;
   const end = new ChannelEnd(name, spec, live.link!, lane, observer, live.memory, { side, peerOf });
@@ -95,10 +99,19 @@ function makeMemory(live: Live, side: Side): void {
     peerApp: live.peer!.app,
   };
   live.memory = new SessionMemory(live.link!, releaseLane(server), limits, scopes, {
-    offer: (segment, fd) => live.socket!.send(memoryFrame(segment), [fd]),
+    offer: (segment, fd) => {
+      if (segment.scope === 'shared') refuseAcross(live, 'a shared arena, or one of the app');
+      live.socket!.send(memoryFrame(segment), [fd]);
+    },
+    lendsValue: () => refuseAcross(live, 'a value that is lent'),
     broken: (why, breach) => onBreach(live, why, breach),
   });
   live.arena = new ValueArena(live.memory.arena);
+}
+
+/** @throws {IpcError} ERR_NOT_ACROSS if the peer is on another machine. */
+export function refuseAcross({ peer }: Live, what: string): void {
+  if (peer?.host !== undefined) throw IpcError.of('ERR_NOT_ACROSS', what, peer.host);
 }
 
 /** The peer's memory, or what it sent by it, makes no sense. */

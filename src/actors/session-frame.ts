@@ -26,6 +26,7 @@ export function parseHello(frame: Frame): Hello {
     startTicks: wholeOf(frame, 'startTicks'),
     segmentBytes: wholeOf(frame, 'segmentBytes'),
     metadata: metadataOf(frame, 'metadata'),
+    ...hostIn(frame),
   };
 }
 
@@ -37,6 +38,8 @@ export interface Accepted {
   readonly startTicks: number;
   readonly segmentBytes: number;
   readonly metadata: unknown;
+  /** The server is behind a gateway to that node of a relay. */
+  readonly host?: string;
 }
 
 export function acceptedFrame(accepted: Accepted): Frame {
@@ -51,7 +54,46 @@ export function parseAccepted(frame: Frame): Accepted {
     startTicks: wholeOf(frame, 'startTicks'),
     segmentBytes: wholeOf(frame, 'segmentBytes'),
     metadata: metadataOf(frame, 'metadata'),
+    ...hostIn(frame),
   };
+}
+
+function hostIn(frame: Frame): { host?: string } {
+  return frame.host === undefined ? {} : { host: textOf(frame, 'host', 64) };
+}
+
+/** A gateway says why the session with another machine has ended. */
+export function lostFrame(reason: LostReason, why: string): Frame {
+  return { t: 'lost', reason, why: why.slice(0, 1000) };
+}
+
+/** What a gateway may tell of the program on the other machine. */
+const lostReasons = [
+  'peer.closed',
+  'peer.reset',
+  'peer.idle',
+  'protocol.violated',
+  'memory.violated',
+] as const;
+export type LostReason = (typeof lostReasons)[number];
+
+export function parseLost(frame: Frame): { type: LostReason; why: string } {
+  return { type: lostReasonOf(frame), why: textOf(frame, 'why', 1000) };
+}
+
+export function lostReasonOf(frame: Frame): LostReason {
+  const reason = lostReasons.find((known) => known === frame.reason);
+  if (!reason) throw new Error(`frame ${frame.t}: reason is none`);
+  return reason;
+}
+
+/** A gateway's word on the event loop of the program on the other machine: for how long it has not turned, 0 if it does. */
+export function stalledFrame(ms: number): Frame {
+  return { t: 'stalled', ms };
+}
+
+export function parseStalled(frame: Frame): number {
+  return wholeOf(frame, 'ms', wordMax);
 }
 
 export function rejectedFrame(error: ErrorData): Frame {

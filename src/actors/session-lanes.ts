@@ -1,17 +1,21 @@
 // Session lanes: which lane of a session's segments carries what.
 
-import type { ChannelSpec } from '../spec/channel-spec.ts';
+import type { ChannelOptions } from '../spec/channel-spec.ts';
 import type { AppSpec } from '../spec/universe.ts';
+import type { UniverseExtract } from '../spec/universe-extract.ts';
 import type { MemoryLimits } from '../transport/lent-memory.ts';
 import { native } from '../transport/native.ts';
 import { releaseRingBytes } from '../transport/session-memory.ts';
 
+/** What decides the lanes of a session: the app that is served, or what a hello tells of it. */
+type Described = AppSpec | UniverseExtract;
+
 /** The channels that are open as long as the session is, in the order of the description. */
-export function initChannels({ channels }: AppSpec): [name: string, options: ChannelSpec][] {
+export function initChannels({ channels }: Described): [name: string, options: ChannelOptions][] {
   return Object.entries(channels).filter(([, { open }]) => open === 'init');
 }
 
-function onDemandChannels({ channels }: AppSpec): [name: string, options: ChannelSpec][] {
+function onDemandChannels({ channels }: Described): [name: string, options: ChannelOptions][] {
   return Object.entries(channels).filter(([, { open }]) => open === 'on-demand');
 }
 
@@ -19,7 +23,7 @@ function onDemandChannels({ channels }: AppSpec): [name: string, options: Channe
  * One lane per init-channel, in the order of the description; then one without records for the words of each broadcast; then
  * one for releases, where memory is lent; then `maxOpen` for each on-demand channel.
  */
-export function laneCapacities(server: AppSpec): number[] {
+export function laneCapacities(server: Described): number[] {
   const rings = initChannels(server).map(([, { capacityBytes }]) => capacityBytes);
   const words = Object.keys(server.broadcasts).map(() => native().layout.ringBytesMin);
   const limits = memoryLimits(server);
@@ -36,7 +40,7 @@ export function broadcastLane(server: AppSpec, name: string): number {
 }
 
 /** The lane of the releases. */
-export function releaseLane(server: AppSpec): number {
+export function releaseLane(server: Described): number {
   return initChannels(server).length + Object.keys(server.broadcasts).length;
 }
 
@@ -52,11 +56,11 @@ export function firstLaneOf(server: AppSpec, channel: string): number {
 
 /** What the sides of a session with this app may lend each other; undefined if nothing. */
 export function memoryLimits({
-  arenaBytes,
-  sharedBytes,
-  appBytes,
+  arenaBytes = 0,
+  sharedBytes = 0,
+  appBytes = 0,
   channels,
-}: AppSpec): MemoryLimits | undefined {
+}: Described): MemoryLimits | undefined {
   if (arenaBytes + sharedBytes + appBytes === 0) return undefined;
   const specs = Object.values(channels);
   return {

@@ -114,6 +114,7 @@ function onAccepted(live: Live, accepted: Accepted, offered: number[], sender: C
     uid: sender.uid,
     gid: sender.gid,
     metadata: accepted.metadata,
+    ...(accepted.host !== undefined && { host: accepted.host }),
   };
   makeChannels(live, 'client');
   makeSubscriptions(live);

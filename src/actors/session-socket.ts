@@ -10,8 +10,10 @@ import { leaveBroadcast, onSubscribe, onSubscribed } from './session-broadcasts.
 import {
   parseGoodbye,
   parseHandle,
+  parseLost,
   parseMemory,
   parseSegmentReplaced,
+  parseStalled,
   parseUnsubscribe,
   segmentRefusedFrame,
 } from './session-frame.ts';
@@ -35,6 +37,11 @@ function onOpenFrame(live: Live, frame: Frame, fds: number[]): void {
   if (frame.t === 'subscribed') return onSubscribed(live, frame, takeFds(fds, 1, frame.t)[0]!);
   if (frame.t === 'segment.replaced') return refuseSegment(live, frame, fds);
   closeAll(fds);
+  if (frame.t === 'lost') return live.hosted!.post(parseLost(frame));
+  if (frame.t === 'stalled') {
+    const ms = parseStalled(frame);
+    return live.hosted!.post(ms > 0 ? { type: 'peer.stalled', ms } : { type: 'peer.resumed' });
+  }
   if (frame.t === 'subscribe') return onSubscribe(live, frame);
   if (frame.t === 'unsubscribe') return leaveBroadcast(live, parseUnsubscribe(frame));
   if (live.offers?.take(frame)) return;

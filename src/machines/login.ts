@@ -19,6 +19,8 @@ export interface Hello {
   readonly startTicks: number;
   readonly segmentBytes: number;
   readonly metadata: unknown;
+  /** The client is behind a gateway, which vouches for it: that node of a relay. */
+  readonly host?: string;
 }
 
 /** The process that connected, as the kernel vouches for it. */

@@ -2,6 +2,7 @@
 import type { AnyActorLogic, AnyActorRef, AnyMachineSnapshot, StateValue } from 'xstate';
 import type { ConnectRelayOptions, RelayServing, ServeRelayOptions } from '../actors/relay.ts';
 import type { RelayDownstream, RelayDownstreamOptions } from '../actors/relay-downstream.ts';
+import type { GatewayOptions, SessionGateway } from '../actors/session-gateway.ts';
 import type { DependencyNews } from '../machines/incarnation.ts';
 import { isStatePath } from '../names.ts';
 import type { ActorsInput } from '../spec/actor-check.ts';
@@ -138,6 +139,11 @@ export function connectRelay(options: ConnectRelayOptions): Relay {
 /** As `Runtime.connectNats`, by the runtime of this process. */
 export async function connectNats(options: NatsOptions): Promise<Relay> {
   return currentRuntime().connectNats(options);
+}
+
+/** As `Runtime.carrySessions`, by the runtime of this process. */
+export async function carrySessions(options: GatewayOptions): Promise<SessionGateway> {
+  return currentRuntime().carrySessions(options);
 }
 
 /** As `Runtime.serveRelay`, by the runtime of this process. */

@@ -18,6 +18,7 @@ import {
 } from '../actors/relay.ts';
 import { RelayDownstream, type RelayDownstreamOptions } from '../actors/relay-downstream.ts';
 import { startRelayNode } from '../actors/relay-node.ts';
+import { type GatewayOptions, SessionGateway } from '../actors/session-gateway.ts';
 import { type ErrorData, IpcError, messageOf } from '../errors.ts';
 import type { DependencyNews } from '../machines/incarnation.ts';
 import type { MulticastReport, SlowPolicy } from '../machines/multicast.ts';
@@ -132,6 +133,7 @@ export class Runtime {
   readonly #regions = new Set<Region>();
   readonly #relays = new Set<{ close(): Promise<void> }>();
   readonly #caches = new Set<Cache<unknown>>();
+  readonly #gateways = new Set<SessionGateway>();
   #stopping: Promise<void> | undefined;
 
   /** @throws {IpcError} ERR_ADDON_MISSING, ERR_KERNEL_UNSUPPORTED, ERR_RUN_DIRECTORY. */
@@ -458,6 +460,23 @@ export class Runtime {
     return serving;
   }
 
+  /**
+   * Carries sessions between programs of this machine and those behind other nodes of a relay. Closed with this runtime.
+   * @returns once it stands in for the apps that are away, and the hub knows of it.
+   * @throws {IpcError} ERR_APP_ALREADY_SERVED, ERR_RUN_DIRECTORY, ERR_OPTIONS_INVALID, ERR_RELAY_CLOSED, ERR_STOPPING.
+   */
+  async carrySessions(options: GatewayOptions): Promise<SessionGateway> {
+    const { universe } = options;
+    this.#refuseIfStopping(`sessions of universe ${universe}`);
+    const gateway = await SessionGateway.open(this.host, {
+      ...options,
+      claim: (name) => this.#claim({ universe, name, permissions: 'user' }),
+      socketOf: (app) => appSocketPath(this.runDirectory, universe, app),
+    });
+    this.#gateways.add(gateway);
+    return gateway;
+  }
+
   #logReader(actor: Address, { type, reader, dropped }: MulticastReport): void {
     const slow = type === 'reader.slow';
     const message = slow ? `reader ${reader} is too slow` : `reader ${reader} takes packets again`;
@@ -503,6 +522,7 @@ export class Runtime {
   stop(): Promise<void> {
     this.#stopping ??= (async () => {
       for (const part of [...this.#parts].reverse()) await part.stop();
+      for (const gateway of this.#gateways) await gateway.close();
       for (const relay of this.#relays) await relay.close();
       for (const arena of this.#arenas) arena.close();
       this.#declared?.close();
@@ -528,7 +548,11 @@ export class Runtime {
     this.#root?.reportReady();
   }
 
-  async #claim({ universe, name, permissions }: AppSpec): Promise<Claim> {
+  async #claim({
+    universe,
+    name,
+    permissions,
+  }: Pick<AppSpec, 'universe' | 'name' | 'permissions'>): Promise<Claim> {
     if (!this.#root) ensureRunDirectory(this.runDirectory);
     const claim = this.#root
       ? await this.#root.claim(universe, name)

@@ -11,4 +11,6 @@ export interface Peer {
   readonly gid: number;
   /** What the peer said about itself in the log-in; any JSON value. */
   readonly metadata: unknown;
+  /** The relay node behind which it is, if it is on another machine; pid, uid and gid are then those of the gateway here. */
+  readonly host?: string;
 }

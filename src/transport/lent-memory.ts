@@ -38,6 +38,8 @@ export interface MemoryObserver {
   /** Sends the offer of a segment with a descriptor, which stays ours. */
   offer(segment: SegmentOffer, fd: number): void;
   broken(why: string, breach: Breach): void;
+  /** Asked before a value is lent that the peer reads in place. @throws {IpcError} if it can't be. */
+  lendsValue?(): void;
 }
 
 /** What the end of a session takes back of what the peer had. */
@@ -150,6 +152,7 @@ export class LentMemory {
    * @throws {IpcError} ERR_LOAN_FOREIGN, ERR_MEMORY_RETURNED, ERR_ARENA_FULL. REQUIRES: a free slot.
    */
   lendValue(lender: Lender, value: unknown): Handle {
+    this.#observer.lendsValue?.();
     const { arena, block, start, bytes } = placeOf(value, this.arena);
     this.lend(lender, arena, block, start, bytes);
     arena.hold(block);

@@ -3,6 +3,7 @@
 import { IpcError, messageOf } from '../errors.ts';
 import { Cursor } from './cursor.ts';
 import { headOf, LaneReader, LaneWriter, skipTo, tailOf } from './lane.ts';
+import { LaneMirror, type OnBlock } from './lane-mirror.ts';
 import { type NativeDoorbell, type NativePulse, type NativeSegment, native } from './native.ts';
 
 /** As in cpp/shm/layout.h. */
@@ -129,6 +130,14 @@ export class Link {
   lane(index: number): { writer: LaneWriter; reader: LaneReader } {
     const peer = this.#peer!;
     return { writer: new LaneWriter(this.#own, peer, index), reader: new LaneReader(this.#own, peer, index) };
+  }
+
+  /** All lanes as a gateway to another machine sees them. REQUIRES: attached. */
+  mirrors(onBlockOf: (lane: number) => OnBlock | undefined): LaneMirror[] {
+    return Array.from(
+      { length: this.#own.rings.length / 2 },
+      (_, lane) => new LaneMirror(this.#own, this.#peer!, lane, onBlockOf(lane)),
+    );
   }
 
   /** Where our direction of that lane has ended, when nothing is written into it any more. */

@@ -16,6 +16,7 @@ export class Network {
       if (this.refusing) return void near.destroy();
       const far = connect(target, '127.0.0.1');
       const pair: [Socket, Socket] = [near, far];
+      for (const each of pair) each.setNoDelay(true);
       this.#pairs.add(pair);
       for (const [from, to] of [pair, [far, near]] as [Socket, Socket][]) {
         from.on('data', (chunk) => {
