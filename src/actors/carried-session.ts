@@ -58,6 +58,7 @@ export class CarriedSession {
   #blocks: { segment: number; at: number; end: number }[] = [];
   #held: { lane: number; piece: RingPiece } | undefined;
   #ending: CarriedEnd | undefined;
+  #broken = false;
   #ended = false;
 
   /** @throws {IpcError} ERR_SYSTEM for rings that can't be made. */
@@ -86,12 +87,10 @@ export class CarriedSession {
       else if (link.silent) this.#localEnd('peer.idle', 'it gave no sign of life');
     });
     for (const { headBytes } of this.#lanes) link.watchPeer(headBytes);
-    link.start(
-      this.#lanes.map(({ tailBytes }, lane) => ({
-        tailBytes,
-        poll: lane === 0 ? () => this.#pump() : () => false,
-      })),
-    );
+    link.start(this.#lanes.map(({ tailBytes }) => ({ tailBytes, poll: () => false })));
+    // Once for all lanes, and also where there is none.
+    link.join({ poll: () => this.#pump() });
+    link.again();
     settings.socket.listen({
       frame: (frame, fds) => this.#onFrame(frame, fds),
       rung: () => link.again(),
@@ -116,9 +115,11 @@ export class CarriedSession {
     });
   }
 
-  /** Ends it without a word to the other side. */
+  /** Ends it on both sides. */
   close(why: string): void {
-    this.#finish({ reason: 'peer.closed', why }, true);
+    if (!this.#stream) return this.#finish({ reason: 'peer.closed', why }, true);
+    this.#tell('peer.closed', why);
+    this.#localEnd('peer.closed', why);
   }
 
   // ---- from the program here
@@ -161,7 +162,7 @@ export class CarriedSession {
     this.#ending = { reason, why };
     this.#outbox.push({
       item: ['end', { t: 'end', reason, why: why.slice(0, 1000) }],
-      after: reason === 'memory.violated' ? [] : this.#lanes.map(({ tail }) => tail),
+      after: this.#broken ? [] : this.#lanes.map(({ tail }) => tail),
     });
     this.#pump();
   }
@@ -188,8 +189,12 @@ export class CarriedSession {
         stream.push(items);
       }
     } catch (error) {
+      this.#broken = true;
       this.#held = undefined;
       this.#lanes = [];
+      this.#blocks = [];
+      this.#urgent = [];
+      this.#outbox = [];
       this.#localEnd('memory.violated', messageOf(error));
     }
     return false;
@@ -253,6 +258,8 @@ export class CarriedSession {
   #take(item: unknown): boolean {
     if (!Array.isArray(item)) throw new Error('an item that is none');
     const [t, ...rest] = item as [unknown, ...unknown[]];
+    // The program here makes no sense, and the other side is being told so.
+    if (this.#broken && t !== 'end') return false;
     const facts: Frame = { ...rest, t: String(t) } as Frame;
     const number = (index: number) => wholeOf(facts, String(index), wordMax);
     switch (t) {
@@ -300,17 +307,19 @@ export class CarriedSession {
     this.#ended = true;
     this.#stream?.close();
     const { socket, onEnd } = this.#settings;
-    if (tellsProgram && !this.#ending) {
-      try {
-        socket.send(lostFrame(end.reason, end.why));
-      } catch {
-        // It reads nothing; the end of the connection tells it.
-      }
-    }
+    if (tellsProgram && !this.#ending) this.#tell(end.reason, end.why);
     socket.close();
     // Not within the turn of a callback of the link itself.
     setImmediate(() => this.discard());
     onEnd(end);
+  }
+
+  #tell(reason: LostReason, why: string): void {
+    try {
+      this.#settings.socket.send(lostFrame(reason, why));
+    } catch {
+      // It reads nothing; the end of the connection tells it.
+    }
   }
 
   /** Lets go of the memory. */

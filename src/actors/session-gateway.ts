@@ -29,6 +29,8 @@ export const openService = 'session.open';
 const answerShare = 0.8;
 /** With them all, what is under way has room in one link. */
 const sessionsMax = 64;
+/** How long the other gateways may take to hear that this one is stopped. */
+const closeTimeoutMs = 1_000;
 
 export interface GatewayOptions {
   /** The use of a relay by this node. */
@@ -57,6 +59,9 @@ export class SessionGateway implements AsyncDisposable {
   readonly #holds: RelayHold[] = [];
   /** Connections whose log-in is under way. */
   readonly #pending = new Set<PacketSocket>();
+  /** Why the last client of each app was refused: the same again is no news. */
+  readonly #refused = new Map<string, string>();
+  #onEmpty: (() => void) | undefined;
   #closed = false;
 
   private constructor(host: Host, settings: Settings) {
@@ -104,9 +109,20 @@ export class SessionGateway implements AsyncDisposable {
     if (this.#closed) return;
     this.#closed = true;
     for (const claim of this.#claims.splice(0)) claim.release();
-    for (const hold of this.#holds.splice(0)) hold.release();
     for (const socket of this.#pending) socket.close();
-    for (const session of this.#sessions.values()) session.close('the gateway of its machine was stopped');
+    for (const session of [...this.#sessions.values()])
+      session.close('the gateway of its machine was stopped');
+    if (this.#sessions.size > 0)
+      await new Promise<void>((resolve) => {
+        const timer = this.#host.clock.setTimeout(resolve, closeTimeoutMs);
+        this.#onEmpty = () => {
+          this.#host.clock.clearTimeout(timer);
+          resolve();
+        };
+      });
+    for (const session of this.#sessions.values()) session.discard();
+    this.#sessions.clear();
+    for (const hold of this.#holds.splice(0)) hold.release();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -138,7 +154,9 @@ export class SessionGateway implements AsyncDisposable {
     const refuse = (error: ErrorData) => {
       if (!this.#pending.has(socket)) return;
       over();
-      log.warn({ app, ...error }, `no session with ${app} for a program here: ${error.message}`);
+      const level = this.#refused.get(app) === error.message ? 'debug' : 'warn';
+      this.#refused.set(app, error.message);
+      log[level]({ app, ...error }, `no session with ${app} for a program here: ${error.message}`);
       socket.send(rejectedFrame(error));
       socket.close();
       if (session) this.#forget(id, session);
@@ -353,6 +371,7 @@ export class SessionGateway implements AsyncDisposable {
       universe,
       onEnd: ({ reason, why }) => {
         this.#sessions.delete(id);
+        if (this.#sessions.size === 0) this.#onEmpty?.();
         const facts = { client, server, node, reason };
         this.#host.log.info(
           facts,

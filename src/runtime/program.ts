@@ -474,6 +474,7 @@ export class Runtime {
       socketOf: (app) => appSocketPath(this.runDirectory, universe, app),
     });
     this.#gateways.add(gateway);
+    this.#reportDefault();
     return gateway;
   }
 

@@ -159,6 +159,44 @@ describe('a session between two machines', function () {
     assert.lengthOf(told.guest, 1);
   });
 
+  it('ends with its gateway: both programs are told at once when that is stopped', async () => {
+    await machines.join({ outageMs: 60_000 });
+    const { told } = await machines.play();
+    await machines.gateways.a.close();
+    await waitUntil('both are hosed', () => told.desk.length > 0 && told.guest.length > 0);
+    for (const { reason, error } of [told.desk[0]!, told.guest[0]!]) {
+      assert.equal(reason, 'peer.closed');
+      assert.match(String(error?.message), /the gateway of its machine was stopped/);
+    }
+  });
+
+  it('ends for both when another gateway sends what makes no sense', async () => {
+    for (const items of [
+      [['ring', 99, 0, new Uint8Array(8), true]],
+      [['ring', 0, 8, new Uint8Array(8), true]],
+      [['ring', 0, 0, new Uint8Array(7), true]],
+      [['head', 0, 64]],
+      [['block', 0, 0, new Uint8Array(8)]],
+      [['memory', 5, 4096]],
+      [['memory', 0, 2 ** 32 - 1]],
+      [['frame', { t: 'memory', number: 0, scope: 'session', bytes: 4096 }]],
+      [['end', { t: 'end', reason: 'peer.goodbye', why: 'no' }]],
+      [['nothing']],
+      ['nothing'],
+    ]) {
+      const wire = new Wire();
+      try {
+        await wire.join();
+        const { told } = await wire.play();
+        wire.slip('a', items);
+        await waitUntil(`the end after ${JSON.stringify(items)}`, () => told.desk.length > 0);
+        assert.include(['protocol', 'peer.closed'], told.desk[0]!.reason);
+      } finally {
+        await wire.close();
+      }
+    }
+  });
+
   it('tells a client why there is no session: no link, no app, not allowed', async () => {
     await machines.join();
     const client = machines.runtime('a');
@@ -188,7 +226,7 @@ describe('a session between two machines', function () {
       holder(() => {}),
       { reconnect: { minMs: 20, maxMs: 50 } },
     );
-    await says(/stranger.*may not|does not allow.*stranger|stranger/);
+    await says(/app desk does not allow app stranger/);
     await waitUntil('the guest is there', () => machines.gateways.a.sessions > 0);
   });
 });

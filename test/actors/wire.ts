@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Log } from '../../src/actors/hosting.ts';
 import type { SessionGateway } from '../../src/actors/session-gateway.ts';
+import type { Relay } from '../../src/index.ts';
 import { broadcast, channel, defineUniverse, type Session } from '../../src/index.ts';
 import { Runtime } from '../../src/runtime/program.ts';
 import { Network } from '../support/relay/network.ts';
@@ -50,6 +51,9 @@ export class Wire {
   relay!: { port: number };
   gateways!: { a: SessionGateway; b: SessionGateway };
   readonly #runtimes: Runtime[] = [];
+  readonly #slips = new Map<string, readonly unknown[]>();
+  /** The number of the last batch of each. */
+  readonly #last = new Map<string, number>();
 
   /** A program on that machine. */
   runtime(machine: 'a' | 'b'): Runtime {
@@ -74,8 +78,38 @@ export class Wire {
     const times = { beatMs: 100, backoff: { minMs: 20, maxMs: 100, jitter: 0.5 } };
     const endpoint = { host: '127.0.0.1', port: this.network.port };
     const relay = runtime.connectRelay({ node: 'a', role: 'gateway', endpoint, times });
-    const a = runtime.carrySessions({ relay, universe: 'wire', away: { desk: 'b' }, outageMs });
+    const a = runtime.carrySessions({
+      relay: this.#slipping('a', relay),
+      universe: 'wire',
+      away: { desk: 'b' },
+      outageMs,
+    });
     this.gateways = { a: await a, b: await b };
+  }
+
+  /** Has the gateway of that machine send these items with its next batch. */
+  slip(machine: 'a' | 'b', items: readonly unknown[]): void {
+    this.#slips.set(machine, items);
+  }
+
+  /** The relay as it is, but for batches that `slip` has changed. */
+  #slipping(machine: 'a' | 'b', relay: Relay): Relay {
+    return new Proxy(relay, {
+      get: (target, key) => {
+        const value = Reflect.get(target, key, target) as unknown;
+        if (typeof value !== 'function') return value;
+        if (key !== 'request') return value.bind(target);
+        return (service: string, body: { number: number }, options: object) => {
+          const items = this.#slips.get(machine);
+          if (service === 'session.carry' && body.number > 0) this.#last.set(machine, body.number);
+          if (service !== 'session.carry' || !items) return target.request(service, body, options);
+          this.#slips.delete(machine);
+          // In the place of a beat: the number that comes next.
+          const number = body.number || (this.#last.get(machine) ?? 0) + 1;
+          return target.request(service, { ...body, number, items }, options);
+        };
+      },
+    });
   }
 
   /** A session of a guest on machine a with the desk on machine b. */
