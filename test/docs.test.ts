@@ -1,5 +1,8 @@
 // What is written for people must be true: the table of errors, and the example of the README, run as a user would.
+
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -378,14 +381,18 @@ describe('the example of docs/supervision.md', function () {
   });
 });
 
+const relayFiles = [
+  ...['topology', 'login', 'door', 'tickets'].map((name) => `tier-${name}.ts`),
+  ...['universe', 'a', 'b', 'feed', 'reader', 'topology-a', 'topology-b'].map((name) => `across-${name}.ts`),
+];
+
 describe('the example of docs/relay.md', function () {
   this.timeout(60_000);
   const place = scratch();
   after(() => place.remove());
 
   it('runs as it stands there: overflow is found again, and a delete reaches all', async () => {
-    const names = ['tier-topology.ts', 'tier-login.ts', 'tier-door.ts', 'tier-tickets.ts'];
-    const project = projectOf('docs/relay.md', names, place.folder);
+    const project = projectOf('docs/relay.md', relayFiles, place.folder);
     const run = new Command(['run', join(project, 'tier-topology.ts')], place.env);
     const lines = [
       /login +\| the first session is there/,
@@ -411,6 +418,48 @@ describe('the README', () => {
       assert.include(readme, `(examples/${name}/README.md)`);
   });
 });
+
+describe('the example of sessions between machines in docs/relay.md', function () {
+  this.timeout(60_000);
+  const place = scratch();
+  after(() => place.remove());
+
+  it('runs as it stands there, with one tree for each machine', async () => {
+    const project = projectOf('docs/relay.md', relayFiles, place.folder);
+    const port = await freePort();
+    for (const name of ['across-a.ts', 'across-b.ts']) {
+      const file = join(project, name);
+      writeFileSync(file, readFileSync(file, 'utf8').replace('7881', String(port)));
+    }
+    const [a, b] = ['a', 'b'].map(
+      (machine) =>
+        new Command(
+          ['run', join(project, `across-topology-${machine}.ts`), '--workspace', join(place.folder, machine)],
+          place.env,
+        ),
+    ) as [Command, Command];
+    await waitUntil(
+      'the greeting',
+      () => /reader +\| good morning, reader behind a/.test(a.output),
+      50_000,
+    ).catch((error: Error) => {
+      throw new Error(`${error.message}\n${a.output}\n${b.output}`);
+    });
+    for (const run of [a, b]) {
+      run.signal('SIGINT');
+      assert.equal((await run.ended).code, 0);
+    }
+  });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
 
 describe('the links of the documentation', () => {
   for (const name of [
