@@ -53,11 +53,12 @@ function suite(networked: boolean): void {
       port = (JSON.parse(made.lines.find((line) => line.startsWith('{"port"'))!) as { port: number }).port;
   };
   const stateOf = async (role: Role) => (await programs[role].does('state')) as State;
-  /** Both have a session, the guest its n-th at least. */
+  /** Both have a session, their n-th at least, and all earlier ones are over: a desk may learn late that its guest was lost. */
   const opened = async (guest: number, desk: number): Promise<void> => {
     for (;;) {
       const [a, b] = [await stateOf('guest'), await stateOf('desk')];
-      if (a.open && b.open && a.opened >= guest && b.opened >= desk) return;
+      const alone = [a, b].every(({ open, opened, ends }) => open && ends.length >= opened - 1);
+      if (alone && a.opened >= guest && b.opened >= desk) return;
     }
   };
   const kill = (role: Role) => programs[role].child.kill('SIGKILL');
