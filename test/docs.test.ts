@@ -62,7 +62,7 @@ const examples: [document: string, files: string[], prints: RegExp][] = [
 ];
 for (const [document, names, prints] of examples)
   describe(`the example of ${document}`, function () {
-    this.timeout(30_000);
+    this.timeout(90_000);
     const place = scratch();
     after(() => place.remove());
 
@@ -248,7 +248,7 @@ describe('the example of docs/messages.md', function () {
 });
 
 describe('the example of docs/pipes.md', function () {
-  this.timeout(30_000);
+  this.timeout(90_000);
   const place = scratch();
   after(() => place.remove());
 
@@ -274,7 +274,7 @@ describe('the example of docs/pipes.md', function () {
 });
 
 describe('the example of docs/programs.md', function () {
-  this.timeout(30_000);
+  this.timeout(90_000);
   const place = scratch();
   after(() => place.remove());
 
@@ -319,7 +319,7 @@ describe('the example of docs/programs.md', function () {
 });
 
 describe('the examples of docs/kinds.md', function () {
-  this.timeout(30_000);
+  this.timeout(90_000);
   const place = scratch();
   after(() => place.remove());
   const printed: Record<string, string[]> = {
@@ -356,7 +356,7 @@ describe('the examples of docs/kinds.md', function () {
 });
 
 describe('the example of docs/supervision.md', function () {
-  this.timeout(30_000);
+  this.timeout(90_000);
   const place = scratch();
   after(() => place.remove());
 

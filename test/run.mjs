@@ -82,7 +82,10 @@ function ts() {
 
 function run(command, args) {
   console.log(`\n> ${command} ${args.join(' ')}`);
-  return spawnSync(command, args, { stdio: 'inherit', env: plainEnvironment }).status === 0;
+  const startedAt = performance.now();
+  const { status } = spawnSync(command, args, { stdio: 'inherit', env: plainEnvironment });
+  console.log(`(${Math.round((performance.now() - startedAt) / 1000)} s)`);
+  return status === 0;
 }
 
 function one(ok) {

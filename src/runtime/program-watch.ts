@@ -44,6 +44,7 @@ export class ProgramWatch {
   /** What was in each file when it was looked at last. */
   readonly #contents = new Map<string, string | null>();
   readonly #folders = new Set<string>();
+  #watches = false;
   #timer: NodeJS.Timeout | undefined;
   #settling: Promise<void> | undefined;
   #again = false;
@@ -65,7 +66,7 @@ export class ProgramWatch {
   static async start(settings: Settings): Promise<ProgramWatch> {
     const made = new ProgramWatch(settings);
     await made.#learnAll();
-    await made.#watched();
+    await made.#watchFolders();
     return made;
   }
 
@@ -237,11 +238,16 @@ export class ProgramWatch {
     const folder = dirname(path);
     if (this.#folders.has(folder)) return;
     this.#folders.add(folder);
-    this.#watcher.add(folder);
+    if (this.#watches) this.#watcher.add(folder);
   }
 
-  #watched(): Promise<void> {
-    return new Promise((resolve) => this.#watcher.once('ready', resolve));
+  /** All at once: the watcher says only once that it is ready, after the first of them if they come one by one. */
+  #watchFolders(): Promise<void> {
+    this.#watches = true;
+    return new Promise((resolve) => {
+      this.#watcher.once('ready', resolve);
+      this.#watcher.add([...this.#folders]);
+    });
   }
 }
 

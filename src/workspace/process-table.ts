@@ -1,5 +1,5 @@
 // Process table: who descends from whom, for those who look again and again. A look reads the entries of those processes alone
-// that are new since the last one, and does nothing at all if there are none; so its cost is not that of the whole machine.
+// that are new since the last one, and does nothing at all if none has come or gone; so its cost is not that of the whole machine.
 import { readdirSync, readFileSync } from 'node:fs';
 
 interface Entry {
@@ -16,11 +16,15 @@ export class ProcessTable {
   readonly #loose = new Set<number>();
   /** The number that the kernel gave last. */
   #last = 0;
+  /** How many threads there were. Nobody has ended if no number was given since and there are still as many. */
+  #threads = 0;
 
   /** Takes in what has changed. */
   refresh(): void {
-    const last = lastNumber();
-    if (last === this.#last && this.#entries.size > 0 && this.#loose.size === 0) return;
+    const { last, threads } = machineLoad();
+    const isSame = last === this.#last && threads === this.#threads;
+    if (isSame && this.#entries.size > 0 && this.#loose.size === 0) return;
+    this.#threads = threads;
     const listed = numbersIn('/proc');
     const gone = new Set<number>();
     for (const pid of this.#entries.keys()) if (!listed.has(pid)) gone.add(pid);
@@ -88,9 +92,10 @@ export class ProcessTable {
   }
 }
 
-/** The fifth field of /proc/loadavg. */
-function lastNumber(): number {
-  return Number(readFileSync('/proc/loadavg', 'latin1').trim().split(' ')[4]);
+/** The fourth and fifth field of /proc/loadavg: "running/threads" and the number given last. */
+function machineLoad(): { last: number; threads: number } {
+  const fields = readFileSync('/proc/loadavg', 'latin1').trim().split(' ');
+  return { threads: Number(fields[3]!.split('/')[1]), last: Number(fields[4]) };
 }
 
 /** Numbers are given upwards, and from the lowest again after the highest. */

@@ -6,7 +6,7 @@ import { waitUntil } from '../support/wait-until.ts';
 import { type AtReceiver, Band, holding, radio } from './radio.ts';
 
 describe('a broadcast between processes', function () {
-  this.timeout(40_000);
+  this.timeout(90_000);
   let band: Band;
   const programs: Program[] = [];
   beforeEach(() => {

@@ -36,7 +36,7 @@ async function readTo(
 const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
 describe('a broadcast', function () {
-  this.timeout(20_000);
+  this.timeout(90_000);
   let band: Band;
   beforeEach(() => {
     band = new Band();

@@ -96,7 +96,7 @@ function thrownBy(call: () => void): unknown {
 }
 
 describe('the end of a session', function () {
-  this.timeout(30_000);
+  this.timeout(90_000);
   let court: Court;
   const programs: Program[] = [];
   beforeEach(() => {

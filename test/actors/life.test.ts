@@ -32,7 +32,7 @@ function pulseThreads(): string[] {
 }
 
 describe('signs of life', function () {
-  this.timeout(30_000);
+  this.timeout(90_000);
   let court: Court;
   let told: Told[];
   let sessions: ServerSession[];

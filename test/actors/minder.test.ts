@@ -49,7 +49,7 @@ function endAll(mark: string): void {
 }
 
 describe('a supervised program', function () {
-  this.timeout(30_000);
+  this.timeout(90_000);
 
   it('is ended with all that descends from it when its supervisor is gone: by the minder', async () => {
     const { mark, minder, supervisorEnd } = await startFamily();

@@ -17,7 +17,7 @@ async function failureOf(call: Promise<unknown>): Promise<{ code?: string; messa
 }
 
 describe('a channel on demand to another process', function () {
-  this.timeout(40_000);
+  this.timeout(90_000);
   let court: Court;
   let peer: Program;
   let session: ExchangeSession;

@@ -66,7 +66,7 @@ describe('an app', () => {
   for (const [what, uid, registered, permissions, answer] of outcomes)
     it(`${what}${onlyRoot}`, async function () {
       if (!isRoot) return this.skip();
-      this.timeout(20_000);
+      this.timeout(90_000);
       await serve(registered, permissions);
       using client = startFixture('actors/group-client.ts', [String(uid)], {
         env: { ACTOR_IPC_RUN_DIR: court.folder },

@@ -27,7 +27,7 @@ const hello: RelayHello = {
 };
 
 describe('a link', function () {
-  this.timeout(30_000);
+  this.timeout(90_000);
   let nodes: Nodes;
   let proxies: Network[];
   beforeEach(() => {

@@ -9,7 +9,7 @@ import { entry, type Front, said, signal, stone, Tier, type TierNode } from '../
 import { waitUntil } from '../support/wait-until.ts';
 
 describe('the relay tier', function () {
-  this.timeout(30_000);
+  this.timeout(90_000);
   let tier: Tier;
   beforeEach(() => {
     tier = new Tier();

@@ -114,7 +114,7 @@ describe('a recording', () => {
   });
 
   it('of a hundred thousand records is at any of them at once, and tells what was before', async function () {
-    this.timeout(20_000);
+    this.timeout(90_000);
     const begin = { k: 'actor', at: 1_000, actor: 'lamp', chart: null, value: 'off', status: 'active' };
     const batches = Array.from({ length: 1_000 }, (_, batch) => ({
       process: 'a#1',
@@ -142,7 +142,7 @@ describe('a recording', () => {
   });
 
   it('that is spoilt anywhere is shown as far as it goes, or refused by name', async function () {
-    this.timeout(30_000);
+    this.timeout(90_000);
     const begin = { k: 'actor', at: 1_000, actor: 'lamp', chart: null, value: 'off', status: 'active' };
     const units = [{ path: 'a', dead: [{ process: 'a#1' }] }];
     const good = [

@@ -10,7 +10,7 @@ import { waitUntil } from '../support/wait-until.ts';
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
 describe('a multicast', function () {
-  this.timeout(30_000);
+  this.timeout(90_000);
   let folder: TemporaryFolder;
   let runtime: Runtime;
   let region: Region;

@@ -15,7 +15,7 @@ import { waitUntil } from '../support/wait-until.ts';
 const file = fileURLToPath(new URL('../fixtures/supervision/topology.ts', import.meta.url));
 
 describe('a tree with actors', function () {
-  this.timeout(30_000);
+  this.timeout(90_000);
   const place = scratch();
   const runDirectory = process.env.ACTOR_IPC_RUN_DIR;
   const logged: { facts: Record<string, unknown>; message: string }[] = [];

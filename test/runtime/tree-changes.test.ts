@@ -16,7 +16,7 @@ import { setup } from '${import.meta.resolve('xstate')}';
 `;
 
 describe('a tree with actors that changes', function () {
-  this.timeout(40_000);
+  this.timeout(90_000);
   const place = scratch();
   const file = join(place.folder, 'topology.mjs');
   const runDirectory = process.env.ACTOR_IPC_RUN_DIR;

@@ -24,7 +24,7 @@ async function throwsCode(code: ErrorCode, call: () => Promise<unknown>): Promis
 }
 
 describe('a supervisor of processes', function () {
-  this.timeout(30_000);
+  this.timeout(90_000);
   const place = scratch();
   const runDirectory = process.env.ACTOR_IPC_RUN_DIR;
   let tree: Tree;

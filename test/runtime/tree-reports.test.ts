@@ -27,7 +27,7 @@ const shell = (script: string, more: ExecOptions = {}) => exec('sh', { args: ['-
 const once = { restart: 'temporary' } as const;
 
 describe('the report of an end', function () {
-  this.timeout(40_000);
+  this.timeout(90_000);
   const place = scratch();
   const runDirectory = process.env.ACTOR_IPC_RUN_DIR;
   const reports: Report[] = [];

@@ -20,7 +20,7 @@ interface LogLine {
 }
 
 describe('a tree', function () {
-  this.timeout(30_000);
+  this.timeout(90_000);
   const place = scratch();
   const runDirectory = process.env.ACTOR_IPC_RUN_DIR;
   const lines: LogLine[] = [];

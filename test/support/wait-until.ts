@@ -11,7 +11,7 @@ const lookMs = 5;
 export async function waitUntil<T>(
   what: string,
   condition: () => T | undefined | false,
-  watchdogMs = 15_000,
+  watchdogMs = 40_000,
 ): Promise<T> {
   const givenUpAt = performance.now() + watchdogMs;
   for (;;) {

@@ -266,7 +266,7 @@ describe('BroadcastRingWriter and BroadcastRingReader with their peers in C++', 
     this.timeout(cppBuildTimeoutMs);
     path = cppTarget('actor_ipc_broadcast_peer');
   });
-  this.timeout(30_000);
+  this.timeout(90_000);
 
   interface Drawn {
     readonly kind: number;
