@@ -199,7 +199,7 @@ describe('a corrupt peer', () => {
     record(recordKind.message)(client);
     await waitUntil('the message', () => served[0]!.channels.balls.stats().received === 1);
     assert.isEmpty(ends);
-    assert.equal(openDescriptors().size, before);
+    assert.isAtMost(openDescriptors().size, before);
   });
 
   it('that answers a request with a failure of no words leaves nobody waiting', async () => {

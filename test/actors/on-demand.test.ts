@@ -300,7 +300,7 @@ describe('a channel on demand', () => {
       }
       await (n % 3 === 0 ? ends[n]!.close() : call.close());
     }
-    assert.equal(openDescriptors().size, before);
+    assert.isAtMost(openDescriptors().size, before);
   });
 
   it('is hosed with its session, and an offer that waits fails with it', async () => {

@@ -11,6 +11,9 @@ const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 // What a continuous integration says of colors is no matter of what the tests read.
 const { FORCE_COLOR: _, ...plain } = { ...process.env, NO_COLOR: '1' } as NodeJS.ProcessEnv;
 
+/** Characters of the output, from its end, that a failure shows. */
+const shownMax = 4000;
+
 export interface CommandResult {
   readonly code: number | null;
   readonly signal: string | null;
@@ -49,10 +52,10 @@ export class Command {
     await waitUntil(`output that matches ${pattern}`, () => {
       found = pattern.exec(this.output.slice(from));
       if (!found && this.process.exitCode !== null)
-        throw new Error(`it ended without ${pattern}:\n${this.output}`);
+        throw new Error(`it ended without ${pattern}:\n${this.output.slice(-shownMax)}`);
       return found !== null;
     }).catch((error: Error) => {
-      throw new Error(`${error.message}\n${this.output}`);
+      throw new Error(`${error.message}\n${this.output.slice(-shownMax)}`);
     });
     return found!;
   }

@@ -4,6 +4,9 @@ import { EventEmitter, once } from 'node:events';
 import headless from '@xterm/headless';
 import { waitUntil } from './wait-until.ts';
 
+/** Characters of a screen, from its end, that a failure shows. */
+const shownMax = 4000;
+
 export class Screen extends EventEmitter {
   readonly #terminal: InstanceType<typeof headless.Terminal>;
   /** All that was written, as it came. */
@@ -11,7 +14,14 @@ export class Screen extends EventEmitter {
 
   constructor(columns: number, rows: number) {
     super();
-    this.#terminal = new headless.Terminal({ cols: columns, rows, allowProposedApi: true, convertEol: true });
+    this.#terminal = new headless.Terminal({
+      cols: columns,
+      rows,
+      // What is waited for must not leave at the top before anybody has looked.
+      scrollback: 50_000,
+      allowProposedApi: true,
+      convertEol: true,
+    });
   }
 
   get columns(): number {
@@ -91,7 +101,10 @@ export class ProgramOnScreen {
 
   async sees(pattern: RegExp): Promise<string> {
     let text = '';
+    let drawn = -1;
     const look = async () => {
+      if (drawn === this.screen.raw.length) return;
+      drawn = this.screen.raw.length;
       text = (await this.screen.lines()).join('\n');
     };
     await look();
@@ -99,7 +112,7 @@ export class ProgramOnScreen {
       void look();
       return pattern.test(text);
     }).catch((error: Error) => {
-      throw new Error(`${error.message}\n${text}`);
+      throw new Error(`${error.message}\n${text.slice(-shownMax)}`);
     });
     return text;
   }

@@ -233,7 +233,7 @@ describe('readFlight()', () => {
     const { fd } = recording.recorder.offer;
     const before = openDescriptors().size;
     recording.read(10);
-    assert.equal(openDescriptors().size, before);
+    assert.isAtMost(openDescriptors().size, before);
     assert.isTrue(isOpen(fd));
   });
 
@@ -253,7 +253,7 @@ describe('readFlight()', () => {
       assert.deepEqual(records, []);
       assert.isString(problem);
     }
-    assert.equal(openDescriptors().size, before);
+    assert.isAtMost(openDescriptors().size, before);
     for (const fd of [one, other]) native().closeFd(fd);
     for (const segment of [session, large]) segment.close();
   });
