@@ -282,7 +282,7 @@ describe('PacketSocket', () => {
         assert.match(why, /frame/);
         assert.deepEqual(heard.frames, [numbered(1)]);
         closePeer(peerFd);
-        await waitUntil('descriptors are closed', () => openDescriptors().size === before - 1);
+        await waitUntil('descriptors are closed', () => openDescriptors().size <= before - 1);
         assert.lengthOf(heard.ends, 1);
       });
     }
@@ -440,7 +440,7 @@ describe('PacketSocket', () => {
       sendMany(socket);
       socket.close();
       closePeer(peerFd);
-      await waitUntil('both ends are closed', () => openDescriptors().size === before - 2);
+      await waitUntil('both ends are closed', () => openDescriptors().size <= before - 2);
     });
 
     it('closes at once where nothing waits', () => {
