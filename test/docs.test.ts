@@ -76,7 +76,7 @@ for (const [document, names, prints] of examples)
   });
 
 describe('the example of docs/memory.md', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const place = scratch();
   const names = [
     'memory-universe.ts',
@@ -213,7 +213,7 @@ describe('THIRD-PARTY.md', () => {
 });
 
 describe('the example of docs/messages.md', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const place = scratch();
   after(() => place.remove());
 
@@ -387,7 +387,7 @@ const relayFiles = [
 ];
 
 describe('the example of docs/relay.md', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const place = scratch();
   after(() => place.remove());
 
@@ -420,7 +420,7 @@ describe('the README', () => {
 });
 
 describe('the example of sessions between machines in docs/relay.md', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const place = scratch();
   after(() => place.remove());
 

@@ -19,5 +19,7 @@ export function codename(text: string): string {
 function wordLists(): NonNullable<typeof words> {
   const [nouns, adjectives] = getParticles(parseOptions({})) as [string[], string[]];
   const byLength = (a: string, b: string) => a.length - b.length;
-  return { adjectives: adjectives.toSorted(byLength), nouns: nouns.toSorted(byLength) };
+  // One of them is "ad hoc", and a name of a file and of a process has no space.
+  const plain = (list: string[]) => list.toSorted(byLength).map((word) => word.replaceAll(' ', '-'));
+  return { adjectives: plain(adjectives), nouns: plain(nouns) };
 }

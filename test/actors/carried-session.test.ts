@@ -10,7 +10,7 @@ const codeOf = (promise: Promise<unknown>) =>
   );
 
 describe('a session between two machines', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let machines: Wire;
   beforeEach(() => {
     machines = new Wire();

@@ -12,7 +12,7 @@ import { Court, holder } from './pair.ts';
 const clerk = fileURLToPath(new URL('../fixtures/actors/clerk.ts', import.meta.url));
 
 describe('a conversation with another process', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let court: Court;
   let child: ChildProcess;
   let caller: AtCaller;

@@ -70,7 +70,7 @@ describe('a session whose peer is killed', () => {
   });
 
   it('hands over everything that had been sent, without a gap, however late it dies', async function () {
-    this.timeout(60_000);
+    this.timeout(120_000);
     for (let round = 0; round < 12; round++) {
       const taken: number[] = [];
       let ended = false;

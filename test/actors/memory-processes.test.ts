@@ -12,7 +12,7 @@ const peer = fileURLToPath(new URL('../fixtures/actors/library-peer.ts', import.
 const MiB = 1024 * 1024;
 
 describe('memory between two processes', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let court: Court;
   const children = new Set<ChildProcess>();
   beforeEach(() => {

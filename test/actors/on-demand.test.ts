@@ -277,7 +277,7 @@ describe('a channel on demand', () => {
   });
 
   it('uses its lanes again and again: no message of an earlier one is ever seen', async function () {
-    this.timeout(60_000);
+    this.timeout(120_000);
     const { atServer, atClient } = await openSwitchboard(court, {
       connect: { closeTimeoutMs: 20 },
       serve: { closeTimeoutMs: 20 },

@@ -26,7 +26,7 @@ describe('the bell of a session', () => {
 });
 
 describe('a session between two users', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let programs: Programs;
   let child: ChildProcess | undefined;
   before(function () {

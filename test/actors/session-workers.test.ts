@@ -4,7 +4,7 @@ import { startFixture } from '../support/fixture.ts';
 
 describe('worker threads with busy sessions', () => {
   it('leave no descriptor, lock or mapping behind when they are terminated, and the process lives on', async function () {
-    this.timeout(60_000);
+    this.timeout(120_000);
     using program = startFixture('actors/session-workers.ts', ['3']);
     const { code, signal, stdout, stderr } = await program.end;
     assert.deepEqual({ code, signal }, { code: 0, signal: null }, stderr);

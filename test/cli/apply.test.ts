@@ -15,7 +15,7 @@ interface Unit {
 const sleeper = (more: object = {}) => ({ kind: 'exec', file: 'sleep', args: ['1000'], ...more });
 
 describe('apply', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const file = join(place.folder, 'topology.mjs');
   let run: Command;

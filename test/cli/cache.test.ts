@@ -2,7 +2,7 @@ import { assert } from 'chai';
 import { Command, command, fixture, scratch } from './command.ts';
 
 describe('a cache that the topology declares', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const of = (...args: string[]) => command(['cache', ...args, '--workspace', place.workspace], place.env);
   let run: Command;

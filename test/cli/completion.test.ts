@@ -29,7 +29,7 @@ words=(actor-ipc ${words}); CURRENT=\${#words}; _actor_ipc`,
 };
 
 describe('completion', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const bin = join(place.folder, 'bin');
   const { workspace } = place;

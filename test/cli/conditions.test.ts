@@ -14,7 +14,7 @@ interface Unit {
 }
 
 describe('conditions of a running tree', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const open = join(place.folder, 'open');
   const env = { ...place.env, OPEN: open };

@@ -11,7 +11,7 @@ import { Command, type CommandResult, command, processesWith, scratch } from './
 const topologyEntry = new URL('../../dist/spec/topology.js', import.meta.url).href;
 
 describe('the exit code of a command', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const running = new Set<Command>();
   const ask = (...args: string[]): Promise<CommandResult> =>

@@ -8,7 +8,7 @@ import { Command, command, processesWith, scratch } from './command.ts';
 const topologyEntry = new URL('../../dist/spec/topology.js', import.meta.url).href;
 
 describe('logs that are followed', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const file = join(place.folder, 'topology.mjs');
   let run: Command;

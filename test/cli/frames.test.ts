@@ -10,7 +10,7 @@ import { Command, processesWith, scratch } from './command.ts';
 const topology = fileURLToPath(new URL('../../examples/frames/topology.ts', import.meta.url));
 
 describe('the frames example', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const pictures = join(place.folder, 'pictures');
   let run: Command;

@@ -4,7 +4,7 @@ import { waitUntil } from '../support/wait-until.ts';
 import { Command, command, fixture, processesWith, scratch } from './command.ts';
 
 describe('a process that holds on to another', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   let run: Command;
   const ask = (...args: string[]) => command([...args, '--workspace', place.workspace], place.env);

@@ -12,7 +12,7 @@ const lighthouse = fileURLToPath(new URL('../fixtures/inspector/lighthouse.topol
 const address = /inspector: (http:\S+)/;
 
 describe('actor-ipc inspect', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const recording = join(place.folder, 'light.jsonl.gz');
   const running = new Set<Command>();

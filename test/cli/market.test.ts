@@ -22,7 +22,7 @@ async function freePort(): Promise<number> {
 }
 
 describe('the market example', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   let run: Command;
 

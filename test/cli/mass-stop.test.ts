@@ -13,7 +13,7 @@ const program = (i: number) =>
 const processes = units * 4 + units / 10;
 
 describe(`${units} programs under one root`, function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   let run: Command;
   const left = () => processesWith(place.folder).filter((pid) => pid !== run.pid);

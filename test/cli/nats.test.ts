@@ -7,7 +7,7 @@ import { freePorts } from '../support/nats/server.ts';
 import { Command, command, scratch } from './command.ts';
 
 describe('relay({ mode: "nats", managed: true })', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   after(() => place.remove());
   const topologyOf = (name: string, engine: object) => {

@@ -9,7 +9,7 @@ import { waitUntil } from '../support/wait-until.ts';
 import { Command, fixture, scratch } from './command.ts';
 
 describe('a process that the supervisor does not run', function () {
-  this.timeout(90_000);
+  this.timeout(180_000);
   const place = scratch();
   after(() => place.remove());
 

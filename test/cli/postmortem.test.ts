@@ -10,7 +10,7 @@ import { Command, command, scratch } from './command.ts';
 const lighthouse = fileURLToPath(new URL('../fixtures/inspector/lighthouse.topology.mjs', import.meta.url));
 
 describe('actor-ipc postmortem', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const folder = join(place.workspace, 'postmortem');
   let pid = 0;

@@ -9,7 +9,7 @@ import { Command, command, fixture, scratch, telemetry } from './command.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 describe('a new project', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const folder = join(place.folder, 'greetings');
   after(() => place.remove());

@@ -6,7 +6,7 @@ import { Command, command, scratch } from './command.ts';
 const topology = fileURLToPath(new URL('../../examples/quorum/topology.ts', import.meta.url));
 
 describe('the quorum example', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   let run: Command;
 

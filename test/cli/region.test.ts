@@ -2,7 +2,7 @@ import { assert } from 'chai';
 import { Command, fixture, scratch } from './command.ts';
 
 describe('a persistent region', function () {
-  this.timeout(90_000);
+  this.timeout(180_000);
   const place = scratch();
   after(() => place.remove());
 

@@ -24,7 +24,7 @@ const sibling = {
 };
 
 describe('actor-ipc relay', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const write = (name: string, config: object | string) => {
     mkdirSync(place.folder, { recursive: true });

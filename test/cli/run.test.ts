@@ -68,7 +68,7 @@ const refusals: Refusal[] = [
 ];
 
 describe('actor-ipc run', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const running = new Set<Command>();
 

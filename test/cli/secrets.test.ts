@@ -10,7 +10,7 @@ const marks = { variable: 'marked-secret-of-a-variable', file: 'marked-secret-of
 const entry = (name: string) => new URL(`../../dist/${name}`, import.meta.url).href;
 
 describe('a topology with secrets', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const file = join(place.folder, 'topology.mjs');
   const recording = join(place.folder, 'recording.jsonl');

@@ -21,7 +21,7 @@ const hasPython = spawnSync('python3', ['--version']).status === 0;
 const canUnshare = spawnSync('unshare', ['--pid', '--fork', '--mount-proc', 'true']).status === 0;
 
 describe('actor-ipc run as a service', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const children = new Set<ChildProcess>();
 

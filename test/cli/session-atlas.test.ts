@@ -39,7 +39,7 @@ const why = existsSync(home)
 (why === '' ? describe : describe.skip)(
   `the session of docs/workspace.md${why === '' ? '' : ` (skipped: ${why})`}`,
   function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     const place = new SessionPlace();
     const workspace = join(place.folder, 'workspace', 'atlas');
     const bin = join(place.folder, 'bin');

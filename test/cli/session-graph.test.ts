@@ -11,7 +11,7 @@ import { SessionPlace } from './session-place.ts';
 const seconds = `1${String(process.pid).padStart(8, '0')}`;
 
 describe('a session that is not active', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = new SessionPlace();
   const graph = (...args: string[]) => place.succeeds('graph', ...args);
   let operative = '';
@@ -140,7 +140,7 @@ describe('a session that is not active', function () {
 });
 
 describe('a session with secrets', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = new SessionPlace();
   after(() => place.remove());
 

@@ -21,7 +21,7 @@ import { isThere, SessionPlace } from './session-place.ts';
 const rename = (row: { alias: string | null; phase: string }) => [row.alias, row.phase];
 
 describe('mishaps of a session', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   const place = new SessionPlace();
   after(() => place.remove());
 
@@ -184,7 +184,7 @@ const mayMount =
 (mayMount ? describe : describe.skip)(
   `a session on a full disk${mayMount ? '' : ' (skipped: no disk can be mounted here)'}`,
   function () {
-    this.timeout(60_000);
+    this.timeout(240_000);
     let disk = '';
     const place = new SessionPlace();
     const session = (...args: string[]) =>

@@ -62,7 +62,7 @@ export class SessionPlace {
 
   /** Asks again and again until the row is so. */
   async rowWhen(alias: string, what: string, isSo: (row: SessionRow) => boolean): Promise<SessionRow> {
-    for (const givenUpAt = performance.now() + 30_000; ; ) {
+    for (const givenUpAt = performance.now() + 60_000; ; ) {
       const row = await this.row(alias);
       if (isSo(row)) return row;
       if (performance.now() > givenUpAt) throw new Error(`waited in vain: ${what}: ${JSON.stringify(row)}`);

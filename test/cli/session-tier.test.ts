@@ -9,7 +9,7 @@ import { Command, fixture, scratch } from './command.ts';
 const lookMs = 20;
 
 describe('session caches of two front ends over two relays', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   let run: Command;
   const stopped = new Set<number>();

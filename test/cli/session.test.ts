@@ -7,7 +7,7 @@ import { waitUntil } from '../support/wait-until.ts';
 import { isThere, SessionPlace } from './session-place.ts';
 
 describe('a session', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = new SessionPlace();
   after(() => place.remove());
 

@@ -9,7 +9,7 @@ import { waitUntil } from '../support/wait-until.ts';
 import { Command, command, fixture, processesWith, scratch } from './command.ts';
 
 describe('a unit with a standby', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   let run: Command;
 
@@ -74,7 +74,7 @@ describe('a unit with a standby', function () {
 });
 
 describe('a server with a standby', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   let run: Command;
   let runtime: Runtime;

@@ -16,7 +16,7 @@ function reasonToSkip(): string | undefined {
 }
 
 describe('the control socket of a tree', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   let run: Command | undefined;
   before(async function () {

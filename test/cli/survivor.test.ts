@@ -6,7 +6,7 @@ import { waitUntil } from '../support/wait-until.ts';
 import { Command, command, fixture, processesWith, scratch } from './command.ts';
 
 describe('after the death of a supervisor', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   let run: Command;
   const start = () =>

@@ -8,7 +8,7 @@ import { Command, command, processesWith, scratch, telemetry } from './command.t
 const units = ['aggregator', 'probe', 'client', 'alerts'];
 
 describe('the telemetry example', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const shmBefore = readdirSync('/dev/shm');
   let run: Command;

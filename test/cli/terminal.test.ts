@@ -11,7 +11,7 @@ const inTerminal = hasScript
   : (claim: string, _: () => unknown) => it.skip(`${claim} (skipped: util-linux's script is not installed)`);
 
 describe('a running tree', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const open = new Set<ProgramOnScreen>();
   let run: Command | undefined;

@@ -15,7 +15,7 @@ interface Unit {
 }
 
 describe('orders to units', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const ill = join(place.folder, 'ill');
   const env = { ...place.env, ILL: ill };

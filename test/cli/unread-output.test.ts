@@ -22,7 +22,7 @@ const counts = `
   }, 10);`;
 
 describe('the output of run that nobody reads', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   const topology = join(place.folder, 'topology.json');
   const args = [main, 'run', topology, '--workspace', place.workspace];

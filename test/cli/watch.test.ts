@@ -8,7 +8,7 @@ import { Command, command, processesWith, scratch } from './command.ts';
 const topologyEntry = new URL('../../dist/spec/topology.js', import.meta.url).href;
 
 describe('run --watch', function () {
-  this.timeout(90_000);
+  this.timeout(180_000);
   const place = scratch();
   const path = (name: string) => join(place.folder, name);
   const write = (name: string, text: string) => writeFileSync(path(name), text);

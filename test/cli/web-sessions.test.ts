@@ -9,7 +9,7 @@ const folder = new URL('../../examples/web-sessions/', import.meta.url);
 const fileOf = (name: string) => fileURLToPath(new URL(name, folder));
 
 describe('the web-sessions example', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const place = scratch();
   let run: Command;
   /** Where a front end listens now: a port that the system has chosen, another one after each start. */

@@ -52,7 +52,7 @@ function overlap(one: Box, other: Box): boolean {
 }
 
 describe('the layout of a chart', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
 
   for (const [name, chart] of Object.entries(processMachines))
     it(`of the machine of a ${name} has every state and every arrow`, async () => {

@@ -9,7 +9,7 @@ const skipped = hasChromium ? '' : ' (skipped: no chromium)';
 const describePage = hasChromium ? describe : describe.skip;
 
 describePage(`the inspector page of a running tree${skipped}`, function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const place = scratch();
   let run: Command;
   let browser: Browser;

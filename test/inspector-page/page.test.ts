@@ -34,7 +34,7 @@ const skipped = hasChromium ? '' : ' (skipped: no chromium)';
 const describePage = hasChromium ? describe : describe.skip;
 
 describePage(`the inspector page${skipped}`, function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let browser: Browser;
   let server: ToldServer;
   let page: Page;

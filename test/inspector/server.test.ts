@@ -19,7 +19,7 @@ const fixture = (name: string) => fileURLToPath(new URL(`../fixtures/inspector/$
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 describe('the inspector', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const place = scratch();
   const before_ = { run: process.env.ACTOR_IPC_RUN_DIR, secret: process.env.WARD_SECRET };
   let tree: Tree;

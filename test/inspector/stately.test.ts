@@ -29,7 +29,7 @@ interface Told {
 }
 
 describe('the bridge to the official inspector', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const place = scratch();
   const runDirectory = process.env.ACTOR_IPC_RUN_DIR;
   let tree: Tree;

@@ -131,12 +131,12 @@ function suite(networked: boolean): void {
 }
 
 describe('sessions between two run directories', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   suite(false);
 });
 
 describe(`sessions between two machines with TLS${missing ? ` (skipped: ${missing})` : ''}`, function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   before(function () {
     if (missing) this.skip();
   });

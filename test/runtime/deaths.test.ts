@@ -15,7 +15,7 @@ import { waitUntil } from '../support/wait-until.ts';
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 describe('a program that dies', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const place = scratch();
   const runDirectory = process.env.ACTOR_IPC_RUN_DIR;
   const at = (name: string) => join(place.folder, name);
@@ -198,7 +198,7 @@ describe('a program that dies', function () {
 });
 
 describe('a second request for the end', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const place = scratch();
   const runDirectory = process.env.ACTOR_IPC_RUN_DIR;
   const forever = 'while :; do sleep 0.05; done';

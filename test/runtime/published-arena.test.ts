@@ -19,7 +19,7 @@ const hand = fileURLToPath(new URL('../fixtures/actors/arena-hand.ts', import.me
 const MiB = 1024 * 1024;
 
 describe('an arena of a topology', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const runDirectory = process.env.ACTOR_IPC_RUN_DIR;
   let place: ReturnType<typeof scratch>;
   let tree: Tree;

@@ -14,7 +14,7 @@ const cache = { seed: 9849381, el_count: 50, record_size: 384 };
 const isReady = (line: string) => line === 'ready' || line.includes('"ready":true');
 
 describe(`a relay tier on six machines${missing ? ` (skipped: ${missing})` : ''}`, function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const folder = temporaryFolder();
   let hosts: Hosts;
   let authority: Authority;

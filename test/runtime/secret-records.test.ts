@@ -14,7 +14,7 @@ import { waitUntil } from '../support/wait-until.ts';
 const mark = 'marked-secret-that-nobody-may-see';
 
 describe('what a tree with a secret tells', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const place = scratch();
   const told: unknown[] = [];
   const note = (...words: unknown[]) => void told.push(words);

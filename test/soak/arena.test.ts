@@ -8,7 +8,7 @@ const kills = 12;
 
 describe('a survivor of sessions with lent memory whose other side is killed', () => {
   it(`finds every borrow unchanged and nothing lent or left behind after ${kills} kills`, async function () {
-    this.timeout(60_000);
+    this.timeout(120_000);
     const args = ['--import', 'tsx/esm', main, '--arena', '--kills', String(kills), '--seed', '7'];
     using program = startProgram(process.execPath, args);
     const { code, stdout, stderr } = await program.end;

@@ -10,7 +10,7 @@ const grownMax = 64 * 1024 * 1024;
 
 describe('a process that opens and closes sessions', () => {
   it(`holds the same descriptors, mappings and actors after ${sessions} as before`, async function () {
-    this.timeout(60_000);
+    this.timeout(120_000);
     using churn = startProgram(process.execPath, ['--import', 'tsx/esm', program, String(sessions)]);
     const { code, stdout, stderr } = await churn.end;
     assert.equal(code, 0, stderr);

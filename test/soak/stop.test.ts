@@ -8,7 +8,7 @@ const seconds = 2;
 
 describe('processes that are stopped with loans, borrows, a lock and a packet in hand', () => {
   it('are not taken for dead, hold up nobody else, and go on', async function () {
-    this.timeout(60_000);
+    this.timeout(120_000);
     const args = ['--import', 'tsx/esm', main, '--stop', String(seconds), '--seed', '5'];
     using program = startProgram(process.execPath, args);
     const { code, stdout, stderr } = await program.end;

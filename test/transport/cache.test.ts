@@ -34,7 +34,7 @@ function assertThrows(call: () => unknown, code: ErrorCode): void {
 }
 
 describe('a cache', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const folder = folderOfEachTest();
   let opened: Cache<unknown>[];
   let nowMs: number;

@@ -12,7 +12,7 @@ import { folderOfEachTest } from '../support/temporary-folder.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 describe('a node of a relay by NATS', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const folder = folderOfEachTest();
   const open: { close(): Promise<void> }[] = [];
   const servers: NatsServer[] = [];

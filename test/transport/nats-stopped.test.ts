@@ -9,7 +9,7 @@ import { NatsServer } from '../support/nats/server.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 describe('a stopped node of a relay by NATS', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let server: NatsServer;
   let relay: NatsMember;
   let other: Program;

@@ -36,7 +36,7 @@ async function assertRejects(
 }
 
 describe('a region', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let folder: TemporaryFolder;
   let opened: Region[];
 

@@ -1,4 +1,5 @@
 import { assert } from 'chai';
+import { isName } from '../../src/names.ts';
 import { codename } from '../../src/workspace/codename.ts';
 
 describe('codename()', () => {
@@ -12,4 +13,13 @@ describe('codename()', () => {
     ['ib://localhost/sync?uid=master&account=0&tws=master.tws', 'cuddly-sister'],
   ] as const)
     it(`names ${text} ${name}`, () => assert.equal(codename(text), name));
+
+  it('gives names alone that a process may have, also by the one adjective of two words', () => {
+    const names = Array.from({ length: 20_000 }, (_, n) => codename(`${n}`));
+    assert.deepEqual(
+      names.filter((name) => !isName(name)),
+      [],
+    );
+    assert.isNotEmpty(names.filter((name) => name.startsWith('ad-hoc-')));
+  });
 });
