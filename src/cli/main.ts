@@ -8,6 +8,7 @@ import { buildCommand } from './build.ts';
 import { cacheCommand } from './cache.ts';
 import { chaosCommand } from './chaos.ts';
 import { checkCommand } from './check.ts';
+import { clusterCommand } from './cluster.ts';
 import { completeCommand, completionCommand } from './completion.ts';
 import { doctorCommand } from './doctor.ts';
 import { exitCode, exitCodeOfError } from './exit-code.ts';
@@ -54,6 +55,7 @@ const program = new Command('actor-ipc')
 for (const command of unitCommands()) program.addCommand(command);
 program
   .addCommand(relayCommand())
+  .addCommand(clusterCommand())
   .addCommand(initCommand())
   .addCommand(buildCommand())
   .addCommand(doctorCommand())

@@ -4,16 +4,8 @@ import { availableParallelism, freemem } from 'node:os';
 import { IpcError, messageOf } from '../errors.ts';
 import { minderPath, native } from '../transport/native.ts';
 import { ensureRunDirectory } from '../transport/run-directory.ts';
+import { type Finding, good, poor, wrong } from './finding.ts';
 import { defaultRunDirectory } from './place.ts';
-
-export interface Finding {
-  readonly name: string;
-  /** `wrong`: nothing can run; `poor`: it runs, but not well. */
-  readonly verdict: 'good' | 'poor' | 'wrong';
-  readonly found: string;
-  /** What to change; null if all is well. */
-  readonly advice: string | null;
-}
 
 const MiB = 2 ** 20;
 /** A session takes four descriptors on each side. */
@@ -49,20 +41,6 @@ export function examine(env: NodeJS.ProcessEnv): Finding[] {
     space(env),
   ];
 }
-
-const good = (name: string, found: string): Finding => ({ name, verdict: 'good', found, advice: null });
-const poor = (name: string, found: string, advice: string): Finding => ({
-  name,
-  verdict: 'poor',
-  found,
-  advice,
-});
-const wrong = (name: string, found: string, advice: string): Finding => ({
-  name,
-  verdict: 'wrong',
-  found,
-  advice,
-});
 
 function node(): Finding {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);

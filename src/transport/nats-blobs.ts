@@ -2,9 +2,9 @@
 import type { ObjectStore } from '@nats-io/obj';
 import { IpcError, messageOf } from '../errors.ts';
 import type { Blobs } from '../spec/relay.ts';
-import { natsBucket } from '../spec/relay-nats.ts';
+import { natsBucket, natsKey } from '../spec/relay-nats.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
-import { type NatsConnection, natsKey } from './nats-connection.ts';
+import type { NatsConnection } from './nats-connection.ts';
 import { waiting } from './waiting.ts';
 
 /** Of all blobs of a cluster. */
@@ -62,7 +62,12 @@ export class NatsBlobs implements Blobs {
     const wait = { timeoutMs: blobTimeoutMs, ...options };
     return waiting<T>(what, wait, ({ resolve, reject }) => {
       this.#store ??= this.#open();
-      this.#store.then(use).then(resolve, (error: unknown) => {
+      const ended = new AbortController();
+      // Asked again what an election leaves without an answer: a blob that is put twice is the same.
+      const used = this.#store.then((store) =>
+        this.#link.ask(what, () => use(store), { timeoutMs: wait.timeoutMs, signal: ended.signal }),
+      );
+      used.then(resolve, (error: unknown) => {
         if (error instanceof IpcError) this.#store = undefined;
         const full = /maximum bytes exceeded/i.test(messageOf(error));
         reject(
@@ -73,7 +78,7 @@ export class NatsBlobs implements Blobs {
               : IpcError.from(error, 'ERR_RELAY_UNAVAILABLE', what, messageOf(error)),
         );
       });
-      return () => {};
+      return () => ended.abort(new Error('nobody waits for it any more'));
     });
   }
 

@@ -1,31 +1,27 @@
 // NATS connection: one connection to the engine, and what every use of it needs: opening it with clear errors, whether it is there,
 // asking again what an election or a lost socket has left without an answer. The client drops what is published while it has no
 // socket; nothing here relies on it to keep anything.
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
-import type { Authenticator, NatsConnection as Client, Msg, MsgHdrs } from '@nats-io/transport-node';
+import type { NatsConnection as Client, Msg, MsgHdrs } from '@nats-io/transport-node';
 import { IpcError, messageOf } from '../errors.ts';
-import { requestTimeoutMs } from '../spec/relay.ts';
-import {
-  type NatsAuth,
-  type NatsOptions,
-  natsDefaults,
-  natsRoot,
-  natsVersionMin,
-} from '../spec/relay-nats.ts';
+import { type RelayRole, requestTimeoutMs } from '../spec/relay.ts';
+import { type NatsOptions, natsDefaults, natsRoot } from '../spec/relay-nats.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
+import { encodeFrame, type Frame } from './frame.ts';
+import { dialNats, jetStreamOff, tooOld } from './nats-dial.ts';
 
-/** How often a silent connection is tried, and how many tries may go without an answer. */
-const pingMs = 2_000;
-const pingsMax = 2;
 /** An answer of a healthy engine takes a millisecond; one that was sent to a dead server never comes. */
 const attemptMs = 500;
 const againMs = 50;
 
+/** What somebody else has to make first; it is waited for. */
+export class NotThereYet extends Error {}
+
 export class NatsConnection {
   readonly client: Client;
+  /** What we may say is said as that. */
+  readonly role: RelayRole;
   readonly streams: JetStreamManager['streams'];
   readonly js: JetStreamClient;
   readonly root: string;
@@ -41,47 +37,20 @@ export class NatsConnection {
     // Only who uses the engine loads its client.
     const core = await import('@nats-io/transport-node');
     const { jetstream, jetstreamManager } = await import('@nats-io/jetstream');
-    const { servers, node, tls } = options;
-    const cluster = options.cluster ?? natsDefaults.cluster;
-    const where = servers.join(', ');
-    let client: Client;
-    try {
-      client = await core.connect({
-        servers: [...servers],
-        name: node,
-        reconnectTimeWait: 100,
-        reconnectJitter: 100,
-        maxReconnectAttempts: -1,
-        pingInterval: pingMs,
-        maxPingOut: pingsMax,
-        timeout: Math.min(5_000, options.timeoutMs ?? natsDefaults.openTimeoutMs),
-        ...(options.auth && { authenticator: authenticatorOf(core, options.auth) }),
-        ...(tls && {
-          tls: {
-            caFile: tls.ca,
-            ...(tls.cert !== undefined && { certFile: tls.cert }),
-            ...(tls.key !== undefined && { keyFile: tls.key }),
-          },
-        }),
-      });
-    } catch (error) {
-      if (error instanceof IpcError) throw error;
-      throw refused(error, where, core);
-    }
+    const { cluster = natsDefaults.cluster, role = 'front' } = options;
+    const where = options.servers.join(', ');
+    const client = await dialNats(options);
     try {
       const { version = '0', jetstream: on } = client.info!;
-      if (olderThan(version, natsVersionMin))
-        throw IpcError.of(
-          'ERR_RELAY_REFUSED',
-          where,
-          `it is nats-server ${version}, and ${natsVersionMin} or later is needed; upgrade it`,
-        );
+      const old = tooOld(version);
+      if (old !== undefined) throw IpcError.of('ERR_RELAY_REFUSED', where, old);
       const manager = await jetstreamManager(client, { checkAPI: false, timeout: attemptMs });
       const connection = new NatsConnection(
         client,
         manager,
         jetstream(client, { timeout: attemptMs }),
         natsRoot(cluster),
+        role,
         core.headers,
       );
       await connection.#engineIsThere(manager, where, on === true, options.timeoutMs);
@@ -97,12 +66,14 @@ export class NatsConnection {
     manager: JetStreamManager,
     js: JetStreamClient,
     root: string,
+    role: RelayRole,
     headers: () => MsgHdrs,
   ) {
     this.client = client;
     this.streams = manager.streams;
     this.js = js;
     this.root = root;
+    this.role = role;
     this.#headers = headers;
     void this.#follow();
   }
@@ -143,6 +114,16 @@ export class NatsConnection {
     });
   }
 
+  /** To one run of a node, by its id. */
+  say(id: string, frame: Frame, reply?: string): void {
+    if (this.#there) this.send(`n.${id}.${this.role}`, encodeFrame(frame), reply);
+  }
+
+  /** To all nodes that are there. */
+  sayAll(frame: Frame): void {
+    if (this.#there) this.send(`all.${this.role}`, encodeFrame(frame));
+  }
+
   /** Resolves once the server has taken all that was sent before. */
   async flush(): Promise<void> {
     await this.client.flush();
@@ -164,15 +145,18 @@ export class NatsConnection {
         this.#heardAtMs = performance.now();
         return answer;
       } catch (error) {
-        if (!isNoAnswer(error)) throw error;
+        const yet = error instanceof NotThereYet;
+        if (!yet && !isNoAnswer(error)) throw error;
         if (performance.now() + againMs >= untilMs)
           throw IpcError.from(
             error,
             'ERR_RELAY_UNAVAILABLE',
             what,
-            this.#there
-              ? 'the engine has no leader now, or too few of its servers are there'
-              : 'there is no link',
+            yet
+              ? error.message
+              : this.#there
+                ? 'the engine has no leader now, or too few of its servers are there'
+                : 'there is no link',
           );
         await pause(againMs, undefined, signal && { signal });
       }
@@ -198,12 +182,7 @@ export class NatsConnection {
       const violation = violationOf(error);
       if (violation) throw this.denied(where, violation.message);
       if (on) throw error;
-      throw IpcError.from(
-        error,
-        'ERR_RELAY_REFUSED',
-        where,
-        'JetStream is off there; start nats-server with -js, or with jetstream { store_dir: ... } in its configuration',
-      );
+      throw IpcError.from(error, 'ERR_RELAY_REFUSED', where, jetStreamOff);
     }
   }
 
@@ -225,11 +204,6 @@ export class NatsConnection {
       for (const listener of [...this.#onStatus]) listener(there);
     }
   }
-}
-
-/** Of a name that may be a secret, or have characters that a subject can't: 128 bits of its hash, in hex. */
-export function natsKey(name: string): string {
-  return createHash('sha256').update(name).digest('hex').slice(0, 32);
 }
 
 /** What a user may not do, if that is what an error is about. */
@@ -257,53 +231,4 @@ function isNoAnswer(error: unknown): boolean {
   // 10008: the engine has no leader now.
   if (nameOf(error) === 'JetStreamApiError') return (error as unknown as { code: number }).code === 10008;
   return silent.includes(nameOf(error)) || /disconnect|timeout/i.test(messageOf(error));
-}
-
-type Core = typeof import('@nats-io/transport-node');
-
-function authenticatorOf(core: Core, auth: NatsAuth): Authenticator {
-  const read = (file: string) => {
-    try {
-      return readFileSync(file, 'utf8').trimEnd();
-    } catch (error) {
-      throw IpcError.from(error, 'ERR_RELAY_CONFIG', `auth with ${file}`, messageOf(error));
-    }
-  };
-  if ('user' in auth) return core.usernamePasswordAuthenticator(auth.user, read(auth.passwordFile));
-  if ('tokenFile' in auth) return core.tokenAuthenticator(read(auth.tokenFile));
-  return core.nkeyAuthenticator(new TextEncoder().encode(read(auth.nkeySeedFile)));
-}
-
-function refused(error: unknown, where: string, core: Core): IpcError {
-  const why = messageOf(error);
-  if (error instanceof core.AuthorizationError || /authorization|authentication/i.test(why))
-    return IpcError.from(
-      error,
-      'ERR_RELAY_REFUSED',
-      where,
-      `${why}; look at "auth" and at the server's users`,
-    );
-  if (/certificate|self.signed|tls|ssl|CERT/i.test(why))
-    return IpcError.from(
-      error,
-      'ERR_RELAY_REFUSED',
-      where,
-      `${why}; look at "tls" and at the server's certificates`,
-    );
-  return IpcError.from(
-    error,
-    'ERR_RELAY_UNAVAILABLE',
-    `nats-server at ${where}`,
-    `${why}; start it there, or say "managed: true" for one on this machine`,
-  );
-}
-
-function olderThan(version: string, wanted: string): boolean {
-  const [found, least] = [version, wanted].map((text) =>
-    text.split('.').map((part) => Number.parseInt(part, 10) || 0),
-  );
-  for (const [index, part] of least!.entries()) {
-    if ((found![index] ?? 0) !== part) return (found![index] ?? 0) < part;
-  }
-  return false;
 }

@@ -3,10 +3,11 @@
 // the lease that it was written under.
 import { IpcError } from '../errors.ts';
 import type { KeyValue, Lease, RelayHold, WriteOptions } from '../spec/relay.ts';
+import { natsKey } from '../spec/relay-nats.ts';
 import { packPlain } from './codec.ts';
-import { natsKey } from './nats-connection.ts';
+import type { NatsFeed, NatsRow } from './nats-feed.ts';
 import type { NatsLeases } from './nats-leases.ts';
-import { type NatsFeed, type NatsRow, type NatsTable, WrongRevision } from './nats-table.ts';
+import { type NatsTable, WrongRevision } from './nats-table.ts';
 
 const valueBytesMax = 64 * 1024;
 /** How often a write under a lease begins again because others have written meanwhile. */

@@ -3,10 +3,10 @@
 // shorter time may be taken over by whoever has seen it unchanged for so long on its own clock.
 import { IpcError } from '../errors.ts';
 import type { Lease, LeaseOptions } from '../spec/relay.ts';
-import { natsLeaseTtlMs } from '../spec/relay-nats.ts';
+import { natsKey, natsLeaseTtlMs } from '../spec/relay-nats.ts';
 import { textOf, wholeOf } from './frame.ts';
-import { natsKey } from './nats-connection.ts';
-import { type NatsRow, type NatsTable, WrongRevision } from './nats-table.ts';
+import type { NatsRow } from './nats-feed.ts';
+import { type NatsTable, WrongRevision } from './nats-table.ts';
 import { RelayLease } from './relay-lease.ts';
 
 const seenMax = 10_000;

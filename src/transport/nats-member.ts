@@ -1,6 +1,5 @@
 // NATS member: one node's use of a relay that an engine carries. There is no hub: nodes speak to each other through the engine, and
 // its tables hold what all must see alike.
-import { randomUUID } from 'node:crypto';
 import { IpcError } from '../errors.ts';
 import type {
   KeyValue,
@@ -20,40 +19,42 @@ import type {
   SubscribeOptions,
 } from '../spec/relay.ts';
 import {
+  clockAdvice,
   type NatsOptions,
   type NatsTableName,
+  natsClockSkewMaxMs,
   natsDefaults,
-  natsLeaseTtlMs,
-  nodeTtlMs,
 } from '../spec/relay-nats.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
-import { decodeFrame, wholeOf } from './frame.ts';
+import { decodeFrame, encodeFrame, wholeOf } from './frame.ts';
+import { newNodeId, senderOf } from './nats-address.ts';
 import { NatsBlobs } from './nats-blobs.ts';
 import { NatsConnection } from './nats-connection.ts';
 import { NatsKeys } from './nats-keys.ts';
 import { NatsLeases } from './nats-leases.ts';
 import { NatsRegistry } from './nats-registry.ts';
 import { NatsRequests } from './nats-requests.ts';
+import { NatsSessions, type SessionsWant } from './nats-sessions.ts';
 import { NatsTable } from './nats-table.ts';
+import { tableWants } from './nats-table-config.ts';
 import { NatsTopics } from './nats-topics.ts';
 import { checkName, guarded } from './relay-member.ts';
 import { waiting } from './waiting.ts';
 
-/** What the tables may take of the engine's disk. */
-const tableBytes: Readonly<Record<NatsTableName, number>> = {
-  nodes: 16 * 1024 * 1024,
-  leases: 16 * 1024 * 1024,
-  kv: 64 * 1024 * 1024,
-};
+/** Those that every node uses. */
+type TableName = Exclude<NatsTableName, 'sessions'>;
 const servicesMax = 1_024;
 
 export class NatsMember implements Relay {
   readonly mode: RelayMode = 'nats';
   readonly node: string;
   readonly role: RelayRole;
+  /** Of this run of the node. */
+  readonly id: string;
   readonly blobs: NatsBlobs;
   readonly #link: NatsConnection;
-  readonly #tables: Readonly<Record<NatsTableName, NatsTable>>;
+  readonly #bounds: { readonly cluster: string; readonly replicas: number; readonly timeoutMs: number };
+  readonly #tables: Readonly<Record<TableName, NatsTable>>;
   readonly #topics: NatsTopics;
   readonly #requests: NatsRequests;
   readonly #registry: NatsRegistry;
@@ -65,25 +66,22 @@ export class NatsMember implements Relay {
 
   /**
    * Joins the cluster. Whatever the engine lacks is told here, once.
+   * @param wallMs the time of day.
    * @throws {IpcError} ERR_RELAY_UNAVAILABLE, ERR_RELAY_REFUSED, ERR_RELAY_CONFIG.
    */
-  static async open(options: NatsOptions): Promise<NatsMember> {
+  static async open(options: NatsOptions, wallMs: () => number = Date.now): Promise<NatsMember> {
     const { cluster = natsDefaults.cluster, replicas = natsDefaults.replicas } = options;
     const link = await NatsConnection.open(options);
     let member: NatsMember | undefined;
     try {
       const timeoutMs = options.timeoutMs ?? natsDefaults.openTimeoutMs;
-      const table = (name: NatsTableName, maxAgeMs: number) =>
-        NatsTable.open(
-          link,
-          { cluster, table: name, replicas, maxAgeMs, maxBytes: tableBytes[name] },
-          { timeoutMs },
-        );
-      const nodes = await table('nodes', nodeTtlMs);
-      const leases = await table('leases', natsLeaseTtlMs.max);
-      const kv = await table('kv', 0);
-      member = new NatsMember(options, link, { nodes, leases, kv }, { cluster, replicas });
-      await member.#join(options.servers.join(', '));
+      const [nodes, leases, kv] = (await eachInTurn(tableWants(cluster, replicas), (want) =>
+        NatsTable.open(link, want, { timeoutMs }),
+      )) as [NatsTable, NatsTable, NatsTable];
+      // What was refused on the way to these has been waited for.
+      link.violations.length = 0;
+      member = new NatsMember(options, link, { nodes, leases, kv }, { cluster, replicas, timeoutMs });
+      await member.#join(options.servers.join(', '), wallMs);
       return member;
     } catch (error) {
       await member?.close();
@@ -95,15 +93,17 @@ export class NatsMember implements Relay {
   private constructor(
     options: NatsOptions,
     link: NatsConnection,
-    tables: Readonly<Record<NatsTableName, NatsTable>>,
-    bounds: { cluster: string; replicas: number },
+    tables: Readonly<Record<TableName, NatsTable>>,
+    bounds: { cluster: string; replicas: number; timeoutMs: number },
   ) {
+    this.#bounds = bounds;
     const { node, role = 'front', expected = [] } = options;
-    const id = randomUUID();
+    const id = newNodeId(role);
     const self = { node, role, id };
     const refuseIfClosed = () => this.#refuseIfClosed();
     this.node = node;
     this.role = role;
+    this.id = id;
     this.#expected = expected;
     this.#link = link;
     this.#tables = tables;
@@ -130,10 +130,11 @@ export class NatsMember implements Relay {
     this.#keys = new NatsKeys(tables.kv, this.#leases, guarded);
     this.blobs = new NatsBlobs(link, bounds, refuseIfClosed);
     const skip = `${link.root}.n.${id}.`.length;
-    link.subscribe(`n.${id}`, ({ data, reply }) => this.#take(data, reply));
-    link.subscribe(`n.${id}.*`, ({ data, subject, headers }) =>
-      swallow(() => this.#requests.takeAnswer(Number(subject.slice(skip)), data, headers?.code ?? 0)),
-    );
+    link.subscribe(`n.${id}.*`, ({ data, subject }) => this.#take(data, subject.slice(skip)));
+    link.subscribe(`a.${id}.>`, ({ data, subject, headers }) => {
+      const [number, sender] = subject.slice(skip).split('.');
+      swallow(() => this.#requests.takeAnswer(Number(number), sender, data, headers?.code ?? 0));
+    });
     link.onStatus((there) => {
       if (there) void this.#registry.announce().catch(() => undefined);
       this.#tell(there ? 'connected' : 'lost');
@@ -240,8 +241,33 @@ export class NatsMember implements Relay {
     return () => void this.#onStatus.delete(listener);
   }
 
+  /** The nodes that are there now, as far as this one knows. */
+  present(): readonly { readonly node: string; readonly role: RelayRole; readonly id: string }[] {
+    return this.#registry.present();
+  }
+
+  /** Whether a run of a node listens: false as soon as the engine has seen its socket end. */
+  answers(id: string): Promise<boolean> {
+    return this.#requests.answers(id);
+  }
+
+  /** How long ago a majority of the engine has last taken a word of ours, in ms. */
+  get quorumSilenceMs(): number {
+    return this.#registry.quorumSilenceMs;
+  }
+
+  /** The sessions that outlive all nodes. @throws {IpcError} ERR_RELAY_CONFIG, ERR_RELAY_REFUSED, ERR_RELAY_UNAVAILABLE. */
+  sessions(
+    want: Pick<SessionsWant, 'maxAgeMs' | 'maxBytes'>,
+    wallMs: () => number = Date.now,
+  ): Promise<NatsSessions> {
+    this.#refuseIfClosed();
+    const { timeoutMs, ...bounds } = this.#bounds;
+    return NatsSessions.open(this.#link, { ...want, ...bounds }, wallMs, { timeoutMs });
+  }
+
   /** The engine's server that orders the writes of a table now; undefined during an election, or of one that stands alone. */
-  leaderOf(table: NatsTableName): Promise<string | undefined> {
+  leaderOf(table: TableName): Promise<string | undefined> {
     return this.#tables[table].leader();
   }
 
@@ -255,15 +281,18 @@ export class NatsMember implements Relay {
     return this.close();
   }
 
-  async #join(where: string): Promise<void> {
+  async #join(where: string, wallMs: () => number): Promise<void> {
     // What may be said and heard is known once the server has answered.
-    this.#link.send('probe', new Uint8Array());
+    this.#link.send(`probe.${this.role}`, new Uint8Array());
     await this.#link.flush();
     await new Promise((resolve) => setImmediate(resolve));
     const [violation] = this.#link.violations;
     if (violation !== undefined) throw this.#link.denied(where, violation);
     await this.#leases.start();
     await this.#registry.join();
+    const skewMs = await this.#registry.clockSkewMs(wallMs);
+    if (Math.abs(skewMs) > natsClockSkewMaxMs)
+      throw IpcError.of('ERR_RELAY_CONFIG', 'the clock of this machine', clockAdvice(skewMs));
   }
 
   async #close(): Promise<void> {
@@ -278,13 +307,15 @@ export class NatsMember implements Relay {
     this.#tell('closed');
   }
 
-  #take(data: Uint8Array, reply: string | undefined): void {
+  /** What comes to this node alone, from one of that role. */
+  #take(data: Uint8Array, role: string): void {
     swallow(() => {
       const frame = decodeFrame(data);
+      const id = senderOf(frame, role);
       if (frame.t === 'ping') {
-        if (reply === undefined) return;
+        const number = wholeOf(frame, 'n');
         void this.#registry.known(wholeOf(frame, 'revision')).then(() => {
-          if (!this.#closed) this.#link.client.publish(reply, data);
+          if (!this.#closed) this.#link.send(`a.${id}.${number}.${this.role}`, encodeFrame({ t: 'pong' }));
         });
         return;
       }
@@ -299,6 +330,12 @@ export class NatsMember implements Relay {
   #refuseIfClosed(): void {
     if (this.#closed) throw IpcError.of('ERR_RELAY_CLOSED', `relay of ${this.node}`);
   }
+}
+
+async function eachInTurn<T, R>(all: readonly T[], one: (each: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  for (const each of all) results.push(await one(each));
+  return results;
 }
 
 /** Whoever may publish here may publish nonsense; there is nobody to cut off. */

@@ -2,11 +2,12 @@
 // not refreshed ends by itself; a node that closes takes its row away.
 import { IpcError } from '../errors.ts';
 import type { RelayNode, RelayRole } from '../spec/relay.ts';
-import { nodeRefreshMs, nodeTtlMs } from '../spec/relay-nats.ts';
+import { natsKey, nodeRefreshMs, nodeTtlMs } from '../spec/relay-nats.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
 import { mapOf, textOf } from './frame.ts';
-import { natsKey } from './nats-connection.ts';
-import { type NatsFeed, type NatsRow, type NatsTable, WrongRevision } from './nats-table.ts';
+import { idOf, roleOfId } from './nats-address.ts';
+import type { NatsFeed, NatsRow } from './nats-feed.ts';
+import { type NatsTable, WrongRevision } from './nats-table.ts';
 
 export interface NatsNode {
   readonly node: string;
@@ -44,31 +45,45 @@ export class NatsRegistry {
   #writing: Promise<void> = Promise.resolve();
   #refresh: NodeJS.Timeout | undefined;
   #closed = false;
+  /** When the last row was asked for that was acknowledged. */
+  #ackedAtMs = performance.now();
 
   constructor(options: RegistryOptions) {
     this.#options = options;
-    this.#key = natsKey(options.self.node);
+    this.#key = keyOf(options.self);
   }
 
   /** @throws {IpcError} ERR_RELAY_REFUSED if the name is taken. */
   async join(): Promise<void> {
     const { table, self, answers } = this.#options;
     const present = await table.read(this.#key);
-    const other = present && !present.deleted ? nodeOf(present) : undefined;
+    this.#revision = present?.revision ?? 0;
+    this.#feed = await table.follow((row) => this.#onRow(row));
+    const other = this.#nodes.get(self.node);
     if (other && (await answers(other.id)))
       throw IpcError.of(
         'ERR_RELAY_REFUSED',
         'the cluster',
         `a node ${self.node} is there already; give this one another name`,
       );
-    this.#revision = present?.revision ?? 0;
-    this.#feed = await table.follow((row) => this.#onRow(row));
     await this.#introduce();
     this.#refresh = setInterval(() => {
       this.#sweep();
       void this.announce().catch(() => undefined);
     }, nodeRefreshMs);
     this.#refresh.unref();
+  }
+
+  /** How far the clock of this machine is ahead of the engine's; 0 for what the time of a write can't tell. */
+  async clockSkewMs(wallMs: () => number): Promise<number> {
+    const askedMs = wallMs();
+    await this.announce();
+    const answeredMs = wallMs();
+    return skewOf(askedMs, await this.#options.table.writtenAtMs(this.#key), answeredMs);
+  }
+
+  get quorumSilenceMs(): number {
+    return performance.now() - this.#ackedAtMs;
   }
 
   /** Those that are there, this one among them. */
@@ -149,6 +164,7 @@ export class NatsRegistry {
   async #announce(): Promise<void> {
     if (this.#closed) return;
     const { table, self } = this.#options;
+    const askedAtMs = performance.now();
     const row = { ...self, services: Object.fromEntries(this.#services) };
     try {
       this.#revision = await table.write(this.#key, row, { expect: this.#revision });
@@ -163,6 +179,7 @@ export class NatsRegistry {
       // Our row has ended while we were away.
       this.#revision = await table.write(this.#key, row, { expect: present?.revision ?? 0 });
     }
+    this.#ackedAtMs = askedAtMs;
     await this.known(this.#revision);
   }
 
@@ -191,7 +208,9 @@ export class NatsRegistry {
     } catch {
       return;
     }
+    // Who has a name keeps it: a node of another role, with other rights, can't put itself in its place.
     const known = this.#nodes.get(node.node);
+    if (known && known.role !== node.role) return;
     if (row.deleted) {
       if (known?.id === node.id) this.#remove(known);
       return;
@@ -214,13 +233,26 @@ export class NatsRegistry {
   }
 }
 
-function nodeOf({ body, deleted }: NatsRow): NatsNode {
+/** @param writtenAtMs a moment between the other two, by another clock. */
+export function skewOf(askedMs: number, writtenAtMs: number | undefined, answeredMs: number): number {
+  if (writtenAtMs === undefined) return 0;
+  if (writtenAtMs < askedMs - 1) return askedMs - writtenAtMs;
+  return writtenAtMs > answeredMs + 1 ? answeredMs - writtenAtMs : 0;
+}
+
+/** The role in front: the engine lets nobody write a row of another one. */
+function keyOf({ role, node }: Pick<NatsNode, 'role' | 'node'>): string {
+  return `${role}.${natsKey(node)}`;
+}
+
+function nodeOf({ key, body, deleted }: NatsRow): NatsNode {
   const frame = { t: 'node', ...body };
   const services = deleted ? {} : mapOf(frame, 'services');
+  const id = idOf(frame);
+  const node = { node: textOf(frame, 'node', 64), role: roleOfId(id), id };
+  if (key !== keyOf(node)) throw new Error(`a row of ${key} speaks for ${node.node}`);
   return {
-    node: textOf(frame, 'node', 64),
-    role: (deleted ? 'gateway' : textOf(frame, 'role', 64)) as RelayRole,
-    id: textOf(frame, 'id', 64),
+    ...node,
     services: Object.fromEntries(
       Object.entries(services).filter(([, group]) => typeof group === 'string'),
     ) as Record<string, string>,

@@ -4,6 +4,7 @@ import { IpcError, messageOf } from '../errors.ts';
 import { type RelayHandler, type RelayRole, requestTimeoutMs } from '../spec/relay.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
 import { decodeFrame, encodeFrame, type Frame, textOf, wholeOf } from './frame.ts';
+import { idOf, roleOfId } from './nats-address.ts';
 import type { NatsConnection } from './nats-connection.ts';
 import type { NatsNode } from './nats-registry.ts';
 import { type Call, waiting } from './waiting.ts';
@@ -37,6 +38,8 @@ export class NatsRequests {
   readonly #options: RequestsOptions;
   readonly #link: NatsConnection;
   readonly #asked = new Map<number, Asked>();
+  /** Runs of nodes that are asked whether they are there. */
+  readonly #pinged = new Map<number, { readonly id: string; readonly answer: (there: boolean) => void }>();
   readonly #services = new Map<string, RelayHandler>();
   readonly #answering = new Map<string, AbortController>();
   readonly #answers = new Map<string, Uint8Array>();
@@ -80,7 +83,7 @@ export class NatsRequests {
     const begin = (call: Call<unknown>) => {
       const number = ++this.#number;
       const server = this.#serverOf(service, to);
-      const { id, node: from, role } = this.#options.self;
+      const { id, node: from } = this.#options.self;
       let bytes: Uint8Array;
       try {
         if (!server)
@@ -89,7 +92,7 @@ export class NatsRequests {
             what,
             `${to === undefined ? 'nobody' : `no node ${to}`} serves it now`,
           );
-        bytes = this.#whole(encodeFrame({ t: 'request', id, n: number, service, from, role, body }), what);
+        bytes = this.#whole(encodeFrame({ t: 'request', id, n: number, service, from, body }), what);
       } catch (error) {
         call.reject(error);
         return () => {};
@@ -100,23 +103,27 @@ export class NatsRequests {
       this.#asked.set(number, asked);
       this.#send(number, asked);
       return () => {
-        if (!this.#end(number)) return;
-        this.#link.send(`n.${asked.server}`, encodeFrame({ t: 'cancel', id, n: number }));
+        if (this.#end(number)) this.#link.say(asked.server, { t: 'cancel', id, n: number });
       };
     };
     return waiting(what, { ...options, timeoutMs }, begin, late);
   }
 
   /** Whether that run of a node is there; with a revision, once it knows the registry up to there, or a moment later. */
-  async answers(id: string, revision = 0): Promise<boolean> {
-    try {
-      const ping = encodeFrame({ t: 'ping', revision });
-      await this.#link.client.request(`${this.#link.root}.n.${id}`, ping, { timeout: pingMs });
-      return true;
-    } catch (error) {
+  answers(id: string, revision = 0): Promise<boolean> {
+    const number = ++this.#number;
+    return new Promise((resolve) => {
+      const answer = (there: boolean) => {
+        clearTimeout(timer);
+        this.#pinged.delete(number);
+        resolve(there);
+      };
       // A node that is stopped still has its socket: nobody can tell it from one that is slow.
-      return !/no responders/i.test(messageOf(error));
-    }
+      const timer = setTimeout(() => answer(true), pingMs);
+      this.#pinged.set(number, { id, answer });
+      const self = this.#options.self.id;
+      this.#link.say(id, { t: 'ping', id: self, n: number, revision }, `a.${self}.${number}`);
+    });
   }
 
   gone(id: string, node: string): void {
@@ -134,7 +141,7 @@ export class NatsRequests {
         return true;
       case 'cancel':
         this.#answering
-          .get(`${textOf(frame, 'id', 64)}:${wholeOf(frame, 'n')}`)
+          .get(`${idOf(frame)}:${wholeOf(frame, 'n')}`)
           ?.abort(new Error('its asker has given up'));
         return true;
       default:
@@ -142,14 +149,18 @@ export class NatsRequests {
     }
   }
 
-  /** What comes as the answer of one request; without data, the engine's word that nobody listens there. */
-  takeAnswer(number: number, data: Uint8Array, code: number): void {
+  /**
+   * What comes as the answer of one request, by a node of that role; without data and a role, the engine's word that nobody listens
+   * there. Throws if it makes no sense.
+   */
+  takeAnswer(number: number, role: string | undefined, data: Uint8Array, code: number): void {
+    const nobody = data.length === 0 && role === undefined && code === 503;
+    const pinged = this.#pinged.get(number);
+    if (pinged && (nobody || roleOfId(pinged.id) === role)) return pinged.answer(!nobody);
     const asked = this.#asked.get(number);
     if (!asked) return;
-    if (data.length === 0) {
-      if (code === 503) this.#next(number, asked);
-      return;
-    }
+    if (nobody) return this.#next(number, asked);
+    if (roleOfId(asked.server) !== role) throw new Error('an answer of somebody who was not asked');
     const frame = decodeFrame(data);
     if (frame.t !== 'answer' && frame.t !== 'failure')
       throw new Error(`an answer of unknown type ${frame.t}`);
@@ -170,6 +181,7 @@ export class NatsRequests {
     for (const [number, asked] of [...this.#asked]) {
       if (this.#end(number)) asked.reject(IpcError.of('ERR_RELAY_CLOSED', `relay of ${node}`));
     }
+    for (const { answer } of [...this.#pinged.values()]) answer(true);
     for (const giveUp of this.#answering.values()) giveUp.abort(new Error('the relay is closed'));
     this.#answering.clear();
   }
@@ -177,8 +189,8 @@ export class NatsRequests {
   // ---- asking
 
   #send(number: number, asked: Asked): void {
-    if (this.#link.there)
-      this.#link.send(`n.${asked.server}`, asked.bytes, `n.${this.#options.self.id}.${number}`);
+    const { id, role } = this.#options.self;
+    if (this.#link.there) this.#link.send(`n.${asked.server}.${role}`, asked.bytes, `a.${id}.${number}`);
   }
 
   /** Nobody listens where it was sent: once, another one is asked. */
@@ -225,11 +237,11 @@ export class NatsRequests {
   // ---- answering
 
   #onRequest(frame: Frame): void {
-    const id = textOf(frame, 'id', 64);
+    const id = idOf(frame);
     const number = wholeOf(frame, 'n');
     const service = textOf(frame, 'service', 255);
     const key = `${id}:${number}`;
-    const reply = (bytes: Uint8Array) => this.#link.send(`n.${id}.${number}`, bytes);
+    const reply = (bytes: Uint8Array) => this.#link.send(`a.${id}.${number}.${this.#link.role}`, bytes);
     const known = this.#answers.get(key);
     if (known) return reply(known);
     if (this.#answering.has(key)) return;
@@ -257,8 +269,10 @@ export class NatsRequests {
       return fail(IpcError.of('ERR_RELAY_FULL', `request ${service}`, `${requestsMax} are being answered`));
     const giveUp = new AbortController();
     this.#answering.set(key, giveUp);
-    const from = textOf(frame, 'from', 64);
-    const role = textOf(frame, 'role', 64) as RelayRole;
+    const role = roleOfId(id);
+    // Its name, as the registry has it for that run of a node.
+    const said = textOf(frame, 'from', 64);
+    const from = this.#options.present().find((each) => each.id === id)?.node ?? said;
     new Promise((resolve) => resolve(handler(frame.body, { from, role, signal: giveUp.signal })))
       .then((body) => answer({ t: 'answer', body: body ?? null }))
       .catch(fail)

@@ -1,21 +1,15 @@
 // NATS table: one bucket of the engine. Its configuration is read back and compared, since servers leave out silently what they
 // don't know. Writes compare revisions; an answer that was lost is told from a conflict by the write's own id. Who wants to hear of
-// changes follows the bucket's republished subject: sequence numbers tell what is missing, and that is read again.
+// changes follows it: nats-feed.ts.
 import { randomUUID } from 'node:crypto';
 import type { StreamConfig } from '@nats-io/jetstream';
 import { IpcError, messageOf } from '../errors.ts';
-import { type NatsTableName, natsBucket } from '../spec/relay-nats.ts';
+import { natsBucket } from '../spec/relay-nats.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
-import { packPlain, unpackPlain } from './codec.ts';
-import { type NatsConnection, violationOf } from './nats-connection.ts';
-
-/** What a bucket gives for one key. A deleted one keeps its last body as long as the engine keeps the mark. */
-export interface NatsRow {
-  readonly key: string;
-  readonly revision: number;
-  readonly deleted: boolean;
-  readonly body: Record<string, unknown>;
-}
+import { packPlain } from './codec.ts';
+import { type NatsConnection, NotThereYet, violationOf } from './nats-connection.ts';
+import { NatsFeed, type NatsRow, operation, rowOf } from './nats-feed.ts';
+import { differencesOf, otherBucket, type TableWant, tableConfig, tableStream } from './nats-table-config.ts';
 
 /** The engine's own numbers for its errors. */
 const codes = {
@@ -24,26 +18,12 @@ const codes = {
   tooManyBytes: 10077,
   messageMissing: 10037,
 } as const;
-const nano = 1_000_000;
-const operation = 'KV-Operation';
 const messageId = 'Nats-Msg-Id';
 /** Rows that are read at once. */
 const wide = 32;
-/** How often the end of a feed is compared, for a last change that never came. */
-const compareMs = 5_000;
-const heldMax = 10_000;
 
 /** Thrown for a write that expected another revision. */
 export class WrongRevision extends Error {}
-
-export interface TableWant {
-  readonly cluster: string;
-  readonly table: NatsTableName;
-  readonly replicas: number;
-  /** 0: for ever. */
-  readonly maxAgeMs: number;
-  readonly maxBytes: number;
-}
 
 export class NatsTable {
   readonly #link: NatsConnection;
@@ -62,7 +42,7 @@ export class NatsTable {
     this.#link = link;
     this.#want = want;
     const bucket = natsBucket(want.cluster, want.table);
-    this.#stream = `KV_${bucket}`;
+    this.#stream = tableStream(want);
     this.#prefix = `$KV.${bucket}.`;
   }
 
@@ -123,6 +103,12 @@ export class NatsTable {
     return (await this.#info(undefined, options)).state.last_seq;
   }
 
+  /** When the present state of a row was written, by the clock of the engine. */
+  async writtenAtMs(key: string, options: WaitOptions = {}): Promise<number | undefined> {
+    const found = await this.#asked(`a look into ${this.#stream}`, options, () => this.#last(key));
+    return found ? Date.parse(found.timestamp) : undefined;
+  }
+
   async leader(options: WaitOptions = {}): Promise<string | undefined> {
     return (await this.#info(undefined, options)).cluster?.leader;
   }
@@ -179,21 +165,8 @@ export class NatsTable {
   }
 
   async #ensure(options: WaitOptions): Promise<void> {
-    const { replicas, maxAgeMs, maxBytes, table } = this.#want;
-    const wanted = {
-      name: this.#stream,
-      subjects: [`${this.#prefix}>`],
-      retention: 'limits',
-      storage: 'file',
-      num_replicas: replicas,
-      max_age: maxAgeMs * nano,
-      max_bytes: maxBytes,
-      max_msgs_per_subject: 1,
-      discard: 'new',
-      deny_delete: true,
-      allow_rollup_hdrs: true,
-      republish: { src: `${this.#prefix}>`, dest: `${this.#link.root}.table.${table}.>` },
-    } as const;
+    const { replicas } = this.#want;
+    const wanted = tableConfig(this.#want);
     const what = `bucket ${this.#stream}`;
     try {
       const { config } = await this.#link.ask(
@@ -201,21 +174,9 @@ export class NatsTable {
         () => this.#found(wanted as unknown as StreamConfig),
         options,
       );
-      const different = Object.entries(wanted).filter(
-        ([field, value]) => !equal(config[field as 'name'], value),
-      );
-      if (different.length === 0) return;
-      const lines = different.map(
-        ([field, value]) =>
-          `${field} is ${JSON.stringify(config[field as 'name'])}, and ${JSON.stringify(value)} is needed`,
-      );
-      throw IpcError.of(
-        'ERR_RELAY_CONFIG',
-        what,
-        [...lines, 'give all nodes the same "replicas", or remove the bucket so that it is made anew'].join(
-          '\n  ',
-        ),
-      );
+      const lines = differencesOf(config as unknown as Record<string, unknown>, wanted);
+      if (lines.length === 0) return;
+      throw IpcError.of('ERR_RELAY_CONFIG', what, [...lines, otherBucket].join('\n  '));
     } catch (error) {
       if (error instanceof IpcError) throw error;
       const denied = this.#denied(error);
@@ -233,109 +194,15 @@ export class NatsTable {
       return await this.#link.streams.info(this.#stream);
     } catch (error) {
       if (codeOf(error) !== codes.streamMissing) throw error;
-      return this.#link.streams.add(wanted);
     }
-  }
-}
-
-export class NatsFeed {
-  readonly #link: NatsConnection;
-  readonly #table: NatsTable;
-  readonly #subject: string;
-  readonly #onChange: (row: NatsRow) => void;
-  #stop: () => void = () => {};
-  #timer: NodeJS.Timeout | undefined;
-  #last = 0;
-  /** What comes while the table is read. */
-  #held: NatsRow[] | undefined;
-  #ended = false;
-
-  constructor(link: NatsConnection, table: NatsTable, name: string, onChange: (row: NatsRow) => void) {
-    this.#link = link;
-    this.#table = table;
-    this.#subject = `table.${name}`;
-    this.#onChange = onChange;
-  }
-
-  /** Up to here every change has been handed on. */
-  get revision(): number {
-    return this.#last;
-  }
-
-  async start(fromNow: boolean): Promise<void> {
-    const skip = this.#link.root.length + this.#subject.length + 2;
-    this.#stop = this.#link.subscribe(`${this.#subject}.>`, (message) => {
-      const revision = Number(message.headers?.get('Nats-Sequence'));
-      const row = rowOf(
-        message.subject.slice(skip),
-        revision,
-        message.headers?.get(operation) ?? '',
-        message.data,
+    try {
+      return await this.#link.streams.add(wanted);
+    } catch (error) {
+      // A user of little rights waits for a relay to make it.
+      if (!violationOf(error)) throw error;
+      throw new NotThereYet(
+        `${messageOf(error)}; the bucket is not there yet, and a node that may make it must come first: start one of role relay`,
       );
-      if (row) this.#take(row);
-    });
-    await this.#link.flush();
-    if (fromNow) this.#last = await this.#table.lastRevision();
-    else await this.#catchUp();
-    this.#link.onStatus((there) => {
-      if (there) void this.#catchUp();
-    });
-    this.#timer = setInterval(() => void this.#compare(), compareMs);
-    this.#timer.unref();
-  }
-
-  stop(): void {
-    this.#ended = true;
-    clearInterval(this.#timer);
-    if (!this.#link.client.isClosed()) this.#stop();
-  }
-
-  #take(row: NatsRow): void {
-    if (this.#held) {
-      if (this.#held.length < heldMax) this.#held.push(row);
-      return;
-    }
-    if (row.revision <= this.#last) return;
-    if (row.revision > this.#last + 1) return void this.#catchUp();
-    this.#last = row.revision;
-    this.#onChange(row);
-  }
-
-  async #compare(): Promise<void> {
-    try {
-      const last = await this.#table.lastRevision();
-      // A table that was made anew counts from the start.
-      if (last < this.#last) this.#last = 0;
-      if (last > this.#last) await this.#catchUp();
-    } catch {
-      // Without an answer there is nothing to compare; the next time comes.
-    }
-  }
-
-  async #catchUp(): Promise<void> {
-    if (this.#held || this.#ended) return;
-    this.#held = [];
-    const newest = new Map<string, number>();
-    let last = this.#last;
-    try {
-      last = await this.#table.lastRevision();
-      const rows = await this.#table.rows('');
-      for (const row of rows) {
-        if (row.revision <= this.#last || this.#ended) continue;
-        newest.set(row.key, row.revision);
-        this.#onChange(row);
-      }
-    } catch {
-      // The comparison or the next change tries again.
-      last = this.#last;
-    }
-    const held = this.#held;
-    this.#held = undefined;
-    this.#last = last;
-    for (const row of held) {
-      const known = newest.get(row.key) ?? 0;
-      if (row.revision === this.#last + 1 && row.revision <= known) this.#last = row.revision;
-      else if (row.revision > known || row.revision > this.#last) this.#take(row);
     }
   }
 }
@@ -346,24 +213,4 @@ function codeOf(error: unknown): number | undefined {
     if (typeof code === 'number') return code;
   }
   return undefined;
-}
-
-function rowOf(key: string, revision: number, kind: string, data: Uint8Array): NatsRow | undefined {
-  const deleted = kind === 'DEL' || kind === 'PURGE';
-  let body: unknown = {};
-  try {
-    if (data.length > 0) body = unpackPlain(data);
-  } catch {
-    return undefined;
-  }
-  if (!Number.isSafeInteger(revision) || typeof body !== 'object' || body === null) return undefined;
-  return { key, revision, deleted, body: body as Record<string, unknown> };
-}
-
-function equal(found: unknown, wanted: unknown): boolean {
-  if (typeof wanted !== 'object' || wanted === null) return found === wanted;
-  if (typeof found !== 'object' || found === null) return false;
-  return Object.entries(wanted).every(([field, value]) =>
-    equal((found as Record<string, unknown>)[field], value),
-  );
 }

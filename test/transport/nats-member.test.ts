@@ -1,12 +1,12 @@
 // A node of a relay by NATS: what it does when the engine goes away, or is not as it must be. Against real servers; only the one that
 // is too old is played.
 import { writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { assert } from 'chai';
 import { type ErrorCode, IpcError } from '../../src/errors.ts';
 import { type NatsOptions, natsPermissions } from '../../src/spec/relay-nats.ts';
 import { NatsMember } from '../../src/transport/nats-member.ts';
+import { OldNatsServer } from '../support/nats/old-server.ts';
 import { freePorts, NatsServer } from '../support/nats/server.ts';
 import { folderOfEachTest } from '../support/temporary-folder.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -60,33 +60,15 @@ describe('a node of a relay by NATS', function () {
       await refused({ servers: [`nats://127.0.0.1:${port}`] }, 'ERR_RELAY_UNAVAILABLE', /start it there/);
     });
 
-    it('by a server that is too old', async () => {
-      const sockets: Socket[] = [];
-      const server = createServer((socket) => {
-        sockets.push(socket);
-        const info = {
-          server_id: 'x',
-          version: '2.8.4',
-          jetstream: true,
-          max_payload: 1_048_576,
-          proto: 1,
-          headers: true,
-        };
-        socket.on('error', () => {});
-        socket.write(`INFO ${JSON.stringify(info)}\r\n`);
-        socket.on('data', (data) => {
-          for (const _ of String(data).matchAll(/PING\r\n/g)) socket.write('PONG\r\n');
-        });
+    for (const version of ['2.8.4', '2.9.9'])
+      it(`by a server that is too old: ${version}`, async () => {
+        const server = await OldNatsServer.start(version);
+        try {
+          await refused({ servers: [server.url] }, 'ERR_RELAY_REFUSED', new RegExp(`${version}.*upgrade`));
+        } finally {
+          await server.remove();
+        }
       });
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      try {
-        const { port } = server.address() as AddressInfo;
-        await refused({ servers: [`nats://127.0.0.1:${port}`] }, 'ERR_RELAY_REFUSED', /2\.8\.4.*upgrade/);
-      } finally {
-        for (const socket of sockets) socket.destroy();
-        await new Promise((resolve) => server.close(resolve));
-      }
-    });
 
     it('by a server without JetStream', async () => {
       const server = await started({ args: [] });
@@ -148,6 +130,29 @@ describe('a node of a relay by NATS', function () {
         /KV_AIPC_main_kv[\s\S]*max_bytes is 1048576, and 67108864 is needed[\s\S]*remove the bucket/,
       );
     });
+
+    for (const [what, aheadMs] of [
+      ['ahead', 6_000],
+      ['behind', -3_600_000],
+    ] as const)
+      it(`by an engine whose clock its own is far ${what}`, async () => {
+        const server = await started();
+        const error = await NatsMember.open(
+          { node: 'a', servers: [server.url] },
+          () => Date.now() + aheadMs,
+        ).then(
+          () => assert.fail('it was let in'),
+          (thrown: IpcError) => thrown,
+        );
+        assert.equal(error.code, 'ERR_RELAY_CONFIG');
+        assert.match(error.message, new RegExp(`clock of this machine[\\s\\S]*s ${what}[\\s\\S]*chrony`));
+        // It has not stayed.
+        const b = await joined({ servers: [server.url], node: 'b' });
+        assert.deepEqual(
+          (await b.nodes()).map(({ node }) => node),
+          ['b'],
+        );
+      });
 
     it('by a node of the same name, unless that one is dead', async () => {
       const server = await started();

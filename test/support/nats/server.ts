@@ -78,6 +78,16 @@ export class NatsServer {
     return servers;
   }
 
+  /** One that a configuration file describes, whose folder goes with it. */
+  static configured(name: string, folder: string, port: number): NatsServer {
+    return new NatsServer(folder, port, ['-c', join(folder, 'nats.conf')], name);
+  }
+
+  /** The end of its log. */
+  get output(): string {
+    return this.#output;
+  }
+
   get url(): string {
     return `nats://127.0.0.1:${this.port}`;
   }
