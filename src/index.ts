@@ -7,6 +7,8 @@ export type { ConnectRelayOptions, RelayListen, RelayServing, ServeRelayOptions 
 export type { RelayDownstream, RelayDownstreamOptions } from './actors/relay-downstream.ts';
 export type { GatewayOptions, SessionGateway } from './actors/session-gateway.ts';
 export { sessionOf, sessionSetup, type WithSession } from './actors/session-setup.ts';
+export type { ShardDownstream, ShardDownstreamOptions } from './actors/shard-downstream.ts';
+export type { ClusterNode } from './actors/shard-relay.ts';
 export { type ErrorCode, type FatalTo, IpcError } from './errors.ts';
 export type { DependencyNews } from './machines/incarnation.ts';
 export type { MulticastReport, ReaderView, SlowPolicy } from './machines/multicast.ts';
@@ -16,6 +18,7 @@ export { processInput } from './runtime/process-input.ts';
 export {
   activated,
   carrySessions,
+  clusterNode,
   connect,
   connectDownstream,
   connectNats,
@@ -114,6 +117,7 @@ export type {
 } from './spec/relay.ts';
 export type { LinkTimes, LinkTls, RelayEndpoint } from './spec/relay-link.ts';
 export type { NatsAuth, NatsOptions, NatsTls } from './spec/relay-nats.ts';
+export { type NatsFile, readNatsFile } from './spec/relay-nats-file.ts';
 export type {
   MidwaySpec,
   RelayHooks,
@@ -122,6 +126,7 @@ export type {
   SiblingSpec,
   TableSpec,
 } from './spec/relay-node.ts';
+export type { ShardedNodeSpec, ShardRelaySpec, ShardReliefSpec } from './spec/relay-sharded.ts';
 export type { ChannelSchema, StandardSchema } from './spec/schema.ts';
 export type {
   AppActor,

@@ -21,7 +21,7 @@ interface Floor {
 
 /** The side that is asked. */
 export async function serveTombstones(
-  relay: Relay,
+  relay: Pick<Relay, 'serve'>,
   stones: Tombstones,
   hasher: KeyHasher,
   learned: Learned,
@@ -51,7 +51,7 @@ export async function serveTombstones(
 
 /** The side that has come: tells what it remembers, then hears the rest. */
 export async function syncTombstones(
-  relay: Relay,
+  relay: Pick<Relay, 'request'>,
   stones: Tombstones,
   hasher: KeyHasher,
   learned: Learned,

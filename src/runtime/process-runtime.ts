@@ -3,6 +3,8 @@ import type { AnyActorLogic, AnyActorRef, AnyMachineSnapshot, StateValue } from 
 import type { ConnectRelayOptions, RelayServing, ServeRelayOptions } from '../actors/relay.ts';
 import type { RelayDownstream, RelayDownstreamOptions } from '../actors/relay-downstream.ts';
 import type { GatewayOptions, SessionGateway } from '../actors/session-gateway.ts';
+import type { ShardDownstream, ShardDownstreamOptions } from '../actors/shard-downstream.ts';
+import type { ClusterNode } from '../actors/shard-relay.ts';
 import type { DependencyNews } from '../machines/incarnation.ts';
 import { isStatePath } from '../names.ts';
 import type { ActorsInput } from '../spec/actor-check.ts';
@@ -11,6 +13,7 @@ import type { Pipe, Region, RegionOptions } from '../spec/region.ts';
 import type { Relay } from '../spec/relay.ts';
 import type { NatsOptions } from '../spec/relay-nats.ts';
 import type { RelayHooks, RelayNodeSpec } from '../spec/relay-node.ts';
+import type { ShardedNodeSpec } from '../spec/relay-sharded.ts';
 import type { AllowedClient, AppSpec } from '../spec/universe.ts';
 import type { SharedArena } from '../transport/value-arena.ts';
 import type {
@@ -154,8 +157,21 @@ export async function serveRelay(options: ServeRelayOptions): Promise<RelayServi
 /** As `Runtime.downstream`, by the runtime of this process. */
 export async function connectDownstream(
   options: ConnectRelayOptions & RelayDownstreamOptions,
-): Promise<RelayDownstream> {
-  return currentRuntime().downstream(options);
+): Promise<RelayDownstream>;
+/** The same where an engine joins any number of relays. */
+export async function connectDownstream(
+  options: NatsOptions & ShardDownstreamOptions,
+): Promise<ShardDownstream>;
+export async function connectDownstream(
+  options: (ConnectRelayOptions & RelayDownstreamOptions) | (NatsOptions & ShardDownstreamOptions),
+): Promise<RelayDownstream | ShardDownstream> {
+  const runtime = currentRuntime();
+  return 'servers' in options ? runtime.downstream(options) : runtime.downstream(options);
+}
+
+/** As `Runtime.clusterNode`, by the runtime of this process. */
+export async function clusterNode(spec: ShardedNodeSpec): Promise<ClusterNode> {
+  return currentRuntime().clusterNode(spec);
 }
 
 /** As `Runtime.redact`, by the runtime of this process. */

@@ -19,6 +19,9 @@ import {
 import { RelayDownstream, type RelayDownstreamOptions } from '../actors/relay-downstream.ts';
 import { startRelayNode } from '../actors/relay-node.ts';
 import { type GatewayOptions, SessionGateway } from '../actors/session-gateway.ts';
+import { ShardDownstream, type ShardDownstreamOptions } from '../actors/shard-downstream.ts';
+import { type ClusterNode, ShardRelay } from '../actors/shard-relay.ts';
+import { ShardRelief } from '../actors/shard-relief.ts';
 import { type ErrorData, IpcError, messageOf } from '../errors.ts';
 import type { DependencyNews } from '../machines/incarnation.ts';
 import type { MulticastReport, SlowPolicy } from '../machines/multicast.ts';
@@ -32,6 +35,7 @@ import type { Relay } from '../spec/relay.ts';
 import { nameOfEndpoint } from '../spec/relay-link.ts';
 import type { NatsOptions } from '../spec/relay-nats.ts';
 import type { RelayHooks, RelayNodeSpec } from '../spec/relay-node.ts';
+import type { ShardedNodeSpec } from '../spec/relay-sharded.ts';
 import type { AllowedClient, AppSpec } from '../spec/universe.ts';
 import { checkBorrows } from '../transport/borrow.ts';
 import type { Cache } from '../transport/cache.ts';
@@ -420,6 +424,22 @@ export class Runtime {
    * @throws {IpcError} ERR_RELAY_UNAVAILABLE, ERR_RELAY_REFUSED or ERR_RELAY_CONFIG for what the engine lacks, ERR_STOPPING.
    */
   async connectNats(options: NatsOptions): Promise<Relay> {
+    return this.#natsMember(options);
+  }
+
+  /**
+   * Runs a node of a session tier over an engine: a relay, of which there may be any number, or pressure relief. Closed with this runtime.
+   * @throws {IpcError} ERR_RELAY_UNAVAILABLE, ERR_RELAY_REFUSED or ERR_RELAY_CONFIG for what the engine lacks, ERR_STOPPING.
+   */
+  async clusterNode(spec: ShardedNodeSpec): Promise<ClusterNode> {
+    const { seed: _, shards: __, table: ___, ...options } = spec;
+    const member = await this.#natsMember(options);
+    return spec.role === 'relay'
+      ? ShardRelay.open(this.host, member, spec)
+      : ShardRelief.open(this.host, member, spec);
+  }
+
+  async #natsMember(options: NatsOptions): Promise<NatsMember> {
     this.#refuseIfStopping(`relay ${options.node}`);
     const member = await NatsMember.open(options);
     this.#relays.add(member);
@@ -433,7 +453,14 @@ export class Runtime {
    * Joins a relay as a front end: what a session cache asks and tells, for `SessionCacheManager` or one's own.
    * @throws {IpcError} ERR_RELAY_CONFIG for certificates that are none, ERR_STOPPING.
    */
-  async downstream(options: ConnectRelayOptions & RelayDownstreamOptions): Promise<RelayDownstream> {
+  downstream(options: ConnectRelayOptions & RelayDownstreamOptions): Promise<RelayDownstream>;
+  /** The same where an engine joins any number of relays (`clusterNode`): with the options of `connectNats`. */
+  downstream(options: NatsOptions & ShardDownstreamOptions): Promise<ShardDownstream>;
+  async downstream(
+    options: (ConnectRelayOptions & RelayDownstreamOptions) | (NatsOptions & ShardDownstreamOptions),
+  ): Promise<RelayDownstream | ShardDownstream> {
+    if ('servers' in options)
+      return ShardDownstream.open(await this.#natsMember({ role: 'front', ...options }), options);
     const name = nameOfEndpoint(options.endpoint);
     return RelayDownstream.open(this.#relayMember({ role: 'front', ...options }), { name, ...options });
   }

@@ -1,0 +1,354 @@
+// Shard downstream: what stands behind a session cache where an engine joins any number of relays. A question goes to the owner of its
+// shard; while there is none, to whoever is there. A delete that could not be told is kept and told later.
+import { setMaxListeners } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
+import { IpcError } from '../errors.ts';
+import type { CacheEntry, CacheNews, CacheTombstone, Downstream, Forgotten } from '../spec/downstream.ts';
+import type { RelayHold } from '../spec/relay.ts';
+import { shardOf, shardOwners } from '../spec/relay-shard.ts';
+import { shardedDefaults } from '../spec/relay-sharded.ts';
+import type { WaitOptions } from '../spec/waiting.ts';
+import {
+  isTombstone,
+  parseFound,
+  parseKeyedEntry,
+  parseKeyedTombstone,
+  sensible,
+} from '../transport/entry-frame.ts';
+import { type Frame, mapOf, wholeOf } from '../transport/frame.ts';
+import type { NatsMember } from '../transport/nats-member.ts';
+import { type KeyHasher, keyHasher } from '../transport/placement-hash.ts';
+import { Tombstones } from '../transport/tombstones.ts';
+import { RelayContact } from './relay-contact.ts';
+import { syncTombstones } from './tombstone-sync.ts';
+
+/** An answer that comes later than its asker waits is still news, for so long. */
+const lateMs = 30_000;
+/** One relay has so long, before the next one is asked. */
+const attemptMs = 1_000;
+/** Until all are asked once more. */
+const againMs = 100;
+const lookMs = 250;
+/** Deletes that could not be told. */
+const untoldMax = 10_000;
+
+/** Options of a front end of a sharded tier, beside those of the engine. */
+export interface ShardDownstreamOptions {
+  /** As all nodes of the tier have it. Default 0. */
+  readonly seed?: bigint | number;
+  /** As all nodes of the tier have it. Default 64. */
+  readonly shards?: number;
+  /** Deletes that are remembered, to tell them to relays that have forgotten. */
+  readonly tombstonesMax?: number;
+}
+
+export class ShardDownstream implements Downstream, AsyncDisposable {
+  readonly name: string;
+  readonly #relay: NatsMember;
+  readonly #shards: number;
+  readonly #hasher: KeyHasher;
+  readonly #stones: Tombstones;
+  readonly #contact = new RelayContact();
+  readonly #untold = new Map<string, CacheTombstone>();
+  readonly #onNews = new Set<(news: CacheNews) => void>();
+  readonly #onStatus = new Set<(status: Downstream['status']) => void>();
+  readonly #holds: RelayHold[] = [];
+  readonly #closing = new AbortController();
+  #known = new Set<string>();
+  #status: Downstream['status'] = 'lost';
+  #syncing: Promise<void> | undefined;
+  #look: NodeJS.Timeout | undefined;
+
+  /** @param relay a member of role front, which is closed with this. */
+  static async open(relay: NatsMember, options: ShardDownstreamOptions = {}): Promise<ShardDownstream> {
+    const opened = new ShardDownstream(relay, await keyHasher(BigInt(options.seed ?? 0)), options);
+    try {
+      await opened.#begin();
+      return opened;
+    } catch (error) {
+      await opened.close();
+      throw error;
+    }
+  }
+
+  private constructor(relay: NatsMember, hasher: KeyHasher, options: ShardDownstreamOptions) {
+    this.name = `cluster of ${relay.node}`;
+    this.#relay = relay;
+    this.#hasher = hasher;
+    this.#shards = options.shards ?? shardedDefaults.shards;
+    this.#stones = new Tombstones(() => performance.now(), options.tombstonesMax);
+    // Each question that is under way listens to it.
+    setMaxListeners(0, this.#closing.signal);
+  }
+
+  get status(): Downstream['status'] {
+    return this.#relay.status === 'connected' && this.#relays().length > 0 ? 'connected' : 'lost';
+  }
+
+  get silentMs(): number {
+    return Math.max(this.#relay.quorumSilenceMs, this.#contact.silentMs(this.#ids(), performance.now()));
+  }
+
+  /** Waits until a relay is there and it is known what was deleted elsewhere. @throws {IpcError} ERR_TIMEOUT, ERR_RELAY_CLOSED. */
+  async connected({ timeoutMs = Number.POSITIVE_INFINITY, signal }: WaitOptions = {}): Promise<void> {
+    const untilMs = performance.now() + timeoutMs;
+    while (this.status === 'lost' || this.#contact.unsynced(this.#ids()).length > 0) {
+      signal?.throwIfAborted();
+      this.#closing.signal.throwIfAborted();
+      if (performance.now() >= untilMs)
+        throw IpcError.of('ERR_TIMEOUT', `the relays of ${this.name}`, timeoutMs);
+      await pause(Math.max(1, Math.min(20, untilMs - performance.now())));
+    }
+  }
+
+  async ask(key: string, signal: AbortSignal): Promise<CacheEntry | CacheTombstone | undefined> {
+    signal.throwIfAborted();
+    const hash = this.#hasher(key);
+    const limit = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(lateMs)]);
+    const answer = this.#toOwner('session.get', { key, hash }, hash, limit, true).then((body) =>
+      this.#checked(key, parseFound(body)),
+    );
+    answer.then(
+      (found) => {
+        // Nobody waits for it any more.
+        if (signal.aborted && found) this.#tell(newsOf(key, found));
+      },
+      () => undefined,
+    );
+    return until(answer, signal);
+  }
+
+  async put(key: string, entry: CacheEntry, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const hash = this.#hasher(key);
+    const answer = await this.#toOwner('session.put', { key, hash, entry }, hash, signal, false);
+    const refused = parseFound((answer as { tombstone?: unknown } | null)?.tombstone);
+    // It was deleted while it was being written.
+    if (refused && isTombstone(refused)) this.#learn(key, refused);
+  }
+
+  async forget(key: string, tombstone: CacheTombstone, signal: AbortSignal): Promise<Forgotten> {
+    this.#stones.put(key, tombstone);
+    this.#untold.delete(key);
+    this.#untold.set(key, tombstone);
+    // They stand among the tombstones as well, which are told at the next meeting; here is only who waits for an answer.
+    if (this.#untold.size > untoldMax) this.#untold.delete(this.#untold.keys().next().value as string);
+    signal.throwIfAborted();
+    const hash = this.#hasher(key);
+    // Any relay can do it: the greater stamp wins everywhere.
+    const answer = await this.#toOwner('session.forget', { key, hash, tombstone }, hash, signal, false);
+    if (this.#untold.get(key) === tombstone) this.#untold.delete(key);
+    const frame = mapOf({ t: 'forgotten', answer }, 'answer') as Frame;
+    const missing = Array.isArray(frame.missing)
+      ? frame.missing.filter((name) => typeof name === 'string')
+      : [];
+    return { acknowledged: wholeOf(frame, 'acknowledged'), missing };
+  }
+
+  remember(stones: readonly (readonly [string, CacheTombstone])[]): void {
+    const news = stones.filter(([key, tombstone]) => this.#stones.put(key, tombstone));
+    if (news.length > 0) this.#resync();
+  }
+
+  onNews(listener: (news: CacheNews) => void): () => void {
+    // What was deleted while its process was not there has perhaps been heard before anybody listened.
+    if (this.#onNews.size === 0)
+      for (const [key, tombstone] of this.#stones.entries()) listener(newsOf(key, tombstone));
+    this.#onNews.add(listener);
+    return () => void this.#onNews.delete(listener);
+  }
+
+  onStatus(listener: (status: Downstream['status']) => void): () => void {
+    this.#onStatus.add(listener);
+    return () => void this.#onStatus.delete(listener);
+  }
+
+  /** Ends what waits with ERR_RELAY_CLOSED, and its membership. */
+  async close(): Promise<void> {
+    this.#closing.abort(IpcError.of('ERR_RELAY_CLOSED', `downstream of ${this.#relay.node}`));
+    clearInterval(this.#look);
+    for (const hold of this.#holds.splice(0)) hold.release();
+    await this.#relay.close();
+  }
+
+  /** As `close`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #begin(): Promise<void> {
+    const onGap = () => this.#resync();
+    this.#holds.push(
+      await this.#relay.subscribe('session.deleted', (message) => this.#onDeleted(message), { onGap }),
+      await this.#relay.subscribe('session', (message) => {
+        const put = sensible(() => parseKeyedEntry(message));
+        if ((message as { by?: unknown }).by === this.#relay.node) return;
+        if (put && !this.#stones.covers(put.key, put.entry.stamp))
+          this.#tell({ type: 'entry.put', key: put.key, entry: put.entry });
+      }),
+      await this.#relay.serve(
+        'session.drop',
+        (body) => {
+          const { key, tombstone } = parseKeyedTombstone(body);
+          this.#learn(key, tombstone);
+          return null;
+        },
+        { group: 'relay' },
+      ),
+    );
+    this.#relay.onStatus((status) => {
+      if (status === 'closed' && !this.#closing.signal.aborted) void this.close();
+      // What was said while there was no socket comes again, or is told as a gap; a longer absence is neither.
+      if (status === 'connected') this.#resync();
+      this.#compareStatus();
+    });
+    this.#look = setInterval(() => this.#lookAtRelays(), lookMs);
+    this.#look.unref();
+    this.#lookAtRelays();
+  }
+
+  // ---- who is there
+
+  #relays(): string[] {
+    return this.#present().map(({ node }) => node);
+  }
+
+  #ids(): string[] {
+    return this.#present().map(({ id }) => id);
+  }
+
+  #present() {
+    return this.#relay.present().filter(({ role }) => role === 'relay');
+  }
+
+  #lookAtRelays(): void {
+    const there = new Set(this.#ids());
+    for (const relay of this.#known) if (!there.has(relay)) this.#contact.gone(relay);
+    this.#known = there;
+    this.#compareStatus();
+    if (this.#contact.unsynced([...there]).length > 0 || this.#untold.size > 0) this.#sync();
+  }
+
+  #compareStatus(): void {
+    const { status } = this;
+    if (status === this.#status) return;
+    this.#status = status;
+    for (const listener of [...this.#onStatus]) listener(status);
+  }
+
+  #resync(): void {
+    this.#contact.missed();
+    this.#sync();
+  }
+
+  /** One at a time; the next look begins it again for those who have not answered. */
+  #sync(): void {
+    if (this.#closing.signal.aborted || this.#relay.status !== 'connected') return;
+    this.#syncing ??= this.#meet()
+      .catch(() => undefined)
+      .finally(() => {
+        this.#syncing = undefined;
+      });
+  }
+
+  async #meet(): Promise<void> {
+    const { signal } = this.#closing;
+    const unsynced = this.#contact.unsynced(this.#ids());
+    await Promise.all(
+      this.#present().map(async ({ id, node: to }) => {
+        if (!unsynced.includes(id)) return;
+        const askedMs = performance.now();
+        await syncTombstones(
+          { request: (service, body, wait) => this.#relay.request(service, body, { ...wait, to }) },
+          this.#stones,
+          this.#hasher,
+          ({ key, tombstone }) => this.#learn(key, tombstone),
+          AbortSignal.any([signal, AbortSignal.timeout(lateMs)]),
+        );
+        this.#contact.synced(id, askedMs);
+      }),
+    );
+    for (const [key, tombstone] of [...this.#untold])
+      await this.forget(key, tombstone, AbortSignal.any([signal, AbortSignal.timeout(attemptMs * 3)]));
+  }
+
+  #onDeleted(message: unknown): void {
+    const { beat, sentMs } = (message ?? {}) as { beat?: unknown; sentMs?: unknown };
+    if (typeof beat === 'string' && typeof sentMs === 'number')
+      return this.#contact.heard(beat, sentMs, performance.now());
+    const stone = sensible(() => parseKeyedTombstone(message));
+    if (stone) this.#learn(stone.key, stone.tombstone);
+  }
+
+  // ---- asking
+
+  /** To the owner of the shard first, then to the next ones, then all over again. @throws what the last one answered. */
+  async #toOwner(
+    service: string,
+    body: object,
+    hash: string,
+    signal: AbortSignal,
+    anybody: boolean,
+  ): Promise<unknown> {
+    const what = `${service} of the relays`;
+    let refusal: unknown = IpcError.of('ERR_RELAY_UNAVAILABLE', what, 'no relay is there');
+    for (let round = 1; ; round++) {
+      for (const to of shardOwners(shardOf(hash, this.#shards), this.#relays())) {
+        signal.throwIfAborted();
+        try {
+          const question = anybody && round > 1 ? { ...body, anybody: true } : body;
+          return await this.#relay.request(service, question, { to, timeoutMs: attemptMs, signal });
+        } catch (error) {
+          if (!isElsewhere(error)) throw error;
+          refusal = error;
+        }
+      }
+      if (this.status === 'lost') throw refusal;
+      try {
+        await pause(againMs, undefined, { signal });
+      } catch {
+        throw signal.reason;
+      }
+    }
+  }
+
+  /** What was deleted here counts, whatever the relays still have. */
+  #checked(
+    key: string,
+    found: CacheEntry | CacheTombstone | undefined,
+  ): CacheEntry | CacheTombstone | undefined {
+    if (!found || isTombstone(found) || !this.#stones.covers(key, found.stamp)) return found;
+    return this.#stones.find(key) ?? this.#stones.floorStone;
+  }
+
+  #learn(key: string, tombstone: CacheTombstone): void {
+    if (this.#stones.put(key, tombstone)) this.#tell(newsOf(key, tombstone));
+  }
+
+  #tell(news: CacheNews): void {
+    for (const listener of [...this.#onNews]) listener(news);
+  }
+}
+
+/** Another relay may answer. */
+function isElsewhere(error: unknown): boolean {
+  return (
+    error instanceof IpcError &&
+    ['ERR_REFUSED', 'ERR_RELAY_UNAVAILABLE', 'ERR_TIMEOUT', 'ERR_LEASE_LOST'].includes(error.code)
+  );
+}
+
+function newsOf(key: string, found: CacheEntry | CacheTombstone): CacheNews {
+  return isTombstone(found)
+    ? { type: 'entry.deleted', key, tombstone: found }
+    : { type: 'entry.found', key, entry: found };
+}
+
+/** The answer, or the signal's reason, whichever is first. */
+function until<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}

@@ -1,0 +1,398 @@
+// Shard relay: a relay of the session tier over an engine. Any number of them share the keys: each answers for the shards whose leases it
+// has, and remembers all deletes. What has no room goes to relief nodes, by rendezvous hashing over those that are there.
+import { IpcError, messageOf } from '../errors.ts';
+import type { CacheEntry, CacheTombstone } from '../spec/downstream.ts';
+import type { Lease, RelayRole } from '../spec/relay.ts';
+import { nodeDefaults, tableDefaults } from '../spec/relay-node.ts';
+import { shardOf } from '../spec/relay-shard.ts';
+import { type ShardRelaySpec, shardedDefaults } from '../spec/relay-sharded.ts';
+import { ownersOf } from '../spec/rendezvous.ts';
+import {
+  isTombstone,
+  type KeyedTombstone,
+  parseFound,
+  parseKey,
+  parseKeyedEntry,
+  parseKeyedTombstone,
+} from '../transport/entry-frame.ts';
+import type { NatsMember } from '../transport/nats-member.ts';
+import type { NatsSessions } from '../transport/nats-sessions.ts';
+import { type KeyHasher, keyHasher } from '../transport/placement-hash.ts';
+import { SessionTable } from '../transport/session-table.ts';
+import type { Host } from './hosting.ts';
+import type { NodeStats } from './midway-relay.ts';
+import { ShardKeeper } from './shard-keeper.ts';
+import { serveTombstones, syncTombstones } from './tombstone-sync.ts';
+
+/** How long each node has to acknowledge a delete. */
+const dropTimeoutMs = 2_000;
+/** Records on their way to relief nodes; what comes on top is lost, and counted. */
+const passingMax = 512;
+
+type Found = CacheEntry | CacheTombstone | undefined;
+
+/** A node of a session tier over an engine. */
+export interface ClusterNode extends AsyncDisposable {
+  /** `shards`: those that it answers for. */
+  readonly stats: NodeStats & { readonly shards?: number };
+  close(): Promise<void>;
+}
+
+export class ShardRelay implements ClusterNode {
+  readonly #host: Host;
+  readonly #relay: NatsMember;
+  readonly #spec: ShardRelaySpec;
+  readonly #shards: number;
+  readonly #fetchTimeoutMs: number;
+  readonly #hasher: KeyHasher;
+  readonly #table: SessionTable;
+  readonly #keeper: ShardKeeper;
+  readonly #fetching = new Map<string, Promise<Found>>();
+  readonly #closing = new AbortController();
+  /** Runs of relays that we have told and asked for deletes. */
+  readonly #met = new Set<string>();
+  #sessions: NatsSessions | undefined;
+  #beat: unknown;
+  #sweep: unknown;
+  #passing = 0;
+  #overflowLost = 0;
+  #overflowKept = 0;
+  #fetches = 0;
+  #fetched = 0;
+
+  /** @param relay a member of role relay, which is closed with this. */
+  static async open(host: Host, relay: NatsMember, spec: ShardRelaySpec): Promise<ShardRelay> {
+    const opened = new ShardRelay(host, relay, spec, await keyHasher(BigInt(spec.seed ?? 0)));
+    try {
+      await opened.#open();
+      return opened;
+    } catch (error) {
+      await opened.close();
+      throw error;
+    }
+  }
+
+  private constructor(host: Host, relay: NatsMember, spec: ShardRelaySpec, hasher: KeyHasher) {
+    this.#host = host;
+    this.#relay = relay;
+    this.#spec = spec;
+    this.#hasher = hasher;
+    this.#shards = spec.shards ?? shardedDefaults.shards;
+    this.#fetchTimeoutMs = spec.fetchTimeoutMs ?? nodeDefaults.fetchTimeoutMs;
+    this.#table = new SessionTable({ ...tableDefaults, ...spec.table, now: () => host.clock.now() });
+    this.#keeper = new ShardKeeper(host, { relay, shards: this.#shards, leaseTtlMs: spec.leaseTtlMs });
+    relay.onStatus((status) => {
+      if (status === 'closed' && !this.#closing.signal.aborted) void this.close();
+    });
+  }
+
+  get stats(): NodeStats & { readonly shards: number } {
+    return {
+      table: this.#table.stats,
+      overflowLost: this.#overflowLost,
+      overflowKept: this.#overflowKept,
+      fetches: this.#fetches,
+      fetched: this.#fetched,
+      shards: this.#keeper.held,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(IpcError.of('ERR_RELAY_CLOSED', this.#relay.node));
+    this.#host.clock.clearTimeout(this.#beat);
+    this.#host.clock.clearTimeout(this.#sweep);
+    await this.#keeper.close();
+    await this.#relay.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #open(): Promise<void> {
+    const { durable } = this.#spec;
+    if (durable) this.#sessions = await this.#relay.sessions(durable);
+    const group = { group: 'relay' };
+    await serveTombstones(
+      { serve: (service, handler) => this.#relay.serve(service, handler, group) },
+      this.#table.tombstones,
+      this.#hasher,
+      (stone, from) => {
+        if (this.#table.forget(stone.key, stone.tombstone)) void this.#drop(stone, from);
+      },
+    );
+    const services = {
+      'session.get': (body: unknown) => this.#get(body),
+      'session.put': (body: unknown, from: string) => this.#put(body, from),
+      'session.forget': async (body: unknown, from: string) => {
+        const stone = parseKeyedTombstone(body);
+        this.#table.forget(stone.key, stone.tombstone);
+        return this.#drop(stone, from);
+      },
+      // What other relays ask of the table alone.
+      'session.had': (body: unknown) => this.#table.find(parseKey(body).key) ?? null,
+      'session.drop': (body: unknown) => {
+        const { key, tombstone } = parseKeyedTombstone(body);
+        this.#table.forget(key, tombstone);
+        return null;
+      },
+      'session.stats': () => this.stats,
+    };
+    for (const [service, handler] of Object.entries(services))
+      await this.#relay.serve(service, (body, { from }) => handler(body, from), group);
+    await this.#meetRelays();
+    await this.#keeper.start();
+    this.#beatLater();
+    this.#sweepLater();
+  }
+
+  // ---- questions
+
+  async #get(body: unknown): Promise<CacheEntry | CacheTombstone | null> {
+    const { key, hash } = parseKey(body);
+    const shard = shardOf(hash, this.#shards);
+    const lease = this.#keeper.leaseOf(shard);
+    // While a shard has no owner, anybody says what he can find.
+    if (!lease && (body as { anybody?: unknown }).anybody !== true) throw this.#notOurs(shard);
+    const found = this.#table.find(key);
+    if (found) return found;
+    const asked = this.#fetching.get(key) ?? this.#fetch(key, hash, shard, lease);
+    return (await asked) ?? null;
+  }
+
+  #fetch(key: string, hash: string, shard: number, lease: Lease | undefined): Promise<Found> {
+    this.#fetches++;
+    const asked = this.#search(key, hash, shard)
+      .then((found) => {
+        if (found) this.#fetched++;
+        return lease && found ? this.#keepFound(key, found) : found;
+      })
+      .finally(() => this.#fetching.delete(key));
+    this.#fetching.set(key, asked);
+    return asked;
+  }
+
+  /** Relief nodes that own it now and other relays; those that owned it before; the engine. */
+  async #search(key: string, hash: string, shard: number): Promise<Found> {
+    const copies = this.#spec.copies ?? shardedDefaults.copies;
+    const orders = (['expansion', 'aging'] as const).map((role) => ownersOf(hash, this.#nodesOf(role)));
+    const relays = this.#nodesOf('relay').map((node) => [node, 'session.had'] as const);
+    const relief = (from: number, to?: number) =>
+      orders.flatMap((order) => order.slice(from, to)).map((node) => [node, 'relief.get'] as const);
+    const body = { key, hash };
+    const found =
+      (await this.#askAll(body, [...relief(0, copies), ...relays])) ??
+      (await this.#askAll(body, relief(copies)));
+    if (found || !this.#sessions) return found ?? this.#table.tombstones.find(key);
+    try {
+      return this.#checked(key, await this.#sessions.read(shard, key, { timeoutMs: this.#fetchTimeoutMs }));
+    } catch (error) {
+      this.#debug('the engine was asked in vain', error);
+      return undefined;
+    }
+  }
+
+  async #askAll(
+    body: { key: string; hash: string },
+    nodes: readonly (readonly [node: string, service: string])[],
+  ): Promise<Found> {
+    const timeoutMs = this.#fetchTimeoutMs / 2;
+    const answers = await Promise.all(
+      nodes.map(([to, service]) =>
+        this.#relay.request(service, body, { to, timeoutMs }).then(parseFound, () => undefined),
+      ),
+    );
+    let best: Found;
+    for (const each of answers) {
+      const found = this.#checked(body.key, each);
+      if (found && (!best || found.stamp > best.stamp)) best = found;
+    }
+    return best;
+  }
+
+  /** What was deleted counts as that, whoever still has it. */
+  #checked(key: string, found: Found): Found {
+    if (!found || isTombstone(found) || !this.#table.tombstones.covers(key, found.stamp)) return found;
+    return this.#table.tombstones.find(key) ?? this.#table.tombstones.floorStone;
+  }
+
+  /** It is used again, so it has its place here again. */
+  #keepFound(key: string, found: CacheEntry | CacheTombstone): Found {
+    if (isTombstone(found)) {
+      this.#table.forget(key, found);
+      return found;
+    }
+    const kept = this.#table.put(key, found);
+    if (kept.how === 'deleted') return kept.tombstone;
+    if (kept.how === 'kept') this.#overflow(kept.pushedOut);
+    return kept.how === 'older' ? this.#table.find(key) : found;
+  }
+
+  // ---- writes
+
+  async #put(body: unknown, from: string): Promise<object> {
+    const { key, hash, entry } = parseKeyedEntry(body);
+    const shard = shardOf(hash, this.#shards);
+    const lease = this.#keeper.leaseOf(shard);
+    if (!lease) throw this.#notOurs(shard);
+    const kept = this.#table.put(key, entry);
+    if (kept.how === 'large')
+      throw new Error(
+        `a value of ${entry.value.length} bytes, where records have ${this.#spec.table?.recordBytes ?? tableDefaults.recordBytes}`,
+      );
+    if (kept.how !== 'kept') return kept;
+    // What is acknowledged is durable, if anything is.
+    if (this.#sessions) await this.#write(shard, key, entry, lease);
+    if (lease.signal.aborted) throw this.#notOurs(shard);
+    this.#relay.publish('session', { key, hash, entry, by: from });
+    const { highWater = nodeDefaults.highWater } = this.#spec;
+    if (this.#table.size >= highWater * this.#table.capacity) this.#pass('expansion', key, hash, entry);
+    this.#overflow(kept.pushedOut);
+    return { how: 'kept' };
+  }
+
+  async #write(shard: number, key: string, entry: CacheEntry, lease: Lease): Promise<void> {
+    try {
+      await this.#sessions!.write(shard, key, entry, lease);
+    } catch (error) {
+      if (error instanceof IpcError && error.code === 'ERR_LEASE_LOST') this.#keeper.lost(shard);
+      throw error;
+    }
+  }
+
+  #overflow(pushedOut: readonly [string, CacheEntry] | undefined): void {
+    if (pushedOut) this.#pass('aging', pushedOut[0], this.#hasher(pushedOut[0]), pushedOut[1]);
+  }
+
+  /** Whoever wrote it never waits for it. */
+  #pass(role: 'expansion' | 'aging', key: string, hash: string, entry: CacheEntry): void {
+    const lose = () => {
+      if (role === 'aging') this.#overflowLost++;
+    };
+    if (this.#passing >= passingMax) return lose();
+    this.#passing++;
+    this.#store(role, key, hash, entry)
+      .then((stored) => {
+        if (stored === 0) lose();
+        else if (role === 'aging') this.#overflowKept++;
+      })
+      .finally(() => this.#passing--);
+  }
+
+  async #store(role: 'expansion' | 'aging', key: string, hash: string, entry: CacheEntry): Promise<number> {
+    const shard = shardOf(hash, this.#shards);
+    const token = this.#keeper.leaseOf(shard)?.token ?? 0;
+    let stored = 0;
+    for (const to of ownersOf(hash, this.#nodesOf(role))) {
+      if (stored >= (this.#spec.copies ?? shardedDefaults.copies)) break;
+      try {
+        const body = { key, hash, entry, shard, token };
+        await this.#relay.request('relief.put', body, { to, timeoutMs: this.#fetchTimeoutMs });
+        stored++;
+      } catch (error) {
+        // It has seen a later owner of the shard.
+        if (error instanceof IpcError && error.code === 'ERR_LEASE_LOST') this.#keeper.lost(shard);
+        // The next one in the order owns it while this one is not there.
+      }
+    }
+    return stored;
+  }
+
+  // ---- deletes
+
+  /** Told to all who are there; whoever is away is named, and asks when he comes back. */
+  async #drop(stone: KeyedTombstone, from: string): Promise<{ acknowledged: number; missing: string[] }> {
+    this.#relay.publish('session.deleted', stone);
+    let acknowledged = 1;
+    const missing: string[] = [];
+    const tell = async (node: string, service: string) => {
+      try {
+        await this.#relay.request(service, stone, { to: node, timeoutMs: dropTimeoutMs });
+        acknowledged++;
+      } catch {
+        missing.push(node);
+      }
+    };
+    const writing = this.#sessions?.write(
+      shardOf(stone.hash, this.#shards),
+      stone.key,
+      stone.tombstone,
+      undefined,
+    );
+    const nodes = await this.#relay.nodes();
+    await Promise.all(
+      nodes
+        .filter(({ node, role }) => node !== from && node !== this.#relay.node && role !== 'gateway')
+        .map(({ node, role, connected }) => {
+          if (!connected) return void missing.push(node);
+          return tell(node, role === 'relay' || role === 'front' ? 'session.drop' : 'relief.drop');
+        }),
+    );
+    await writing?.catch((error: unknown) => {
+      this.#debug('the engine does not know of a delete', error);
+      missing.push('engine');
+    });
+    return { acknowledged, missing };
+  }
+
+  // ---- company
+
+  #nodesOf(role: RelayRole): string[] {
+    return this.#relay
+      .present()
+      .flatMap((each) => (each.role === role && each.node !== this.#relay.node ? [each.node] : []));
+  }
+
+  /** Those who have come since, tell each other their deletes before anybody asks for a session. */
+  async #meetRelays(): Promise<void> {
+    const there = this.#relay.present().filter(({ role, id }) => role === 'relay' && id !== this.#relay.id);
+    for (const id of this.#met) if (!there.some((each) => each.id === id)) this.#met.delete(id);
+    for (const { id, node: to } of there) {
+      if (this.#met.has(id)) continue;
+      try {
+        await syncTombstones(
+          { request: (service, body, wait) => this.#relay.request(service, body, { ...wait, to }) },
+          this.#table.tombstones,
+          this.#hasher,
+          ({ key, tombstone }) => void this.#table.forget(key, tombstone),
+          AbortSignal.any([this.#closing.signal, AbortSignal.timeout(dropTimeoutMs)]),
+        );
+        this.#met.add(id);
+      } catch (error) {
+        // It is not ready yet, or dead; the next beat tries again.
+        this.#debug(`${to} has told no deletes`, error);
+      }
+    }
+  }
+
+  /** In the same line as the deletes: who hears it has heard all deletes before it. */
+  #beatLater(): void {
+    this.#beat = this.#host.clock.setTimeout(async () => {
+      // One that is cut off from the majority is not to be trusted with what was deleted.
+      if (this.#relay.quorumSilenceMs < nodeDefaults.maxStaleMs)
+        try {
+          this.#relay.publish('session.deleted', { beat: this.#relay.id, sentMs: this.#host.clock.now() });
+        } catch {
+          // There is no room: those who wait for it are behind in any case.
+        }
+      await this.#meetRelays();
+      if (!this.#closing.signal.aborted) this.#beatLater();
+    }, shardedDefaults.beatMs);
+  }
+
+  #sweepLater(): void {
+    const { sweepMs = tableDefaults.sweepMs } = this.#spec.table ?? {};
+    this.#sweep = this.#host.clock.setTimeout(() => {
+      this.#table.sweep();
+      this.#sweepLater();
+    }, sweepMs);
+  }
+
+  #notOurs(shard: number): IpcError {
+    return IpcError.of('ERR_REFUSED', `shard ${shard}`, `${this.#relay.node} does not have it now`);
+  }
+
+  #debug(what: string, error: unknown): void {
+    this.#host.log.debug({ node: this.#relay.node }, `${what}: ${messageOf(error)}`);
+  }
+}

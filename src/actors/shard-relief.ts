@@ -1,0 +1,139 @@
+// Shard relief: a node that keeps what the relays of a sharded tier have no room for. A record comes with its shard and the token of the
+// owner's lease: who was owner before is refused, however late its word comes.
+import { IpcError } from '../errors.ts';
+import { tableDefaults } from '../spec/relay-node.ts';
+import { shardLease } from '../spec/relay-shard.ts';
+import type { ShardReliefSpec } from '../spec/relay-sharded.ts';
+import { parseKey, parseKeyedEntry, parseKeyedTombstone } from '../transport/entry-frame.ts';
+import { type Frame, mapOf, wholeOf } from '../transport/frame.ts';
+import type { NatsMember } from '../transport/nats-member.ts';
+import { type KeyHasher, keyHasher } from '../transport/placement-hash.ts';
+import { SessionTable } from '../transport/session-table.ts';
+import type { Host } from './hosting.ts';
+import type { NodeStats } from './midway-relay.ts';
+import type { ClusterNode } from './shard-relay.ts';
+import { syncTombstones } from './tombstone-sync.ts';
+
+const shardsMax = 65_536;
+const lookMs = 500;
+
+export class ShardRelief implements ClusterNode {
+  readonly #host: Host;
+  readonly #relay: NatsMember;
+  readonly #spec: ShardReliefSpec;
+  readonly #hasher: KeyHasher;
+  readonly #table: SessionTable;
+  readonly #closing = new AbortController();
+  /** The greatest token of each shard that was seen. */
+  readonly #tokens = new Map<number, number>();
+  readonly #met = new Set<string>();
+  #look: unknown;
+  #sweep: unknown;
+
+  /** @param relay a member of the role, which is closed with this. */
+  static async open(host: Host, relay: NatsMember, spec: ShardReliefSpec): Promise<ShardRelief> {
+    const opened = new ShardRelief(host, relay, spec, await keyHasher(BigInt(spec.seed ?? 0)));
+    try {
+      await opened.#open();
+      return opened;
+    } catch (error) {
+      await opened.close();
+      throw error;
+    }
+  }
+
+  private constructor(host: Host, relay: NatsMember, spec: ShardReliefSpec, hasher: KeyHasher) {
+    this.#host = host;
+    this.#relay = relay;
+    this.#spec = spec;
+    this.#hasher = hasher;
+    this.#table = new SessionTable({ ...tableDefaults, ...spec.table, now: () => host.clock.now() });
+    relay.onStatus((status) => {
+      if (status === 'closed' && !this.#closing.signal.aborted) void this.close();
+    });
+  }
+
+  get stats(): NodeStats {
+    return { table: this.#table.stats, overflowLost: 0, overflowKept: 0, fetches: 0, fetched: 0 };
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(IpcError.of('ERR_RELAY_CLOSED', this.#relay.node));
+    this.#host.clock.clearTimeout(this.#look);
+    this.#host.clock.clearTimeout(this.#sweep);
+    await this.#relay.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #open(): Promise<void> {
+    const services = {
+      'relief.put': (body: unknown) => this.#put(body),
+      'relief.drop': (body: unknown) => {
+        const { key, tombstone } = parseKeyedTombstone(body);
+        this.#table.forget(key, tombstone);
+        return null;
+      },
+      'relief.stats': () => this.stats,
+      // Last, since whoever is asked must know what was deleted.
+      'relief.get': (body: unknown) => this.#table.find(parseKey(body).key) ?? null,
+    };
+    await this.#meetRelays();
+    for (const [service, handler] of Object.entries(services))
+      await this.#relay.serve(service, handler, { group: 'relief' });
+    this.#lookLater();
+    this.#sweepLater();
+  }
+
+  #put(body: unknown): object {
+    const { key, entry } = parseKeyedEntry(body);
+    const frame = mapOf({ t: 'relief', body }, 'body') as Frame;
+    const shard = wholeOf(frame, 'shard', shardsMax - 1);
+    const token = wholeOf(frame, 'token');
+    const last = this.#tokens.get(shard) ?? 0;
+    if (token < last)
+      throw IpcError.of('ERR_LEASE_LOST', shardLease(shard), `token ${token} is older than ${last}`);
+    this.#tokens.set(shard, token);
+    const { how } = this.#table.put(key, entry);
+    if (how === 'large') throw new Error(`a value of ${entry.value.length} bytes is larger than a record`);
+    return { how };
+  }
+
+  /** A relay that comes, or comes back, tells what was deleted meanwhile, and hears it. */
+  async #meetRelays(): Promise<void> {
+    const there = this.#relay.present().filter(({ role }) => role === 'relay');
+    for (const id of this.#met) if (!there.some((each) => each.id === id)) this.#met.delete(id);
+    for (const { id, node: to } of there) {
+      if (this.#met.has(id)) continue;
+      try {
+        await syncTombstones(
+          { request: (service, body, wait) => this.#relay.request(service, body, { ...wait, to }) },
+          this.#table.tombstones,
+          this.#hasher,
+          ({ key, tombstone }) => void this.#table.forget(key, tombstone),
+          this.#closing.signal,
+        );
+        this.#met.add(id);
+      } catch {
+        // It is not ready yet, or dead; the next look tries again.
+      }
+    }
+  }
+
+  #lookLater(): void {
+    this.#look = this.#host.clock.setTimeout(async () => {
+      await this.#meetRelays();
+      if (!this.#closing.signal.aborted) this.#lookLater();
+    }, lookMs);
+  }
+
+  #sweepLater(): void {
+    const { sweepMs = tableDefaults.sweepMs } = this.#spec.table ?? {};
+    this.#sweep = this.#host.clock.setTimeout(() => {
+      this.#table.sweep();
+      this.#sweepLater();
+    }, sweepMs);
+  }
+}
