@@ -78,6 +78,13 @@ const codes = {
     false,
     (unit: string) => `${unit} is stuck in the kernel and could not be killed`,
   ),
+  ERR_HOST_UNKNOWN: row('server', false, (host: string, why: string) => `host ${host}: ${why}`),
+  ERR_HOST_SILENT: row(
+    'call',
+    true,
+    (host: string, why: string) =>
+      `the root of host ${host} can't be asked: ${why}; ask again when it is heard, or run the command there`,
+  ),
   ERR_REFUSED: row('call', false, (what: string, why: string) => `${what} was refused: ${why}`),
 
   // Opening a session.

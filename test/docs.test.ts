@@ -419,6 +419,35 @@ describe('the README', () => {
   });
 });
 
+describe('the example of docs/hosts.md', function () {
+  this.timeout(60_000);
+  const place = scratch();
+  after(() => place.remove());
+
+  it('runs as it stands there, with a root for each host', async () => {
+    const files = ['topology', 'store', 'page'].map((name) => `hosts-${name}.ts`);
+    const project = projectOf('docs/hosts.md', files, place.folder);
+    const orders = [...read('docs/hosts.md').matchAll(/^\$ npx actor-ipc (.*)$/gm)].map(([, order]) =>
+      order!
+        .split(' ')
+        .map((word, index, words) => (words[index - 1] === '--workspace' ? join(place.folder, word) : word))
+        .map((word) => (word.endsWith('.ts') ? join(project, word) : word)),
+    ) as [string[], string[], string[], string[], string[]];
+    const [back, front] = [new Command(orders[0], place.env), new Command(orders[1], place.env)];
+    await front.sees(/page +\| has its store/);
+    await front.sees(/mail +\| has its store/);
+    const status = await command(orders[2], place.env);
+    assert.match(status.output, /^store +back +operative/m);
+    assert.match(status.output, /^page +front +operative/m);
+    assert.match((await command(orders[3], place.env)).output, /^store is operative as process/m);
+    assert.match((await command(orders[4], place.env)).output, /^store \| the store is open/m);
+    back.process.kill('SIGKILL');
+    await front.sees(/host back is silent: what its units do is unknown/);
+    for (const root of [front, back]) root.signal('SIGINT');
+    assert.equal((await front.ended).code, 0);
+  });
+});
+
 describe('the example of sessions between machines in docs/relay.md', function () {
   this.timeout(120_000);
   const place = scratch();
@@ -478,6 +507,7 @@ describe('the links of the documentation', () => {
     'docs/memory.md',
     'docs/messages.md',
     'docs/pipes.md',
+    'docs/hosts.md',
     'docs/programs.md',
     'docs/kinds.md',
     'docs/relay.md',

@@ -6,8 +6,9 @@ import type { ChildRules } from '../machines/spec-change.ts';
 import { type GateReport, type SupervisorReport, supervisorMachine } from '../machines/supervisor.ts';
 import { willRestart } from '../machines/supervisor-context.ts';
 import { type UnitEvent, type UnitPhase, unitMachine } from '../machines/unit.ts';
+import type { UnitView } from '../machines/unit-view.ts';
 import { type Address, addressOf } from '../names.ts';
-import type { NodeChild, SupervisorSpec } from '../spec/child.ts';
+import type { ChildPolicy, NodeChild, SupervisorSpec } from '../spec/child.ts';
 import { addChild, dropChild, takeOver } from '../spec/difference.ts';
 import { Handles, type Hosted } from './hosting.ts';
 import { incarnationOf, type StartNested } from './incarnation.ts';
@@ -19,6 +20,8 @@ export interface SupervisorOptions {
   /** Where its units stand: unit `x` is at `path/x`. */
   readonly path: Address;
   readonly endsWhenIdle: boolean;
+  /** Units of other hosts, of which nothing has been heard yet. */
+  readonly remotes?: Readonly<Record<string, UnitView>>;
   /** For the one above; whoever watches the tree hears of it anyway. */
   readonly onReport?: (report: SupervisorReport) => void;
   /** Without an output, it crashed. */
@@ -119,6 +122,7 @@ export function startSupervisor(
       ...supervisionOf(spec),
       children,
       endsWhenIdle: options.endsWhenIdle,
+      ...(options.remotes && { remotes: options.remotes }),
       seed: (host.random() * 2 ** 32) | 0,
     },
     bind(actor, self) {
@@ -211,7 +215,7 @@ function gateReport(waiting: Set<string>, id: string, event: UnitEvent): GateRep
 }
 
 /** Only what decides over starts and stops; commands and environments are none of a machine's business. */
-function policyOf({
+export function policyOf({
   restart,
   shutdown,
   dependsOn,
@@ -220,6 +224,8 @@ function policyOf({
   stableMs,
   giveUp,
   significant,
-}: SupervisorSpec['children'][string]) {
-  return { restart, shutdown, dependsOn, startTimeoutMs, backoff, stableMs, giveUp, significant };
+  onPartition,
+}: SupervisorSpec['children'][string]): ChildPolicy {
+  const policy = { restart, shutdown, dependsOn, startTimeoutMs, backoff, stableMs, giveUp, significant };
+  return onPartition === undefined ? policy : { ...policy, onPartition };
 }

@@ -2,7 +2,9 @@
 import { Command } from 'commander';
 import { loadEnvFile } from '../runtime/env-file.ts';
 import { findTopology, loadTopology } from '../runtime/loader.ts';
+import { describeMs } from '../runtime/status.ts';
 import { type ActorsSpec, describeEdge, type SupervisorSpec, type Topology } from '../spec/child.ts';
+import { nameOfEndpoint } from '../spec/relay-link.ts';
 import { startOrder } from '../spec/start-order.ts';
 import { lintTopology, type Warning } from '../spec/topology-lint.ts';
 import { paint } from './color.ts';
@@ -51,8 +53,28 @@ function describe(topology: Topology): string {
     ([name, { capacity, recordBytes }]) =>
       `cache ${name}, ${capacity} records of ${recordBytes} bytes at most`,
   );
-  const lines = [`${topology.name} (${topology.strategy})`, ...branches(topology, ''), ...arenas, ...caches];
+  const lines = [
+    `${topology.name} (${topology.strategy})`,
+    ...branches(topology, ''),
+    ...arenas,
+    ...caches,
+    ...hosts(topology),
+  ];
   return `${lines.join('\n')}\n\nstarts in this order: ${startOrder(topology).join(', ')}\n${topology.file} is valid\n`;
+}
+
+function hosts({ hosts: named = {}, relay }: Topology): string[] {
+  if (!relay) return [];
+  const how =
+    relay.mode === 'nats'
+      ? `NATS at ${relay.servers.join(', ')}`
+      : `links to ${relay.hub} at ${nameOfEndpoint(relay.endpoint)}`;
+  return [
+    ...Object.entries(named).map(([name, { hostname }]) =>
+      name === hostname ? `host ${name}` : `host ${name}, hostname ${hostname}`,
+    ),
+    `roots reach each other by ${how}; silent after ${describeMs(relay.silentAfterMs)}`,
+  ];
 }
 
 function branches(spec: SupervisorSpec | ActorsSpec, indent: string): string[] {
@@ -67,7 +89,8 @@ function branches(spec: SupervisorSpec | ActorsSpec, indent: string): string[] {
           ? `${child.kind} ${child.file}`
           : child.kind;
     const after = gates.length === 0 ? '' : `, after ${gates.join(' and ')}`;
-    const line = `${indent}${last ? '└─' : '├─'} ${id} (${what}, ${child.restart}${after})`;
+    const on = child.host === undefined ? '' : `, on ${child.host}`;
+    const line = `${indent}${last ? '└─' : '├─'} ${id} (${what}, ${child.restart}${after}${on})`;
     return child.kind === 'supervisor'
       ? [line, ...branches(child, `${indent}${last ? '   ' : '│  '}`)]
       : [line];

@@ -32,6 +32,7 @@ export function exitCodeOfError(error: unknown): number {
   switch (error.code) {
     case 'ERR_NO_TREE':
     case 'ERR_SESSION_INACTIVE':
+    case 'ERR_HOST_SILENT':
       return exitCode.noTree;
     case 'ERR_TIMEOUT':
       return exitCode.timedOut;

@@ -44,6 +44,8 @@ async function logs(units: string[], options: LogsOptions): Promise<void> {
   // Who reads our output has gone, as in "logs | head".
   process.stdout.on('error', () => process.exit());
   const unknown = units.filter((unit) => !known.some((name) => isBelow(name, unit)));
+  const far = unknown.length > 0 ? await hostsOf(workspace, unknown) : [];
+  if (far.length > 0) return logsElsewhere(workspace, units, far, options);
   if (!options.follow) {
     for (const unit of unknown)
       throw IpcError.of('ERR_UNIT_UNKNOWN', unit, nearest(unit, known), known.join(', '));
@@ -51,6 +53,40 @@ async function logs(units: string[], options: LogsOptions): Promise<void> {
   }
   await tellUnknown(workspace, unknown);
   await follow(workspace, wanted, print, printFiles);
+}
+
+/** Those of the units that run on other hosts, as the running tree knows them. */
+async function hostsOf(
+  workspace: string,
+  units: readonly string[],
+): Promise<{ unit: string; host: string }[]> {
+  const status = (await askTree(workspace, 'status').catch(() => undefined)) as TreeStatus | undefined;
+  const here = status?.hosts?.find(({ heard }) => heard === 'here')?.name;
+  return units.flatMap((unit) => {
+    const host = status?.units.find(({ name }) => name === unit.split('/')[0])?.host;
+    return host === undefined || host === here ? [] : [{ unit, host }];
+  });
+}
+
+/** What a unit of another host has written, through its root. */
+async function logsElsewhere(
+  workspace: string,
+  units: readonly string[],
+  far: readonly { unit: string; host: string }[],
+  options: LogsOptions,
+): Promise<void> {
+  const { unit, host } = far[0]!;
+  const refused = (why: string) => IpcError.of('ERR_REFUSED', `logs ${unit}`, why);
+  if (options.follow) throw refused(`it runs on host ${host}; follow it there: actor-ipc logs -f ${unit}`);
+  if (units.length > 1) throw refused(`it runs on host ${host}; ask for the units of other hosts one by one`);
+  const { since = 0, lines = 1_000_000 } = options;
+  const facts = { unit, sinceMs: Math.max(0, Math.floor(since)), lines };
+  const found = (await askTree(workspace, 'written', { facts })) as { lines: UnitLine[]; more: boolean };
+  if (found.more)
+    process.stderr.write(`(only the end: host ${host} has more, see "actor-ipc logs ${unit}" there)
+`);
+  const print = printerOf([...new Set(found.lines.map((line) => line.unit))], options);
+  for (const line of found.lines) print(line);
 }
 
 function printerOf(known: string[], { json }: LogsOptions): (line: UnitLine) => void {

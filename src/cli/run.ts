@@ -1,4 +1,5 @@
 // `run`: starts a tree and stays with it to its end, here or in a process of its own.
+import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { messageOf } from '../errors.ts';
@@ -9,6 +10,7 @@ import { createLog, type LogLevel } from '../runtime/log.ts';
 import { openWorkspace, workspaceFolder } from '../runtime/place.ts';
 import { onStopSignals } from '../runtime/signals.ts';
 import { Tree, type TreeEnd } from '../runtime/tree.ts';
+import { hostOf, placedOn } from '../spec/placement.ts';
 import { isColored } from './color.ts';
 import { detach, detachedOption } from './detach.ts';
 import { exitCode, exitCodeOf } from './exit-code.ts';
@@ -26,6 +28,7 @@ interface RunOptions extends InspectionOptions {
   detached?: boolean;
   timeout?: number;
   watch?: boolean;
+  host?: string;
 }
 
 export function runCommand(): Command {
@@ -40,6 +43,10 @@ export function runCommand(): Command {
         .default('info'),
     )
     .option('--env-file <file>', 'variables for the topology and its units (default: .env beside it)')
+    .option(
+      '--host <name>',
+      'run the units of that host of the topology (default: the one with this hostname)',
+    )
     .option('--watch', 'restart what has changed on disk, and apply a changed topology')
     .option('-d, --detach', 'return once all units are up; the tree goes on, see "logs -f" and "down"')
     .addOption(new Option(detachedOption).hideHelp())
@@ -60,10 +67,20 @@ export async function run(named: string | undefined, options: RunOptions): Promi
 async function runHere(
   file: string,
   folder: string,
-  { logLevel, json = false, envFile, detached = false, watch: watches = false, ...inspected }: RunOptions,
+  {
+    logLevel,
+    json = false,
+    envFile,
+    detached = false,
+    watch: watches = false,
+    host,
+    ...inspected
+  }: RunOptions,
 ): Promise<void> {
   const env = loadEnvFile(file, envFile);
-  const loaded = await loadTopology(file);
+  const whole = await loadTopology(file);
+  const here = hostOf(whole, host, hostname());
+  const loaded = here === undefined ? whole : placedOn(whole, here);
   const watching = watches ? await import('../runtime/program-watch.ts') : undefined;
   const topology = watching?.withoutStandbys(loaded) ?? loaded;
   const place = openWorkspace(folder);
@@ -75,7 +92,8 @@ async function runHere(
     file: place.logPath,
     write: output.write,
   });
-  log.info({ file, workspace: place.folder }, `${topology.name} from ${file}; logs in ${place.folder}`);
+  const on = here === undefined ? '' : ` on host ${here}`;
+  log.info({ file, workspace: place.folder }, `${topology.name}${on} from ${file}; logs in ${place.folder}`);
   const inspection = new Inspection(inspected, log);
   const tree = new Tree(topology, {
     workspace: place,
@@ -140,11 +158,12 @@ function tellStarted(): void {
 
 /** What the detached process is started with. */
 function argsOf(file: string, folder: string, options: RunOptions): string[] {
-  const { logLevel, envFile, watch } = options;
+  const { logLevel, envFile, watch, host } = options;
   return [
     ...[file, '--workspace', resolve(folder), '--log-level', logLevel],
     ...(envFile === undefined ? [] : ['--env-file', resolve(envFile)]),
     ...(watch ? ['--watch'] : []),
+    ...(host === undefined ? [] : ['--host', host]),
     ...inspectionArgs(options),
   ];
 }

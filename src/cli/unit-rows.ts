@@ -15,6 +15,29 @@ export const unitColumns: readonly Column[] = [
   { head: 'last exit', drop: 8 },
 ];
 
+/** The same with the host of each, where there are several. */
+export const hostColumns: readonly Column[] = [
+  unitColumns[0]!,
+  { head: 'host', cut: true },
+  ...unitColumns.slice(1),
+];
+
+/** Cells of `hostColumns`. */
+export function hostCells(unit: UnitStatus): string[][] {
+  return unitCells(unit).map(([name, ...cells]) => [name!, unit.host ?? '', ...cells]);
+}
+
+/** A line for each other host that is not heard. */
+export function silentHosts({ hosts = [] }: TreeStatus): string[] {
+  return hosts.flatMap(({ name, heard, silenceMs }) => {
+    const last = silenceMs === null ? '' : `, last heard ${describeMs(silenceMs)} ago`;
+    if (heard === 'silent')
+      return [paint.yellow(`host ${name} is silent${last}: what its units do is unknown`)];
+    if (heard === 'never') return [paint.yellow(`host ${name} has not been heard yet`)];
+    return heard === 'left' ? [`host ${name} has been taken down${last}`] : [];
+  });
+}
+
 /** Of one unit, and of the actors below it. */
 export function unitCells(unit: UnitStatus): string[][] {
   const { shown = [], more = false } = unit.actors ?? {};
@@ -78,14 +101,15 @@ function isLost(phase: string): boolean {
 }
 
 /** What is said of the tree as a whole. */
-export function treeHead({ name, state, pid, uptimeMs, usage, units }: TreeStatus): string {
+export function treeHead({ name, state, pid, uptimeMs, usage, units, hosts }: TreeStatus): string {
+  const here = hosts?.find(({ heard }) => heard === 'here');
   const processes = units.filter(({ kind }) => kind !== 'supervisor');
   const up = processes.filter(({ phase }) => phase === 'up').length;
   const lost = processes.filter(({ phase }) => isLost(phase)).length;
   const parts = [
     `${paint.bold(name)} ${state}`,
     `${up} of ${processes.length} up${lost > 0 ? `, ${paint.red(`${lost} given up`)}` : ''}`,
-    `root ${pid}, up ${describeMs(uptimeMs)}`,
+    `root ${pid}${here ? ` on ${here.name}` : ''}, up ${describeMs(uptimeMs)}`,
     ...(usage ? [`${usage.cpuPercent.toFixed(1)}% ${describeBytes(usage.memoryBytes)}`] : []),
   ];
   return parts.join('  ');

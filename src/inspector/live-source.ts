@@ -18,6 +18,7 @@ import {
   type ResourceView,
   type UnitView,
 } from './protocol.ts';
+import { RemoteHosts } from './remote-hosts.ts';
 import type { Audience, Dump, Showing, Source } from './source.ts';
 import { processId, rootProcess, unitOf, unitViews } from './units.ts';
 
@@ -53,10 +54,19 @@ export class LiveSource implements Source {
   #resources: ResourceView[] = [];
   #lastMetrics: Metrics | undefined;
   #stop: (() => void) | undefined;
+  /** Processes on other hosts of the topology. */
+  readonly #far: RemoteHosts;
   guests: Guests | undefined;
 
   constructor(tree: Tree) {
     this.#tree = tree;
+    this.#far = new RemoteHosts(tree, {
+      record: (process, record) => this.#onRecord(process, record),
+      ended: (process) => {
+        this.#mirror.end(process);
+        this.#metrics.delete(process);
+      },
+    });
   }
 
   hello(write: boolean): Hello {
@@ -125,6 +135,7 @@ export class LiveSource implements Source {
       this.#metrics.delete(process);
       this.#tellChanges();
     });
+    const unfollowHosts = this.#far.follow();
     const looking = setInterval(() => this.#tellChanges(), lookMs).unref();
     const measuring = setInterval(() => void this.#tellMetrics(), metricsMs).unref();
     this.#stop = () => {
@@ -132,6 +143,7 @@ export class LiveSource implements Source {
       unfollowLines();
       unfollowLog();
       unfollowDeaths();
+      unfollowHosts();
       clearInterval(looking);
       clearInterval(measuring);
       pidusage.clear();
@@ -163,7 +175,8 @@ export class LiveSource implements Source {
   }
 
   #unitsNow(): UnitView[] {
-    return [...unitViews(this.#tree.status(), this.#tree.deaths), ...(this.guests?.units() ?? [])];
+    const own = unitViews(this.#tree.status(), this.#tree.deaths);
+    return [...own, ...this.#far.units(), ...(this.guests?.units() ?? [])];
   }
 
   #onRecord(process: ProcessId, record: FeedRecord): void {
@@ -238,6 +251,8 @@ export class LiveSource implements Source {
     }
     const wanted = unitOf(place.process);
     if (wanted?.unit.startsWith('guest/') && this.guests) return this.guests.send(place, event);
+    const host = this.#far.hostOf(place.process);
+    if (host !== undefined) return `it runs on host ${host}; open the inspector there to send it events`;
     for (const child of this.#tree.watched)
       if (pathOf(child.unit) === wanted?.unit && child.epoch === wanted.epoch)
         try {
@@ -250,8 +265,9 @@ export class LiveSource implements Source {
   }
 
   async #tellMetrics(): Promise<void> {
-    const processes = this.#units.flatMap(({ kind, process, path, pid, incarnation, starts }) =>
-      pid === null || kind === 'guest'
+    const processes = this.#units.flatMap(({ kind, process, path, pid, incarnation, starts, host }) =>
+      // The number of a process says nothing on another machine.
+      pid === null || kind === 'guest' || host !== undefined
         ? []
         : [{ process: process ?? processId(path, incarnation), pid, restarts: Math.max(0, starts - 1) }],
     );
@@ -302,7 +318,9 @@ export class LiveSource implements Source {
   }
 
   #tellResources(): void {
-    const unitOfPid = new Map(this.#units.flatMap(({ pid, path }) => (pid === null ? [] : [[pid, path]])));
+    const unitOfPid = new Map(
+      this.#units.flatMap(({ pid, path, host }) => (pid === null || host !== undefined ? [] : [[pid, path]])),
+    );
     const found = new Map<string, ResourceFigures>();
     const all = [
       ...this.#tree.resources(),

@@ -76,6 +76,8 @@ export interface UnitView {
   readonly lastExit: string | null;
   /** What it waits for, or why it was given up. */
   readonly waitsFor: string | null;
+  /** Of a topology with several hosts: where it runs, if that is not the host of this inspector. Its `phase` may be `unknown`. */
+  readonly host?: string;
   /** The last lives that have ended, the newest first; at most 5. */
   readonly dead: readonly DeadIncarnation[];
 }

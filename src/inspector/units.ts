@@ -16,7 +16,7 @@ export function unitOf(process: ProcessId): { unit: string; epoch: number } | nu
 }
 
 /** All units, with the root before them. */
-export function unitViews(status: TreeStatus, deaths: Tree['deaths']): UnitView[] {
+export function unitViews(status: TreeStatus, deaths: Pick<Tree['deaths'], 'of'>): UnitView[] {
   const root: UnitView = {
     ...nothing,
     path: '',

@@ -1,7 +1,7 @@
 // Dependency: what a unit's edges to others lead to beyond its gate, when one of them starts, stops or leaves its state.
 import { edgeOf } from '../spec/child.ts';
 import type { Exit } from './exit.ts';
-import { gateOf, lostBy, sameGate } from './gate.ts';
+import { gateOf, holds, lostBy, sameGate } from './gate.ts';
 import { isDown } from './group.ts';
 import type { UnitEvent } from './unit-event.ts';
 import type { UnitPhase } from './unit-report.ts';
@@ -79,6 +79,78 @@ export function ordersOfLoss(before: Units, after: Units, ids: readonly string[]
       ...told('dependency.lost', newlyLost(before, after, view.id, 'hold')),
       ...told('dependency.back', newlyLost(after, before, view.id, 'hold')),
     ];
+  });
+}
+
+/**
+ * Other hosts have told of their units, or have fallen silent: as a loss here, and besides, who was bound to a unit that has
+ * restarted unseen begins anew with it, and who stops in a partition stops.
+ * @param ids whom it may concern.
+ */
+export function ordersOfHosts(before: Units, after: Units, ids: readonly string[]): Orders {
+  const losses = ordersOfLoss(before, after, ids);
+  const told = new Set(losses.flatMap(({ unit, event }) => (event.type === 'restart' ? [unit] : [])));
+  return [
+    ...losses,
+    ...ids.flatMap((id): Orders => {
+      const view = after[id];
+      if (!view || told.has(id) || !running.has(view.phase)) return [];
+      const restart = (reason: string): Orders => [{ unit: id, event: { type: 'restart', reason } }];
+      const silenced = view.policy.onPartition === 'stop' && newlySilent(before, after, view);
+      if (silenced) return restart(`host ${silenced} is silent`);
+      const anew = restartedUnseen(before, after, view);
+      const bound = anew.find(({ mode }) => mode === 'bind');
+      if (bound) return restart(`${bound.id} was restarted`);
+      return anew.flatMap(
+        ({ id: dependency, state, mode }): Orders =>
+          mode === 'hold'
+            ? (['dependency.lost', 'dependency.back'] as const).map((type) => ({
+                unit: id,
+                event: { type, dependency, state },
+              }))
+            : [],
+      );
+    }),
+  ];
+}
+
+/** Somebody has asked for the stop or the restart of units of other hosts, as those tell: see `ordersOfRequest`. */
+export function ordersOfFarRequests(
+  before: Units,
+  after: Units,
+  own: Units,
+  dependents: (id: string) => readonly string[],
+): Orders {
+  return Object.values(after).flatMap((view): Orders => {
+    const { elsewhere, exit } = view;
+    const known = before[view.id];
+    // What had happened before this root heard of it for the first time is no request to it; nor is the end of a whole root.
+    if (!exit || elsewhere?.heard !== 'present' || elsewhere.ending) return [];
+    if (known?.elsewhere?.root !== elsewhere.root) return [];
+    if (JSON.stringify(known.exit) === JSON.stringify(exit)) return [];
+    return ordersOfRequest(own, dependents(view.id), view.id, exit);
+  });
+}
+
+function newlySilent(before: Units, after: Units, { policy }: UnitView): string | undefined {
+  for (const [id, edge] of Object.entries(policy.dependsOn)) {
+    const [was, is] = [before[id]?.elsewhere, after[id]?.elsewhere];
+    if (edgeOf(edge).mode === 'requires' && is?.heard === 'silent' && was?.heard === 'present')
+      return is.host;
+  }
+  return undefined;
+}
+
+/** The units of other hosts in whose state nothing seems to have changed, but that have ended in between. */
+function restartedUnseen(before: Units, after: Units, { policy }: UnitView) {
+  return Object.entries(policy.dependsOn).flatMap(([id, edge]) => {
+    const { state, mode } = edgeOf(edge);
+    const [was, is] = [before[id], after[id]];
+    if (!was?.elsewhere?.root || is?.elsewhere?.heard !== 'present') return [];
+    if (!holds(was, state) || !holds(is, state)) return [];
+    const same =
+      was.elsewhere.root === is.elsewhere.root && JSON.stringify(was.exit) === JSON.stringify(is.exit);
+    return same ? [] : [{ id, state, mode }];
   });
 }
 

@@ -4,7 +4,7 @@ import { stateMatches } from '../names.ts';
 import { type EdgeMode, edgeOf } from '../spec/child.ts';
 import { isDown } from './group.ts';
 import type { UnitPhase } from './unit-report.ts';
-import type { Gate, UnitView } from './unit-view.ts';
+import type { Elsewhere, Gate, UnitView } from './unit-view.ts';
 
 /** A unit in one of these will not get anywhere unless somebody steps in. */
 const hopeless: ReadonlySet<UnitPhase> = new Set<UnitPhase>(['failed', 'skipped', 'removed', 'unkillable']);
@@ -15,6 +15,10 @@ export function gateOf({ policy }: UnitView, units: Readonly<Record<string, Unit
     const { state: wanted, mode } = edgeOf(edge);
     const parent = units[id];
     if (mode === 'partOf' || isOpen(mode, parent, wanted)) continue;
+    if (parent?.elsewhere) {
+      missing.push(`${id}:${wanted} (${whyElsewhere(parent, parent.elsewhere)})`);
+      continue;
+    }
     const never =
       !parent || hopeless.has(parent.phase) || (parent.phase === 'completed' && wanted !== 'completed');
     if (never)
@@ -24,7 +28,25 @@ export function gateOf({ policy }: UnitView, units: Readonly<Record<string, Unit
   return missing.length === 0 ? { type: 'gate.opened' } : { type: 'gate.closed', missing };
 }
 
+/** Whatever has become of a unit of another host: somebody may step in there, so it is waited for. */
+function whyElsewhere({ phase }: UnitView, { host, heard }: Elsewhere): string {
+  switch (heard) {
+    case 'never':
+      return `host ${host} has not been heard yet`;
+    case 'silent':
+      return `host ${host} is silent`;
+    case 'left':
+      return `host ${host} has been taken down`;
+    default:
+      return `${phase} on host ${host}`;
+  }
+}
+
 function isOpen(mode: EdgeMode, parent: UnitView | undefined, wanted: string): boolean {
+  const heard = parent?.elsewhere?.heard;
+  if (heard === 'never') return false;
+  // Who can do without the other does not wait for its host.
+  if (heard === 'silent' || heard === 'left') return mode === 'after' || mode === 'wants';
   if (mode === 'conflicts') return isDown(parent);
   if (parent && holds(parent, wanted)) return true;
   if (mode === 'after') return !parent || parent.phase === 'idle' || hasFailed(parent);
@@ -36,7 +58,10 @@ function hasFailed({ phase, exit }: UnitView): boolean {
   return phase !== 'idle' && (hopeless.has(phase) || phase === 'completed' || exit !== null);
 }
 
-/** The units that one depends on in that mode, and that are not where it needs them. */
+/**
+ * The units that one depends on in that mode, and that are not where it needs them. Those of a silent host count as they were last
+ * heard, unless the unit is to stop then.
+ */
 export function lostBy(
   { policy }: UnitView,
   units: Readonly<Record<string, UnitView>>,
@@ -45,11 +70,14 @@ export function lostBy(
   return Object.entries(policy.dependsOn).flatMap(([id, edge]) => {
     const { state, mode } = edgeOf(edge);
     const parent = units[id];
-    return mode === wantedMode && !(parent && holds(parent, state)) ? [{ id, state }] : [];
+    if (mode !== wantedMode) return [];
+    const doubted = parent?.elsewhere?.heard === 'silent' && policy.onPartition === 'stop';
+    return parent && holds(parent, state) && !doubted ? [] : [{ id, state }];
   });
 }
 
-function holds(view: UnitView, wanted: string): boolean {
+/** Whether a unit is where it is wanted, as far as it is known. */
+export function holds(view: UnitView, wanted: string): boolean {
   const { phase, state } = view;
   switch (wanted) {
     case 'started':

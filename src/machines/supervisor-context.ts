@@ -19,12 +19,17 @@ export interface SupervisorInput
   readonly endsWhenIdle: boolean;
   /** Determines the jitter of all delays. */
   readonly seed: number;
+  /** Units of other hosts that edges of its children name. */
+  readonly remotes?: Units;
 }
 
 export interface SupervisorContext extends Omit<SupervisorInput, 'children'>, Judged, Census {
   readonly units: Units;
   /** Its units as they were before the last report. */
   readonly before: Units | null;
+  /** Units of other hosts, as they were last told; others decide over them. */
+  readonly remotes: Units;
+  readonly remotesBefore: Units;
   /** Who is to go down together. */
   readonly leaving: readonly string[];
   readonly decision: Decision | null;
@@ -85,6 +90,12 @@ function phaseAfter(order: UnitEvent, phase: UnitPhase): UnitPhase {
   }
 }
 
+/** All that an edge can name. */
+export function seen({ units, remotes }: Pick<SupervisorContext, 'units' | 'remotes'>): Units {
+  for (const _ in remotes) return { ...remotes, ...units };
+  return units;
+}
+
 /** Whose gates a change may open or close. Undefined: those of all. */
 function gatesBy(context: SupervisorContext, ids?: readonly string[]): readonly string[] {
   if (!ids) return Object.keys(context.units);
@@ -94,7 +105,7 @@ function gatesBy(context: SupervisorContext, ids?: readonly string[]): readonly 
 
 /** What the units whose gates have changed are told. */
 export function gateOrders(context: SupervisorContext, ids?: readonly string[]): Orders {
-  return changedGates(context.units, gatesBy(context, ids)).map(({ id, gate }) => ({
+  return changedGates(seen(context), gatesBy(context, ids)).map(({ id, gate }) => ({
     unit: id,
     event: gate,
   }));
@@ -102,7 +113,7 @@ export function gateOrders(context: SupervisorContext, ids?: readonly string[]):
 
 /** The gates as the units have been told. */
 export function withGates(context: SupervisorContext, ids?: readonly string[]): Partial<SupervisorContext> {
-  const changed = changedGates(context.units, gatesBy(context, ids));
+  const changed = changedGates(seen(context), gatesBy(context, ids));
   if (changed.length === 0) return {};
   return withViews(
     context,

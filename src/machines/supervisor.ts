@@ -5,7 +5,15 @@
 // that the strategy names, starts again. More restarts than the intensity allows end the supervisor: that is its parent's
 // to judge.
 import { assign, setup } from 'xstate';
-import { type Orders, ordersOfLoss, ordersOfRequest, ordersOfStart, startOfAll } from './dependency.ts';
+import {
+  type Orders,
+  ordersOfFarRequests,
+  ordersOfHosts,
+  ordersOfLoss,
+  ordersOfRequest,
+  ordersOfStart,
+  startOfAll,
+} from './dependency.ts';
 import { effect } from './effect.ts';
 import type { SupervisorOutput } from './exit.ts';
 import { type Judged, judge, outputOf } from './judgement.ts';
@@ -23,13 +31,14 @@ import {
   planned,
   type SupervisorContext,
   type SupervisorInput,
+  seen,
   settlement,
   withGates,
 } from './supervisor-context.ts';
 import type { SupervisorReport, SupervisorState } from './supervisor-report.ts';
 import { censusOf, dependentsOf, leaving } from './unit-census.ts';
 import type { UnitReport } from './unit-report.ts';
-import { newView } from './unit-view.ts';
+import { newView, type UnitView } from './unit-view.ts';
 
 export type { SupervisorContext, SupervisorInput } from './supervisor-context.ts';
 export type { GateReport, SupervisorReport, SupervisorState } from './supervisor-report.ts';
@@ -46,7 +55,9 @@ export type SupervisorEvent =
       children: readonly ChildRules[];
     }
   /** Nobody needs to know that child any more. It must be down. */
-  | { type: 'child.forgotten'; id: string };
+  | { type: 'child.forgotten'; id: string }
+  /** Another host has told of its units, or is not heard any more. */
+  | { type: 'remotes.changed'; views: readonly UnitView[] };
 
 type Facts = { context: SupervisorContext };
 type FactsOf<E> = Facts & { event: E };
@@ -119,6 +130,21 @@ const learnSpec = [
   ...stopAll,
 ];
 
+/** What another host tells leads to orders for those alone whose edges name its units. */
+const learnRemotes = [
+  'learnRemotes' as const,
+  tell((context) => {
+    const { units, remotes, remotesBefore } = context;
+    const before = seen({ units, remotes: remotesBefore });
+    const concerned = [...new Set(Object.keys(remotes).flatMap((id) => dependentsOf(context, id)))];
+    return [
+      ...ordersOfHosts(before, seen(context), concerned),
+      ...ordersOfFarRequests(remotesBefore, remotes, units, (id) => dependentsOf(context, id)),
+    ];
+  }),
+  ...tellAllGates,
+];
+
 /** A unit has ended: the decision is made, told, and carried out where it concerns that unit alone. */
 const judgeExit = [
   ...learnReport,
@@ -163,6 +189,14 @@ export const supervisorMachine = setup({
     learnSpec: assign(({ context: { units, told }, event }) =>
       event.type === 'spec.changed'
         ? { ...event.supervision, ...censusOf(unitsAfter(units, event.children), told), before: units }
+        : {},
+    ),
+    learnRemotes: assign(({ context: { remotes }, event }) =>
+      event.type === 'remotes.changed'
+        ? {
+            remotes: { ...remotes, ...Object.fromEntries(event.views.map((view) => [view.id, view])) },
+            remotesBefore: remotes,
+          }
         : {},
     ),
     forget: assign(({ context, event }) => {
@@ -214,8 +248,10 @@ export const supervisorMachine = setup({
   },
 }).createMachine({
   id: 'supervisor',
-  context: ({ input: { children, ...input } }) => ({
+  context: ({ input: { children, remotes = {}, ...input } }) => ({
     ...input,
+    remotes,
+    remotesBefore: remotes,
     ...censusOf(Object.fromEntries(children.map(({ id, policy }) => [id, newView(id, policy)]))),
     before: null,
     restarts: [],
@@ -231,6 +267,7 @@ export const supervisorMachine = setup({
     'unit.stable': { guard: 'isKnown', actions: 'learn' },
     'spec.changed': { actions: learnSpec },
     'child.forgotten': { guard: 'isForgettable', actions: ['forget', ...tellAllGates] },
+    'remotes.changed': { actions: learnRemotes },
   },
   states: {
     launching: {

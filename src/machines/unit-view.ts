@@ -22,7 +22,22 @@ export interface UnitView {
   readonly restarts: readonly number[];
   readonly gate: Gate | null;
   readonly exit: Exit | null;
+  /** Set for a unit of another host: what follows from how its host is heard. */
+  readonly elsewhere?: Elsewhere;
 }
+
+export interface Elsewhere {
+  readonly host: string;
+  /** `silent`: the rest of the view is what was last heard, and may not hold any more. */
+  readonly heard: HeardOfHost;
+  /** The root that told it: another one has started its units anew. */
+  readonly root: string | null;
+  /** That root is going down with all its units: nobody has asked for the end of one of them. */
+  readonly ending?: boolean;
+}
+
+/** `never`: since this root began; `left`: its root has ended in order, and its units with it. */
+export type HeardOfHost = 'never' | 'present' | 'silent' | 'left';
 
 export function newView(id: string, policy: ChildPolicy): UnitView {
   return {

@@ -1,6 +1,7 @@
 // Dependences: the edges between the units of a running tree, and whether each lets its unit start now.
 import { gateOf } from '../machines/gate.ts';
 import type { SupervisorContext } from '../machines/supervisor.ts';
+import { seen } from '../machines/supervisor-context.ts';
 import { type Address, addressOf } from '../names.ts';
 import { type EdgeMode, edgeOf, isOfActors, type SupervisorSpec } from '../spec/child.ts';
 
@@ -30,7 +31,8 @@ function edgesIn(
   prefix: string,
   contextOf: (address: Address) => SupervisorContext | undefined,
 ): Dependence[] {
-  const units = contextOf(supervisor)?.units ?? {};
+  const context = contextOf(supervisor);
+  const units = context ? seen(context) : {};
   return Object.entries(spec.children).flatMap(([id, child]) => {
     const view = units[id];
     const edges = Object.entries(child.dependsOn).map(([on, wanted]) => {

@@ -2,6 +2,8 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { OutputStream } from '../actors/output.ts';
+import { IpcError } from '../errors.ts';
+import { nearest } from '../names.ts';
 import { type LogPosition, positionOf, readLog } from '../workspace/unit-log.ts';
 import type { UnitLine } from './unit-line.ts';
 
@@ -49,6 +51,41 @@ export async function* mergeLogs(
     if (following.done) sources.splice(at, 1);
     else source.next = following.value;
   }
+}
+
+/** What fits into a message to another host, with room to spare. */
+const writtenBytesMax = 512 * 1024;
+
+/**
+ * The last lines of a unit and of those below it, as many as fit into one message.
+ * @throws {IpcError} ERR_UNIT_UNKNOWN if it has written nothing.
+ */
+export async function writtenBy(
+  workspace: string,
+  unit: string,
+  { sinceMs, lines }: { sinceMs: number; lines: number },
+): Promise<{ lines: UnitLine[]; more: boolean }> {
+  const isBelow = (name: string) => name === unit || name.startsWith(`${unit}/`);
+  const known = loggedUnits(workspace);
+  if (!known.some(isBelow))
+    throw IpcError.of('ERR_UNIT_UNKNOWN', unit, nearest(unit, known), known.join(', '));
+  const found: UnitLine[] = [];
+  let bytes = 0;
+  let more = false;
+  for await (const line of mergeLogs(workspace, isBelow)) {
+    if (line.atMs !== null && line.atMs < sinceMs) continue;
+    found.push(line);
+    bytes += sizeOf(line);
+    while (found.length > lines || bytes > writtenBytesMax) {
+      more ||= found.length <= lines;
+      bytes -= sizeOf(found.shift()!);
+    }
+  }
+  return { lines: found, more };
+}
+
+function sizeOf({ line, unit }: UnitLine): number {
+  return 3 * line.length + unit.length + 64;
 }
 
 interface LogFile {

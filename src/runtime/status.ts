@@ -2,6 +2,7 @@
 import type { ListedActor } from '../actors/actor-supervision.ts';
 import type { Exit } from '../machines/exit.ts';
 import type { SupervisorContext } from '../machines/supervisor.ts';
+import type { HeardOfHost } from '../machines/unit-view.ts';
 import { type Address, addressOf } from '../names.ts';
 import { type ChildSpec, describeEdge, isOfActors, type SupervisorSpec } from '../spec/child.ts';
 import type { FlightRecord } from '../transport/flight-recorder.ts';
@@ -36,6 +37,8 @@ export interface UnitStatus {
   readonly dependsOn: Readonly<Record<string, string>>;
   /** Of a supervisor of actors: those below it, as many as are shown. */
   readonly actors?: ActorListing;
+  /** Where the topology names hosts: the one on which it runs. Its `phase` is `unknown` while that is not heard. */
+  readonly host?: string;
 }
 
 export interface Health {
@@ -77,6 +80,21 @@ export interface TreeStatus {
   readonly usage: Usage | null;
   readonly units: readonly UnitStatus[];
   readonly caches: readonly CacheStatus[];
+  /** Where the topology names hosts: all of them, the one that answers first. */
+  readonly hosts?: readonly HostStatus[];
+}
+
+/** A host of the topology, as the root that answers hears it. */
+export interface HostStatus {
+  readonly name: string;
+  /** `silent`: nothing was heard for long, so nobody knows what its units do. `left`: its root was taken down in order. */
+  readonly heard: 'here' | HeardOfHost;
+  /** How long ago it was heard; null: never. */
+  readonly silenceMs: number | null;
+  /** Of its root. */
+  readonly pid: number | null;
+  readonly startedAtMs: number | null;
+  readonly state: string | null;
 }
 
 /** A cache that the root holds. */

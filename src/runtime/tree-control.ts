@@ -5,11 +5,15 @@ import type { Identity } from '../machines/incarnation.ts';
 import type { Topology } from '../spec/child.ts';
 import { conditionLengthMax } from '../spec/condition.ts';
 import type { Fingerprint } from '../spec/fingerprint.ts';
+import { hostElsewhere } from '../spec/placement.ts';
+import type { RelayRequest } from '../spec/relay.ts';
 import { type Frame, textOf, wholeOf } from '../transport/frame.ts';
 import { native } from '../transport/native.ts';
 import type { Applied, ApplyOptions } from './apply.ts';
 import type { Asker, ControlHandlers } from './control-server.ts';
+import type { HostQuestions, Hosts } from './hosts.ts';
 import { loadAnew } from './loader.ts';
+import { writtenBy } from './log-reader.ts';
 import type { Operator, OrderOptions, Outcome } from './operator.ts';
 import type { TreeStatus } from './status.ts';
 import { strangerLike } from './stranger.ts';
@@ -26,7 +30,11 @@ interface ControlledTree {
   readonly name: string;
   readonly operator: Operator;
   readonly logs: UnitLogs;
+  /** What runs here now. */
+  readonly topology: Topology;
+  readonly hosts: Hosts | undefined;
   status(): TreeStatus;
+  wholeStatus(usage: boolean): Promise<TreeStatus>;
   fingerprint(unit: string): Fingerprint;
   survey(): Promise<TreeStatus>;
   down(): Promise<SupervisorOutput>;
@@ -35,7 +43,50 @@ interface ControlledTree {
 
 type Order = (unit: string, options: OrderOptions, frame: Frame) => Promise<Outcome> | Outcome;
 
+/** What this machine's command line may ask. Orders to units of another host go to its root. */
 export function controlHandlers(tree: ControlledTree): ControlHandlers {
+  const own = ownHandlers(tree);
+  const far = Object.fromEntries(
+    [...farQuestions].map((question) => [
+      question,
+      (frame: Frame, asker: Asker) => {
+        const host = hostOfUnit(tree, frame);
+        if (host === undefined) return own[question]!(frame, asker);
+        return tree.hosts!.ask(host, question, frame, { signal: asker.gone });
+      },
+    ]),
+  );
+  return {
+    ...own,
+    ...far,
+    attach: (frame, asker) => {
+      const host = hostOfUnit(tree, frame);
+      if (host === undefined) return own.attach!(frame, asker);
+      throw IpcError.of('ERR_REFUSED', 'attach', `the unit runs on host ${host}; run the command there`);
+    },
+    status: (frame) => tree.wholeStatus(frame.usage === true),
+  };
+}
+
+const orders = ['start', 'stop', 'restart', 'reload', 'reset', 'signal', 'wait'] as const;
+const farQuestions: ReadonlySet<string> = new Set([...orders, 'fingerprint', 'written']);
+
+function hostOfUnit({ topology, hosts }: ControlledTree, frame: Frame): string | undefined {
+  return hosts && hostElsewhere(topology, textOf(frame, 'unit', unitLengthMax));
+}
+
+/** What the roots of other hosts may ask. They answer for their own units alone, so no question goes around. */
+export function hostQuestions(tree: ControlledTree): HostQuestions {
+  const own = ownHandlers(tree);
+  return Object.fromEntries(
+    ['status', ...farQuestions].map((question) => [
+      question,
+      (frame: Frame, { signal }: RelayRequest) => own[question]!(frame, { gone: signal, tell: () => false }),
+    ]),
+  );
+}
+
+function ownHandlers(tree: ControlledTree): ControlHandlers {
   const { operator } = tree;
   const order =
     (carryOut: Order) =>
@@ -76,6 +127,11 @@ export function controlHandlers(tree: ControlledTree): ControlHandlers {
         signal: gone,
       }),
     logs: (_, asker) => followLogs(tree, asker),
+    written: (frame) =>
+      writtenBy(tree.logs.folder, textOf(frame, 'unit', unitLengthMax), {
+        sinceMs: wholeOf(frame, 'sinceMs'),
+        lines: wholeOf(frame, 'lines', 1_000_000),
+      }),
   };
 }
 

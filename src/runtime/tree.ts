@@ -6,7 +6,7 @@ import type { ActorSupervision } from '../actors/actor-supervision.ts';
 import type { Hosted, Log, ResourceFigures } from '../actors/hosting.ts';
 import { Lookout } from '../actors/lookout.ts';
 import type { OutputStream } from '../actors/output.ts';
-import { startSupervisor } from '../actors/supervisor.ts';
+import { policyOf, startSupervisor } from '../actors/supervisor.ts';
 import { Counting, type Tree as SupervisedTree, type WatchedProcess, Watching } from '../actors/tree.ts';
 import { IpcError } from '../errors.ts';
 import type { SupervisorOutput } from '../machines/exit.ts';
@@ -15,9 +15,11 @@ import type { ProbeContext } from '../machines/probe.ts';
 import type { SupervisorContext, supervisorMachine } from '../machines/supervisor.ts';
 import type { UnitContext } from '../machines/unit.ts';
 import type { UnitReport } from '../machines/unit-report.ts';
+import { newView, type UnitView } from '../machines/unit-view.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { Topology } from '../spec/child.ts';
 import type { Fingerprint } from '../spec/fingerprint.ts';
+import { placedOn, samePlaces } from '../spec/placement.ts';
 import { processRulesDefaults } from '../spec/probe.ts';
 import type { Supervision } from '../spec/supervision.ts';
 import type { ChildInput } from '../spec/topology-schema.ts';
@@ -41,6 +43,10 @@ import { type Dependence, dependencesOf } from './dependences.ts';
 import { Exposure } from './exposure.ts';
 import type { FeedRecord } from './feed.ts';
 import { Host } from './host.ts';
+import { type FarListener, FeedService, followHosts } from './host-feed.ts';
+import { checkHostFiles, isPlaced } from './host-relay.ts';
+import { wholeStatus } from './host-status.ts';
+import { Hosts } from './hosts.ts';
 import { KeptRegions } from './kept-regions.ts';
 import { loaderArgs } from './loader.ts';
 import { Operator, type UnitHandle } from './operator.ts';
@@ -51,7 +57,7 @@ import { RecentLog } from './recent-log.ts';
 import { checkedRecord } from './record-check.ts';
 import { type TreeStatus, treeStatus } from './status.ts';
 import { pidsOf, survey } from './survey.ts';
-import { controlHandlers } from './tree-control.ts';
+import { controlHandlers, hostQuestions } from './tree-control.ts';
 import { TreeReports } from './tree-reports.ts';
 import { UnitLogs } from './unit-logs.ts';
 import { childOf, nameOf } from './unit-place.ts';
@@ -141,6 +147,9 @@ export class Tree {
   readonly #reports: TreeReports;
   readonly #startedAtMs = Date.now();
   readonly #awaitingEnd: ((end: TreeEnd) => void)[] = [];
+  readonly #feeds = new FeedService(this);
+  /** The other hosts of the topology, if it has any. */
+  readonly hosts: Hosts | undefined;
   #end!: (output: SupervisorOutput) => void;
 
   /**
@@ -151,6 +160,7 @@ export class Tree {
   constructor(topology: Topology, options: TreeOptions) {
     requireKernel();
     checkMemoryOrder();
+    if (isPlaced(topology)) checkHostFiles(topology);
     this.#topology = topology;
     this.#options = { ...options, log: this.recentLog.through(options.log) };
     this.#workspace = options.workspace;
@@ -193,14 +203,40 @@ export class Tree {
     this.#supervisor = startSupervisor(this.#supervised(directory), topology, {
       address: addressOf('supervisor'),
       path: addressOf(topology.name),
-      endsWhenIdle: options.endsWhenIdle ?? true,
+      // A host without units of its own may still be the hub of the others.
+      endsWhenIdle: options.endsWhenIdle ?? Object.keys(topology.children).length > 0,
+      ...(topology.elsewhere && { remotes: unheard(topology.elsewhere) }),
       onEnd: (output) => this.#onEnd(output),
     });
+    if (isPlaced(topology))
+      this.hosts = new Hosts({
+        ...{ host: this.host, log: this.#options.log, topology },
+        runDirectory: defaultRunDirectory(process.env),
+        questions: {
+          ...hostQuestions(this),
+          feed: (frame, asked) => this.#feeds.answer(frame, asked),
+        },
+        units: () => Object.values(this.#rootContext()?.units ?? {}),
+        state: () => this.#state,
+        onChange: (views) => this.#supervisor.post({ type: 'remotes.changed', views }),
+      });
+  }
+
+  #rootContext(): SupervisorContext | undefined {
+    return this.host.snapshotOf(addressOf('supervisor'))?.context as SupervisorContext | undefined;
   }
 
   /** Leads from the topology that runs to another one, and waits until it is done. @throws {IpcError} ERR_REFUSED, nothing has changed then. */
-  apply(next: Topology, options: ApplyOptions = {}): Promise<Applied> {
-    return this.#applier.apply(next, options);
+  async apply(next: Topology, options: ApplyOptions = {}): Promise<Applied> {
+    const { host } = this.#topology;
+    if (host === undefined) return this.#applier.apply(next, options);
+    if (!next.hosts || !Object.hasOwn(next.hosts, host) || !samePlaces(this.#topology, placedOn(next, host)))
+      throw IpcError.of(
+        'ERR_REFUSED',
+        `apply ${next.file}`,
+        'hosts, their relay, or the units of another host are different; take this root down and run it again',
+      );
+    return this.#applier.apply(placedOn(next, host), options);
   }
 
   /** A unit of that name, when it comes into the tree, takes over a process that runs already. */
@@ -256,6 +292,13 @@ export class Tree {
     return this.#usage.measure(pidsOf(this.status()));
   }
 
+  /** What `status` shows: where the topology names hosts, the units of all of them. @param usage as in `survey`. */
+  async wholeStatus(usage: boolean): Promise<TreeStatus> {
+    const own = usage ? await this.survey() : this.status();
+    const topology = this.#topology;
+    return this.hosts && isPlaced(topology) ? wholeStatus(own, this.hosts, topology, usage) : own;
+  }
+
   /** The same with what the units use, and what goes through their channels. */
   survey(): Promise<TreeStatus> {
     return survey(this.status(), this.#usage, this.#figures);
@@ -277,6 +320,11 @@ export class Tree {
       this.#watchers.delete(watcher);
       if (this.#watchers.size === 0) this.#watching.set(false);
     };
+  }
+
+  /** Shows what happens on the other hosts of the topology, as far as they are heard. @returns how to stop. */
+  followHosts(listener: FarListener): () => void {
+    return this.hosts ? followHosts(this.hosts, listener) : () => {};
   }
 
   /** The child processes that can be looked into. */
@@ -405,11 +453,13 @@ export class Tree {
           this.host.later(() => {
             if (report.type === 'unit.changed') this.deaths.noteState(nameOf(unit), report.state);
             this.operator.changed(nameOf(unit), report);
+            this.hosts?.tell();
             this.#options.onUnit?.(nameOf(unit), report);
           }),
         report: (path, report) => {
           if (path === this.#topology.name && report.type === 'supervisor.changed') {
             this.#state = report.state;
+            this.hosts?.tell();
             this.#options.onState?.(report.state);
           }
           this.#reports.ofSupervisor(path, report);
@@ -437,6 +487,7 @@ export class Tree {
     // Whoever asked for the end hears how it came.
     for (const tell of this.#awaitingEnd.splice(0)) tell(end);
     this.operator.close();
+    this.#feeds.close();
     this.#control.close();
     this.#sockets.release();
     this.#regions.release();
@@ -446,8 +497,12 @@ export class Tree {
     rmSync(this.#directory, { recursive: true, force: true });
     this.#workspace.removeRun();
     this.#lock.release();
-    this.#recorder.close();
-    this.#end(end);
+    const finish = () => {
+      this.#recorder.close();
+      this.#end(end);
+    };
+    if (this.hosts) void this.hosts.close().then(finish);
+    else finish();
   }
 
   /** The view and the actor of a unit, by its path below the root. */
@@ -471,6 +526,15 @@ export class Tree {
       }
     );
   }
+}
+
+function unheard(elsewhere: NonNullable<Topology['elsewhere']>): Record<string, UnitView> {
+  return Object.fromEntries(
+    Object.entries(elsewhere).map(([id, { host, child }]) => [
+      id,
+      { ...newView(id, policyOf(child)), elsewhere: { host, heard: 'never', root: null } },
+    ]),
+  );
 }
 
 /** The secrets of a topology that are variables of this process. */

@@ -77,6 +77,11 @@ export class UnitLogs {
     return () => void this.#followers.delete(follower);
   }
 
+  /** Of the workspace in which the files stand. */
+  get folder(): string {
+    return this.#workspace.folder;
+  }
+
   /** How far each log goes now, the lines that were told to followers among them. */
   positions(): LogPositions {
     return logPositions(this.#workspace.folder);

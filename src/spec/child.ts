@@ -1,5 +1,6 @@
 // Child specs: what a supervisor is told about each of its children, as plain data, with every default filled in.
 import type { CacheSpec } from './cache.ts';
+import type { HostSpec, HostsRelay } from './host.ts';
 import type { ProcessRules } from './probe.ts';
 import type { EnvValue, JsonValue } from './value.ts';
 
@@ -66,7 +67,17 @@ export interface ChildPolicy {
   readonly giveUp: { readonly restarts: number; readonly periodMs: number };
   /** Its end can end its supervisor, as `autoShutdown` of that says. */
   readonly significant: boolean;
+  /** The host on which it runs, with all that is below it; only of the root's own children, where the topology names hosts. */
+  readonly host?: string | undefined;
+  /**
+   * What becomes of it when the host of a unit that it requires, or is bound to, is silent: `keep` (default) leaves it up, `stop`
+   * takes it down until that host is heard again.
+   */
+  readonly onPartition?: OnPartition | undefined;
 }
+
+export const partitionPolicies = ['keep', 'stop'] as const;
+export type OnPartition = (typeof partitionPolicies)[number];
 
 /** What a supervisor of actors looks at. */
 export type ActorPolicy = Pick<
@@ -189,6 +200,12 @@ export interface ArenaSpec {
   readonly bytes: number;
 }
 
+/** A unit of another host. */
+export interface PlacedElsewhere {
+  readonly host: string;
+  readonly child: ChildSpec;
+}
+
 /** A whole tree, as a topology file describes it. */
 export interface Topology extends SupervisorSpec {
   readonly name: string;
@@ -196,6 +213,14 @@ export interface Topology extends SupervisorSpec {
   readonly arenas?: Readonly<Record<string, ArenaSpec>> | undefined;
   /** Caches that the root holds, by name. */
   readonly caches?: Readonly<Record<string, CacheSpec>> | undefined;
+  /** The machines that it runs on, by name; undefined: this one alone. */
+  readonly hosts?: Readonly<Record<string, HostSpec>> | undefined;
+  readonly relay?: HostsRelay | undefined;
+  /** Of the part that one root runs: its host, and the units of the others. */
+  readonly host?: string | undefined;
+  readonly elsewhere?: Readonly<Record<string, PlacedElsewhere>> | undefined;
+  /** Names of all units, as they stand in the file. */
+  readonly order?: readonly string[] | undefined;
   /** The file it was read from. */
   readonly file: string;
 }

@@ -11,6 +11,8 @@ export interface GraphNode {
   readonly kind: string;
   /** Set for the children of a nested supervisor. */
   readonly supervisor: string | null;
+  /** Where the topology names hosts: on which it runs. */
+  readonly host?: string;
 }
 
 export interface GraphEdge {
@@ -35,14 +37,20 @@ export function dependenceGraph(topology: Topology): DependenceGraph {
   const nodes: Omit<GraphNode, 'label'>[] = [];
   const edges: GraphEdge[] = [];
   const ids = new Set<string>();
-  const walk = (children: Readonly<Record<string, ChildSpec>>, supervisor: string | null, path: string) => {
+  const walk = (
+    children: Readonly<Record<string, ChildSpec>>,
+    supervisor: string | null,
+    path: string,
+    on?: string,
+  ) => {
     const own = new Map<string, string>();
     for (const [name, child] of Object.entries(children)) {
       const unit = path === '' ? name : `${path}/${name}`;
       const id = freeId(unit, ids);
       own.set(name, id);
-      nodes.push({ id, unit, kind: child.kind, supervisor });
-      if (child.kind === 'supervisor') walk(child.children, id, unit);
+      const host = child.host ?? on;
+      nodes.push({ id, unit, kind: child.kind, supervisor, ...(host !== undefined && { host }) });
+      if (child.kind === 'supervisor') walk(child.children, id, unit, host);
     }
     for (const [name, child] of Object.entries(children))
       for (const [parent, wanted] of Object.entries(child.dependsOn))
@@ -93,7 +101,14 @@ function freeId(unit: string, taken: Set<string>): string {
   return id;
 }
 
-function labelOf({ id, unit }: Omit<GraphNode, 'label'>, edges: readonly GraphEdge[]): string {
+/** As in `store:operative @b`; below a supervisor its host is not said again. */
+function labelOf(node: Omit<GraphNode, 'label'>, edges: readonly GraphEdge[]): string {
+  const { host, supervisor } = node;
+  const name = nameOf(node, edges);
+  return host === undefined || supervisor !== null ? name : `${name} @${host}`;
+}
+
+function nameOf({ id, unit }: Omit<GraphNode, 'label'>, edges: readonly GraphEdge[]): string {
   const states = new Set(
     edges.filter(({ from, state }) => from === id && !plain.has(state)).map(({ state }) => state),
   );
@@ -103,7 +118,7 @@ function labelOf({ id, unit }: Omit<GraphNode, 'label'>, edges: readonly GraphEd
 /** What stands at an edge: the state, if the parent's label does not say it, and the mode, if it is another than `requires`. */
 function wordsAt({ from, state, mode }: GraphEdge, { nodes }: DependenceGraph): string | undefined {
   const parent = nodes.find(({ id }) => id === from)!;
-  const said = plain.has(state) || parent.label === `${parent.unit}:${state}`;
+  const said = plain.has(state) || parent.label.split(' @')[0] === `${parent.unit}:${state}`;
   const words = [...(said ? [] : [state]), ...(mode === 'requires' ? [] : [mode])];
   return words.length > 0 ? words.join(', ') : undefined;
 }

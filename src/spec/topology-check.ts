@@ -20,6 +20,7 @@ import {
   type Topology,
 } from './child.ts';
 import { checkGates } from './gate-check.ts';
+import { checkHosts } from './host-check.ts';
 import { notifyFdOf, type ProcessRules } from './probe.ts';
 import { livenessOf, mistakeIn, readinessOf, statesOf } from './probe-check.ts';
 import { invalid, wordingOf } from './topology-mistakes.ts';
@@ -45,16 +46,17 @@ export function checkTopology(exported: unknown, file: string): Topology {
       file,
       parsed.error.issues.map((issue) => wordingOf(issue, [])),
     );
-  const { children, ...rest } = parsed.data;
+  const { children, hosts, relay, ...rest } = parsed.data;
   const mistakes: string[] = [];
   if (rest.strategy === 'dynamic') mistakes.push('strategy: the root of a topology names its children');
   if (Object.keys(children).length === 0) mistakes.push('children: at least one child is needed');
-  const topology = {
+  const unplaced = {
     ...rest,
     intensity: rest.intensity ?? supervisorDefaults.intensity,
     file,
     children: completeChildren(children as never, dirname(file), 'children', mistakes),
   } as Topology;
+  const topology = { ...unplaced, ...checkHosts(hosts, relay, unplaced, file, mistakes) };
   checkSignificance(topology, '', mistakes);
   checkGates(topology, 'children', mistakes);
   if (mistakes.length > 0) throw invalid(file, mistakes);

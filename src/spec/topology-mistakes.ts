@@ -9,8 +9,11 @@ import {
   arenaSchema,
   cacheSchema,
   execSchema,
+  hostSchema,
+  hostsRelaySchema,
   nodeSchema,
   supervisorSchema,
+  tlsSchema,
   topologySchema,
 } from './topology-schema.ts';
 
@@ -88,9 +91,16 @@ const keysOf = new Map<unknown, string[]>([
   ['cache', Object.keys(cacheSchema.shape)],
 ]);
 
+/** Keys of `hosts` and `relay`, which units could be called as well. */
+function ofHosts(path: PropertyKey[]): string[] | undefined {
+  if (path[0] === 'relay') return path.length === 1 ? Object.keys(hostsRelaySchema.shape) : undefined;
+  if (path[0] !== 'hosts') return undefined;
+  return Object.keys((path.length === 2 ? hostSchema : tlsSchema).shape);
+}
+
 /** The keys that may stand where an unknown one was found. */
 function knownKeys(path: PropertyKey[], found: unknown): string[] {
   const kind = (found as { kind?: unknown } | undefined)?.kind;
-  const known = keysOf.get(kind) ?? keysOf.get(path.at(-1)) ?? keysOf.get('topology')!;
+  const known = keysOf.get(kind) ?? ofHosts(path) ?? keysOf.get(path.at(-1)) ?? keysOf.get('topology')!;
   return known.filter((key) => key !== 'kind');
 }

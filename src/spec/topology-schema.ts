@@ -9,6 +9,7 @@ import {
   actorDefaults,
   type ChildPolicy,
   edgeModes,
+  partitionPolicies,
   processDefaults,
   supervisorDefaults,
   type Wanted,
@@ -80,6 +81,8 @@ const policyWith = (defaults: typeof processDefaults | typeof supervisorDefaults
   stableMs: ms.default(defaults.stableMs),
   giveUp: giveUp(defaults.giveUp),
   significant: z.boolean().default(defaults.significant),
+  host: name.optional(),
+  onPartition: z.enum(partitionPolicies).optional(),
 });
 
 /** A text, or where a secret is to be read. */
@@ -208,7 +211,52 @@ export const cacheSchema = z.strictObject({
 });
 const caches = z.record(name, cacheSchema).optional();
 
-export const topologySchema = z.strictObject({ name, ...supervision, children, arenas, caches });
+const text = z.string().min(1, { error: 'it must not be empty' });
+const texts = z.array(text);
+const portRule = { error: 'it must be a port, from 1 to 65535' };
+export const tlsSchema = z.strictObject({
+  ca: z.union([text, texts], { error: 'it must name a file, or several' }),
+  cert: text,
+  key: text,
+  serverName: text.optional(),
+  peerNames: texts.optional(),
+});
+export const hostSchema = z.strictObject({ hostname: text.optional(), tls: tlsSchema.optional() });
+export const hostsRelaySchema = z.strictObject({
+  mode: z.enum(['link', 'nats']),
+  silentAfterMs: ms.optional(),
+  hub: name.optional(),
+  address: text.optional(),
+  port: z.number(portRule).int(portRule).min(1, portRule).max(65_535, portRule).optional(),
+  path: text.optional(),
+  bind: text.optional(),
+  insecure: z.boolean().optional(),
+  servers: texts.optional(),
+  auth: z
+    .union(
+      [
+        z.strictObject({ user: text, passwordFile: text }),
+        z.strictObject({ tokenFile: text }),
+        z.strictObject({ nkeySeedFile: text }),
+      ],
+      { error: 'it must be { user, passwordFile }, { tokenFile } or { nkeySeedFile }' },
+    )
+    .optional(),
+  tls: z.strictObject({ ca: text, cert: text.optional(), key: text.optional() }).optional(),
+  replicas: z.literal([1, 3]).optional(),
+});
+const hosts = z.record(name, hostSchema).optional();
+const relay = hostsRelaySchema.optional();
+
+export const topologySchema = z.strictObject({
+  name,
+  ...supervision,
+  children,
+  arenas,
+  caches,
+  hosts,
+  relay,
+});
 
 type SupervisionInput = { [K in keyof typeof supervision]?: z.input<(typeof supervision)[K]> };
 export interface SupervisorInput
@@ -227,7 +275,16 @@ export interface TopologyInput extends SupervisionInput {
   arenas?: Record<string, ArenaInput>;
   /** Caches that the root holds, by name; made by `cache()`. */
   caches?: Record<string, CacheInput>;
+  /** Machines that its units run on, each with a root of its own; a unit says its `host`. */
+  hosts?: Record<string, HostInput>;
+  /** How these roots reach each other. */
+  relay?: HostsRelayInput;
 }
+
+/** One machine: its hostname, for `run` without `--host`, and its files for TLS. */
+export type HostInput = z.input<typeof hostSchema>;
+/** `mode: 'link'` with hub, address and port, or `mode: 'nats'` with servers; docs/hosts.md has all keys. */
+export type HostsRelayInput = z.input<typeof hostsRelaySchema>;
 
 /** What `arena()` makes. */
 export type ArenaInput = z.input<typeof arenaSchema>;

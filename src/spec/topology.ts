@@ -25,6 +25,8 @@ export type {
   ArenaInput,
   CacheInput,
   ExecOptions,
+  HostInput,
+  HostsRelayInput,
   NodeOptions,
   TopologyInput,
 } from './topology-schema.ts';

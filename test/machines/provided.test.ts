@@ -12,6 +12,7 @@ import { startProbe } from '../../src/actors/probe.ts';
 import { startClientProcess, startServerProcess } from '../../src/actors/process.ts';
 import { attachRegion } from '../../src/actors/region-attachment.ts';
 import { startRelayNode } from '../../src/actors/relay-node.ts';
+import { startRemoteHost } from '../../src/actors/remote-host.ts';
 import { retire } from '../../src/actors/retirement.ts';
 import { dialSession } from '../../src/actors/session.ts';
 import { startSessionServer } from '../../src/actors/session-server.ts';
@@ -118,6 +119,7 @@ function provided(): AnyStateMachine[] {
   retire(host, address, unused, { shutdown: 'kill', kind: 'exec' });
   startMulticast(host, { address, readers: [] } as never);
   startRelayNode(host, { address, spec: { role: 'relay', node: 'x' } } as never);
+  startRemoteHost(host, { address, input: { host: 'b', silentAfterMs: 1 }, onReport: unused });
   startLinkPeer(host, { address, endpoint: { path: '' }, times: linkTimes } as never);
   return host.logics;
 }

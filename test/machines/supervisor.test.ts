@@ -104,6 +104,9 @@ function consequences(
 }
 
 /** Who runs on by other rules hears them, whatever else goes on. */
+const heardOf: SupervisorEvent = { type: 'remotes.changed', views: [] };
+/** What other hosts tell is the claim of remote-units.test.ts. */
+const farNews = (to: string): Row<SupervisorEvent, SupervisorInput> => ({ on: heardOf, to, does: [] });
 const otherRules = (to: string): Row<SupervisorEvent, SupervisorInput> => ({
   on: respecified,
   to,
@@ -137,6 +140,7 @@ const table: Table<SupervisorEvent, SupervisorInput> = {
         { on: shutdown, to: 'stopping', does: [becomes('stopping'), ...toAll('stop')] },
         { on: stable, to: 'booting' },
         otherRules('booting'),
+        farNews('booting'),
         {
           on: changed('b', 'completed'),
           by: [...starting, changed('a', 'failed')],
@@ -161,6 +165,7 @@ const table: Table<SupervisorEvent, SupervisorInput> = {
         { on: shutdown, to: 'stopping', does: [becomes('stopping'), ...toAll('stop')] },
         { on: stable, to: 'running.operative' },
         otherRules('running.operative'),
+        farNews('running.operative'),
       ],
     },
     'running.degraded': {
@@ -178,6 +183,7 @@ const table: Table<SupervisorEvent, SupervisorInput> = {
         { on: shutdown, to: 'stopping', does: [becomes('stopping'), ...toAll('stop')] },
         { on: stable, to: 'running.degraded' },
         otherRules('running.degraded'),
+        farNews('running.degraded'),
         {
           on: changed('b', 'completed'),
           by: [...toDegraded, changed('a', 'failed')],
@@ -226,6 +232,7 @@ const table: Table<SupervisorEvent, SupervisorInput> = {
         },
         { on: stable, to: 'regrouping' },
         otherRules('regrouping'),
+        farNews('regrouping'),
       ],
     },
     stopping: {
@@ -248,6 +255,7 @@ const table: Table<SupervisorEvent, SupervisorInput> = {
         { on: force, to: 'stopping', does: toAll('kill') },
         { on: stable, to: 'stopping' },
         otherRules('stopping'),
+        farNews('stopping'),
       ],
     },
     done: { by: [...toOperative, shutdown, changed('a', 'exited'), changed('b', 'exited')], rows: [] },

@@ -99,9 +99,11 @@ function summaryOf(of: TreeRow['of']): { tone: Tone | null; words: string; title
   switch (of.kind) {
     case 'unit': {
       const { unit } = of;
-      const words = unit.state ?? unit.phase;
+      const state = unit.state ?? unit.phase;
+      const words = unit.host === undefined ? state : `${state} @${unit.host}`;
       const facts = [
         unit.path,
+        unit.host === undefined ? null : `on host ${unit.host}`,
         unit.phase,
         unit.pid === null ? null : `process ${unit.pid}`,
         unit.waitsFor,

@@ -14,6 +14,7 @@ import {
 } from '../../../src/machines/process.ts';
 import { regionAttachmentMachine } from '../../../src/machines/region-attachment.ts';
 import { type RelayNodeContext, relayNodeMachine } from '../../../src/machines/relay-node.ts';
+import { type RemoteHostContext, remoteHostMachine } from '../../../src/machines/remote-host.ts';
 import { retirementMachine } from '../../../src/machines/retirement.ts';
 import { type SessionContext, sessionMachine } from '../../../src/machines/session.ts';
 import { type SessionServerContext, sessionServerMachine } from '../../../src/machines/session-server.ts';
@@ -171,5 +172,11 @@ export const walks: readonly Walk[] = [
     inputs: [samples.relayNodeInput],
     events: samples.relayNodeEvents,
     place: ({ neighbours }: RelayNodeContext) => (neighbours.sibling ?? []).length,
+  },
+  {
+    machine: remoteHostMachine,
+    inputs: [samples.remoteHostInput],
+    events: [...samples.remoteHostEvents, { ...samples.remoteHostEvents[0], units: [] } as unknown as EventObject],
+    place: ({ units }: RemoteHostContext) => units.length,
   },
 ];

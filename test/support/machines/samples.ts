@@ -21,6 +21,7 @@ import type {
   RegionAttachmentInput,
 } from '../../../src/machines/region-attachment.ts';
 import type { RelayNodeEvent, RelayNodeInput } from '../../../src/machines/relay-node.ts';
+import type { RemoteHostEvent, RemoteHostInput } from '../../../src/machines/remote-host.ts';
 import type { RetirementEvent, RetirementInput } from '../../../src/machines/retirement.ts';
 import type { SessionEvent, SessionInput } from '../../../src/machines/session.ts';
 import type { SessionServerEvent, SessionServerInput } from '../../../src/machines/session-server.ts';
@@ -115,6 +116,7 @@ export const supervisorEvents: SupervisorEvent[] = [
     children: supervisorInput.children,
   },
   { type: 'child.forgotten', id: 'a' },
+  { type: 'remotes.changed', views: [] },
 ];
 
 export const probeInput: ProbeInput = { how: 'look', periodMs: 1_000, timeoutMs: 200, failures: 3 };
@@ -336,6 +338,18 @@ export const relayNodeEvents: RelayNodeEvent[] = [
   { type: 'neighbour.lost', node: 'sibling', role: 'sibling' },
   { type: 'node.closed' },
   { type: 'stop' },
+];
+
+export const remoteHostInput: RemoteHostInput = { host: 'b', silentAfterMs: 10_000 };
+
+const told = { root: 'r1', pid: 7, startedAtMs: 0, state: 'operative' };
+export const remoteHostEvents: RemoteHostEvent[] = [
+  {
+    type: 'host.heard',
+    told,
+    units: [{ id: 'db', phase: 'up', epoch: 1, pid: 8, state: 'operative', note: null, exit: null }],
+  },
+  { type: 'host.left' },
 ];
 
 export const retirementInput: RetirementInput = { shutdown: 5_000, canAsk: true };

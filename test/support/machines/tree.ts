@@ -40,7 +40,10 @@ const severity = { ask: 0, terminate: 1, kill: 2, nothing: 3 } as const;
 export type Child = Partial<ChildPolicy> & (Partial<Script> | SupervisorOptions);
 
 type Settings = Partial<
-  Pick<SupervisorInput, 'strategy' | 'intensity' | 'periodMs' | 'autoShutdown' | 'endsWhenIdle' | 'seed'>
+  Pick<
+    SupervisorInput,
+    'strategy' | 'intensity' | 'periodMs' | 'autoShutdown' | 'endsWhenIdle' | 'seed' | 'remotes'
+  >
 >;
 
 export interface SupervisorOptions extends Settings {
@@ -255,6 +258,12 @@ export class SimulatedTree {
     return this;
   }
 
+  /** Another host tells of its units, or falls silent. */
+  hears(...views: readonly UnitView[]): this {
+    this.#supervisor.post({ type: 'remotes.changed', views });
+    return this;
+  }
+
   /** The root forgets a child. */
   drop(id: string): this {
     this.#supervisor.post({ type: 'child.forgotten', id });
@@ -387,7 +396,7 @@ const supervisorLogic = supervisorMachine.provide({
 });
 
 function policyOf(child: Child): ChildPolicy {
-  const known = Object.keys(policy);
+  const known = [...Object.keys(policy), 'onPartition'];
   return {
     ...policy,
     ...Object.fromEntries(Object.entries(child).filter(([key]) => known.includes(key))),

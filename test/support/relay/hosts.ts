@@ -76,8 +76,16 @@ export class Hosts {
   }
 
   run(name: string, fixture: string, args: readonly string[], env: NodeJS.ProcessEnv): HostProgram {
-    const file = fileURLToPath(new URL(`../../fixtures/relay/${fixture}`, import.meta.url));
-    const child = spawn('ip', ['netns', 'exec', this.#ns(name), process.execPath, file, ...args], {
+    return this.node(
+      name,
+      [fileURLToPath(new URL(`../../fixtures/relay/${fixture}`, import.meta.url)), ...args],
+      env,
+    );
+  }
+
+  /** Runs Node there. */
+  node(name: string, args: readonly string[], env: NodeJS.ProcessEnv): HostProgram {
+    const child = spawn('ip', ['netns', 'exec', this.#ns(name), process.execPath, ...args], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });
