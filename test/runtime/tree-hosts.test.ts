@@ -151,7 +151,7 @@ describe(`a topology on three machines${missing ? ` (skipped: ${missing})` : ''}
       sees('b', 'the silence', (_, all) => heard(all, 'a') === 'silent'),
     ]);
     assert.equal(a.db!.phase, 'unknown');
-    assert.match(a.db!.note!, /host b is silent for .*; it was up/);
+    assert.match(a.db!.note!, /host b is silent for .*; it was operative/);
     assert.match(a.stops!.note!, /db:ready \(host b is silent\)/);
     for (const name of ['keeps', 'bound', 'waits']) assert.equal(a[name]!.pid, before[name]!.pid, name);
     assert.equal(b.db!.pid, before.db!.pid);

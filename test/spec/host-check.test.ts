@@ -186,10 +186,7 @@ describe('a topology with hosts', () => {
 
   it('takes files of TLS relative to itself', () => {
     const tls = { ca: 'ca.pem', cert: './a.pem', key: '/etc/a.key' };
-    const { hosts } = checkTopology(
-      { ...base, hosts: { front: { tls }, back: { tls } } },
-      file,
-    );
+    const { hosts } = checkTopology({ ...base, hosts: { front: { tls }, back: { tls } } }, file);
     assert.deepEqual(hosts!.front!.tls, {
       ca: join(dirname(file), 'ca.pem'),
       cert: join(dirname(file), 'a.pem'),

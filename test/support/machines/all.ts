@@ -176,7 +176,10 @@ export const walks: readonly Walk[] = [
   {
     machine: remoteHostMachine,
     inputs: [samples.remoteHostInput],
-    events: [...samples.remoteHostEvents, { ...samples.remoteHostEvents[0], units: [] } as unknown as EventObject],
+    events: [
+      ...samples.remoteHostEvents,
+      { ...samples.remoteHostEvents[0], units: [] } as unknown as EventObject,
+    ],
     place: ({ units }: RemoteHostContext) => units.length,
   },
 ];
