@@ -56,6 +56,8 @@ export interface ShownChannel {
   stats(): { readonly sent: number; readonly received: number; readonly dropped: number };
   /** Messages of ours that the peer has not taken. */
   unread(): number;
+  /** Bytes of ours that the peer has taken, as a word that wraps, and those that it has not; null: it has ended. */
+  progress(): { readonly taken: number; readonly unreadBytes: number } | null;
 }
 
 /** Figures of what this process shares with others. */

@@ -86,6 +86,7 @@ export class LiveSource implements Source {
     this.#audiences.add(shown);
     return {
       dump: () => this.#dump(),
+      actor: (place) => this.#mirror.actor(place),
       watch: (place) => {
         shown.watched = place;
         this.#look(place ?? undefined);
@@ -309,10 +310,17 @@ export class LiveSource implements Source {
   #flows(): Flow[] {
     const flows: Flow[] = [];
     for (const [process, { record }] of this.#metrics)
-      for (const { actor, link, channel, sentPerS, unread } of record.channels) {
+      for (const { actor, link, channel, sentPerS, unread, waitMs } of record.channels) {
         const to = this.#mirror.peerOf(link, process, actor);
         if (to && (sentPerS > 0 || unread > 0))
-          flows.push({ from: { process, actor }, to, channel, messagesPerS: sentPerS, depth: unread });
+          flows.push({
+            from: { process, actor },
+            to,
+            channel,
+            messagesPerS: sentPerS,
+            depth: unread,
+            waitMs,
+          });
       }
     return flows;
   }

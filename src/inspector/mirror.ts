@@ -93,6 +93,10 @@ export class Mirror {
     if (batch) yield batch;
   }
 
+  actor({ process, actor }: ActorPlace): ActorRecord | undefined {
+    return this.#lives.get(process)?.actors.get(actor);
+  }
+
   actors(process: ProcessId): number {
     return this.#lives.get(process)?.actors.size ?? 0;
   }

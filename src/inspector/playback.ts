@@ -8,6 +8,7 @@ import { IpcError, messageOf } from '../errors.ts';
 import { checkedRecord } from '../runtime/record-check.ts';
 import { Mirror } from './mirror.ts';
 import {
+  type ActorPlace,
   type Hello,
   type LogLine,
   type ProcessId,
@@ -86,6 +87,7 @@ export class Playback implements Source {
     const player = new Player(this.#entries, this.#keyframes, this.span, audience);
     return {
       dump: () => player.dump(),
+      actor: (place) => player.actor(place),
       watch() {},
       send: () => 'a recording takes no events',
       seek: (atMs) => player.seek(atMs),
@@ -132,6 +134,10 @@ class Player {
       actors: this.#mirror.dump(),
       past: this.#mirror.past(),
     };
+  }
+
+  actor(place: ActorPlace): ViewRecord | undefined {
+    return this.#mirror.actor(place);
   }
 
   /** The audience asks for a dump after it. */

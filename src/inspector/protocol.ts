@@ -231,6 +231,8 @@ export interface Flow {
   readonly messagesPerS: number;
   /** How many have come and are not taken. */
   readonly depth: number;
+  /** How long a message waits on average until it is taken; null: none was taken for some seconds. */
+  readonly waitMs: number | null;
 }
 
 /** The context of the watched actor, at most five times a second, and once when the actor is not there (any more). */

@@ -5,8 +5,8 @@ import { constants, createGzip, type Gzip } from 'node:zlib';
 import { IpcError, messageOf } from '../errors.ts';
 import { momentMs } from '../runtime/feed.ts';
 import type { Logger } from '../runtime/log.ts';
-import { RecordQueue } from '../runtime/record-queue.ts';
-import type { Hello, ProcessId, ServerMessage, ViewRecord } from './protocol.ts';
+import { AudienceQueue } from './audience-queue.ts';
+import type { Hello, ServerMessage } from './protocol.ts';
 import type { Showing, Source } from './source.ts';
 
 /** Raised when an older reader would misread a recording. */
@@ -33,9 +33,10 @@ export class Recorder {
   readonly #gzip: Gzip | undefined;
   readonly #showing: Showing;
   readonly #timers: NodeJS.Timeout[];
-  readonly #queue = new RecordQueue<{ k: string; process: ProcessId; record: ViewRecord }>({
+  readonly #queue = new AudienceQueue({
     droppableMax: waitingMax,
     keptMax: Number.POSITIVE_INFINITY,
+    actorNow: (place) => this.#showing.actor(place),
   });
   readonly #latest = new Map<string, ServerMessage>();
   #full = false;
@@ -67,7 +68,7 @@ export class Recorder {
     this.#write(`${JSON.stringify(header)}\n`);
     this.#showing = source.show({
       tell: (message) => this.#tell(message),
-      record: (process, record) => this.#queue.push({ k: record.k, process, record }),
+      record: (process, record) => this.#queue.push(process, record),
     });
     const { messages, actors } = this.#showing.dump();
     for (const message of messages) this.#writeMessage(message);
@@ -105,15 +106,8 @@ export class Recorder {
     this.#latest.clear();
     const dropped = this.#queue.takeDropped();
     if (dropped > 0) this.#writeMessage({ type: 'dropped', at: Date.now(), count: dropped });
-    while (this.#queue.length > 0 && !this.#full) {
-      const batches: { process: ProcessId; records: ViewRecord[] }[] = [];
-      for (const { process, record } of this.#queue.take(batchMax)) {
-        const last = batches.at(-1);
-        if (last?.process === process) last.records.push(record);
-        else batches.push({ process, records: [record] });
-      }
-      this.#writeMessage({ type: 'records', batches });
-    }
+    while (this.#queue.length > 0 && !this.#full)
+      this.#writeMessage({ type: 'records', batches: this.#queue.take(batchMax) });
   }
 
   #writeMessage(message: ServerMessage): void {

@@ -12,6 +12,8 @@ export interface Audience {
 export interface Showing {
   /** Everything that there is now. */
   dump(): Dump;
+  /** What is known of one actor now. */
+  actor(place: ActorPlace): ViewRecord | undefined;
   watch(place: ActorPlace | null): void;
   /** @returns why not; undefined if it is on its way. */
   send(place: ActorPlace, event: { readonly type: string }): string | undefined;

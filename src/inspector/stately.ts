@@ -8,7 +8,7 @@ import { type FeedRecord, momentMs } from '../runtime/feed.ts';
 import { checkedRecord } from '../runtime/record-check.ts';
 import { RecordQueue } from '../runtime/record-queue.ts';
 import type { Guests, LiveSource } from './live-source.ts';
-import type { ProcessId, UnitView, ViewRecord } from './protocol.ts';
+import type { ActorPlace, ProcessId, UnitView, ViewRecord } from './protocol.ts';
 import type { Door } from './server.ts';
 import type { Showing } from './source.ts';
 
@@ -30,11 +30,15 @@ const nameMax = 200;
 interface Waiting {
   readonly k: string;
   readonly text: string;
+  /** Whom it tells of; null: what has no state. */
+  readonly place: ActorPlace | null;
 }
 
 interface Client {
   readonly socket: WebSocket;
   readonly queue: RecordQueue<Waiting>;
+  /** Actors of which a transition was left out. */
+  readonly outdated: Map<string, ActorPlace>;
   guest: Guest | undefined;
 }
 
@@ -56,11 +60,14 @@ export class StatelyBridge implements Door, Guests {
 
   open(socket: WebSocket): void {
     if (this.#clients.size >= clientsMax) return socket.close(1013, 'too many are here');
-    const client: Client = {
-      socket,
-      queue: new RecordQueue<Waiting>({ droppableMax: waitingMax }),
-      guest: undefined,
-    };
+    const outdated: Client['outdated'] = new Map();
+    const queue = new RecordQueue<Waiting>({
+      droppableMax: waitingMax,
+      onDropped: ({ place }) => {
+        if (place) outdated.set(idOf(place.process, place.actor), place);
+      },
+    });
+    const client: Client = { socket, queue, outdated, guest: undefined };
     socket.on('error', () => {});
     socket.on('message', (data, isBinary) => {
       if (!isBinary) this.#hear(client, data);
@@ -136,7 +143,11 @@ export class StatelyBridge implements Door, Guests {
         for (const client of this.#clients)
           if (client.guest?.process !== process)
             for (const message of this.#messagesOf(process, record))
-              client.queue.push({ k: record.k, text: JSON.stringify(message) });
+              client.queue.push({
+                k: record.k,
+                text: JSON.stringify(message),
+                place: record.k === 'transition' ? { process, actor: record.actor } : null,
+              });
       },
     });
     this.#timer = setInterval(() => this.#flush(), flushMs).unref();
@@ -164,6 +175,7 @@ export class StatelyBridge implements Door, Guests {
       const { socket, queue } = client;
       if (queue.overrun) {
         queue.clear();
+        client.outdated.clear();
         this.#greet(client);
       }
       if (socket.bufferedAmount > bufferedMax || socket.readyState !== socket.OPEN) continue;
@@ -173,17 +185,28 @@ export class StatelyBridge implements Door, Guests {
         socket.send(next!.text);
         if (next!.k !== 'actor') live++;
       }
+      if (queue.length === 0) this.#tellOutdated(client);
     }
   }
 
+  /** Nobody may take for the present what was only the last that found room. */
+  #tellOutdated({ socket, outdated }: Client): void {
+    for (const { process, actor } of outdated.values()) {
+      const now = this.#showing?.actor({ process, actor });
+      if (now?.k !== 'actor') continue;
+      const message = {
+        type: '@xstate.snapshot',
+        ...baseOf(process, actor, now.at),
+        event: { type: 'actor-ipc.now' },
+        snapshot: snapshotOf(now.value, now.status),
+      };
+      socket.send(JSON.stringify(message));
+    }
+    outdated.clear();
+  }
+
   #messagesOf(process: ProcessId, record: ViewRecord): object[] {
-    const base = (actor: string) => ({
-      sessionId: idOf(process, actor),
-      rootId: rootId,
-      createdAt: String(Math.round('at' in record ? record.at : momentMs())),
-      id: null,
-      _version: spoken,
-    });
+    const base = (actor: string) => baseOf(process, actor, 'at' in record ? record.at : momentMs());
     switch (record.k) {
       case 'chart':
         this.#charts.set(record.hash, record.chart);
@@ -252,6 +275,16 @@ export class StatelyBridge implements Door, Guests {
 
 /** One system for the official page: it shows actors of one root together. */
 const rootId = 'actor-ipc';
+
+function baseOf(process: ProcessId, actor: string, atMs: number): object {
+  return {
+    sessionId: idOf(process, actor),
+    rootId,
+    createdAt: String(Math.round(atMs)),
+    id: null,
+    _version: spoken,
+  };
+}
 
 function idOf(process: ProcessId, actor: string): string {
   return `${process}/${actor}`;

@@ -1,14 +1,16 @@
 // Viewer: one page that looks on by its WebSocket. It may read slowly or never: what waits for it is bounded, and when it
 // reads again it gets what there is then. What it sends is input.
 import type { WebSocket } from 'ws';
-import { RecordQueue } from '../runtime/record-queue.ts';
-import type { ActorPlace, LogLine, PageMessage, ProcessId, ServerMessage, ViewRecord } from './protocol.ts';
+import { AudienceQueue } from './audience-queue.ts';
+import type { ActorPlace, LogLine, PageMessage, ServerMessage } from './protocol.ts';
 import type { Showing, Source } from './source.ts';
 
 /** A page is drawn no more often. */
 const flushMs = 50;
 /** Bytes that the kernel has not taken; beyond them the page does not read fast enough. */
 const bufferedMax = 1024 * 1024;
+/** Of all processes together: half a second of very many. */
+const waitingMax = 10_000;
 const batchMax = 2_000;
 const linesMax = 1_000;
 /** A page that is there answers at once; one in a debugger may take a while. */
@@ -18,12 +20,6 @@ const pongsMissedMax = 3;
 const mistakesMax = 20;
 const speedMax = 100;
 const placeLengthMax = 4_096;
-
-interface Waiting {
-  readonly k: string;
-  readonly process: ProcessId;
-  readonly record: ViewRecord;
-}
 
 export interface ViewerOptions {
   readonly source: Source;
@@ -37,7 +33,10 @@ export class Viewer {
   readonly #options: ViewerOptions;
   readonly #showing: Showing;
   readonly #timers: NodeJS.Timeout[];
-  readonly #queue = new RecordQueue<Waiting>();
+  readonly #queue = new AudienceQueue({
+    droppableMax: waitingMax,
+    actorNow: (place) => this.#showing.actor(place),
+  });
   /** The latest of each type that replaces what was before. */
   readonly #latest = new Map<string, ServerMessage>();
   #lines: LogLine[] = [];
@@ -61,7 +60,7 @@ export class Viewer {
     this.#send(source.hello(write));
     this.#showing = source.show({
       tell: (message) => this.#tell(message),
-      record: (process, record) => this.#queue.push({ k: record.k, process, record }),
+      record: (process, record) => this.#queue.push(process, record),
     });
     this.#timers = [
       setInterval(() => this.#flush(), flushMs).unref(),
@@ -108,15 +107,17 @@ export class Viewer {
     const dropped = this.#queue.takeDropped();
     if (dropped > 0) this.#send({ type: 'dropped', at: Date.now(), count: dropped });
     while (this.#queue.length > 0 && this.#socket.bufferedAmount <= bufferedMax)
-      this.#send({ type: 'records', batches: batchesOf(this.#queue.take(batchMax)) });
+      this.#send({ type: 'records', batches: this.#queue.take(batchMax) });
   }
 
   #sendDump(): void {
     this.#dumpDue = false;
     const { messages, actors, past } = this.#showing.dump();
+    const dropped = this.#queue.takeDropped();
     // What is on its way is in the dump already.
     this.#queue.clear();
     this.#queue.takeDropped();
+    if (dropped > 0) this.#send({ type: 'dropped', at: Date.now(), count: dropped });
     this.#latest.clear();
     this.#lines = [];
     for (const message of messages) this.#send(message);
@@ -175,16 +176,6 @@ export class Viewer {
         return this.#showing.pause();
     }
   }
-}
-
-function batchesOf(waiting: readonly Waiting[]): { process: ProcessId; records: ViewRecord[] }[] {
-  const batches: { process: ProcessId; records: ViewRecord[] }[] = [];
-  for (const { process, record } of waiting) {
-    const last = batches.at(-1);
-    if (last?.process === process) last.records.push(record);
-    else batches.push({ process, records: [record] });
-  }
-  return batches;
 }
 
 /** The message, or what is wrong with it. */

@@ -1,6 +1,7 @@
 // Feed source: a child's records on their way to the root, for as long as somebody watches there. They travel in shared
 // memory beside the control socket. What finds no room waits here, bounded; what must not be missed is told anew if too much
 // of it has piled up.
+import type { Address } from '../names.ts';
 import { ChannelEnd } from '../transport/channel-end.ts';
 import { type FeedLinkOffer, feedLane, openFeedLink } from '../transport/feed-link.ts';
 import type { Link } from '../transport/link.ts';
@@ -10,13 +11,22 @@ import { droppedRecord, RecordQueue } from './record-queue.ts';
 /** Records are sent together this often; a page that shows them is not drawn more often either. */
 const flushMs = 50;
 const batchMax = 100;
+/** Finding out where actors are means to go through all of them. */
+const anewMs = 1_000;
 
 export class FeedSource {
   readonly #feed: Feed;
   readonly #link: Link;
   readonly #channel: ChannelEnd;
   readonly #timer: NodeJS.Timeout;
-  readonly #queue = new RecordQueue();
+  readonly #queue = new RecordQueue({
+    onDropped: (record) => {
+      if (record.k === 'transition') this.#outdated.add(record.actor);
+    },
+  });
+  /** Actors of which a transition was left out: it may have been their last for a long time. */
+  readonly #outdated = new Set<Address>();
+  #anewAtMs = 0;
   #unwatch: () => void = () => {};
 
   /** Takes over the root's descriptors. @throws {IpcError} ERR_MEMORY, ERR_SYSTEM. */
@@ -52,6 +62,7 @@ export class FeedSource {
   #begin(): void {
     this.#queue.push({ k: 'reset', at: momentMs() });
     this.#unwatch = this.#feed.watch((record) => this.#queue.push(record));
+    this.#outdated.clear();
     // However many actors there are: they are not what has piled up.
     this.#queue.allow(this.#queue.length);
   }
@@ -70,6 +81,15 @@ export class FeedSource {
       const sent = this.#send(batch);
       if (sent < batch.length) return this.#queue.putBack(batch.slice(sent));
     }
+    this.#tellOutdated();
+  }
+
+  /** Nobody may take for the present what was only the last that found room. */
+  #tellOutdated(): void {
+    if (this.#outdated.size === 0 || performance.now() < this.#anewAtMs) return;
+    this.#anewAtMs = performance.now() + anewMs;
+    for (const record of this.#feed.stateOf(this.#outdated)) this.#queue.push(record);
+    this.#outdated.clear();
   }
 
   /** Answers how many are done with: fewer than all if there is no room now. */

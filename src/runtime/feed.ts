@@ -154,6 +154,8 @@ export interface ChannelFigures {
   readonly receivedPerS: number;
   /** Of ours, what the peer has not taken yet. */
   readonly unread: number;
+  /** How long ours wait on average until the peer takes them; null: it has taken none for some seconds. */
+  readonly waitMs: number | null;
   readonly dropped: number;
 }
 
@@ -189,6 +191,11 @@ export class Feed {
     return () => {
       if (this.#watchers.delete(guarded) && this.#watchers.size === 0) this.#onWatched(false);
     };
+  }
+
+  /** Where these actors are now; of those that are there. */
+  *stateOf(actors: ReadonlySet<Address>): Iterable<FeedRecord> {
+    for (const record of this.#dump()) if (record.k === 'actor' && actors.has(record.actor)) yield record;
   }
 
   tell(record: FeedRecord): void {

@@ -7,6 +7,7 @@ import {
 } from 'node:perf_hooks';
 import type { Gauge, OpenSession, ResourceFigures } from '../actors/hosting.ts';
 import { type ChannelFigures, type MetricsRecord, momentMs, type Spread } from './feed.ts';
+import { lookMs, WaitGauge } from './wait-gauge.ts';
 
 const periodMs = 1_000;
 /** How often the event loop is asked whether it is late; each asking wakes the process. */
@@ -26,6 +27,8 @@ export class Meter {
   readonly #loop: IntervalHistogram = monitorEventLoopDelay({ resolution: loopResolutionMs });
   readonly #handling: RecordableHistogram = createHistogram();
   readonly #timer: NodeJS.Timeout;
+  readonly #waits: WaitGauge;
+  readonly #looking: NodeJS.Timeout;
   /** A region whose lock is held lets its figures wait. */
   #measuring = false;
   /** Counts of each channel at the last time. */
@@ -38,6 +41,8 @@ export class Meter {
     this.#tell = tell;
     this.#loop.enable();
     this.#timer = setInterval(() => void this.#measure(), periodMs).unref();
+    this.#waits = new WaitGauge(metered.sessions, channelsMax);
+    this.#looking = setInterval(() => this.#waits.look(), lookMs).unref();
     this.#channels(1);
   }
 
@@ -49,6 +54,7 @@ export class Meter {
   close(): void {
     this.#closed = true;
     clearInterval(this.#timer);
+    clearInterval(this.#looking);
     this.#loop.disable();
   }
 
@@ -108,6 +114,7 @@ export class Meter {
           sentPerS: rate(Math.max(0, sent - before.sent), seconds),
           receivedPerS: rate(Math.max(0, received - before.received), seconds),
           unread: channel.unread(),
+          waitMs: this.#waits.read(machine, channel),
           dropped,
         });
       }

@@ -70,6 +70,7 @@ const fields: Readonly<Record<FeedRecord['k'], Fields>> = {
       {
         ...({ actor: 'text', link: 'text', channel: 'text' } as const),
         ...({ sentPerS: 'number', receivedPerS: 'number', unread: 'number', dropped: 'number' } as const),
+        waitMs: 'number or null',
       },
     ],
     resources: [

@@ -9,19 +9,22 @@ const keptMaxDefault = 20_000;
 
 const kept: ReadonlySet<string> = new Set(['chart', 'actor', 'crash', 'stop', 'reset', 'session']);
 
-export interface QueueLimits {
-  readonly droppableMax?: number;
-  readonly keptMax?: number;
-}
-
 interface Kind {
   readonly k: string;
+}
+
+export interface QueueOptions<T extends Kind> {
+  readonly droppableMax?: number;
+  readonly keptMax?: number;
+  /** Told of each record that is left out, but not of those that `clear` leaves out. */
+  readonly onDropped?: (record: T) => void;
 }
 
 export class RecordQueue<T extends Kind = FeedRecord> {
   readonly #droppableMax: number;
   #keptMax: number;
   readonly #keptMaxBasis: number;
+  readonly #onDropped: ((record: T) => void) | undefined;
   /** Those before `#first` are out; undefined: dropped. */
   #items: (T | undefined)[] = [];
   #first = 0;
@@ -31,7 +34,12 @@ export class RecordQueue<T extends Kind = FeedRecord> {
   #kept = 0;
   #dropped = 0;
 
-  constructor({ droppableMax = droppableMaxDefault, keptMax = keptMaxDefault }: QueueLimits = {}) {
+  constructor({
+    droppableMax = droppableMaxDefault,
+    keptMax = keptMaxDefault,
+    onDropped,
+  }: QueueOptions<T> = {}) {
+    this.#onDropped = onDropped;
     this.#droppableMax = droppableMax;
     this.#keptMax = keptMax;
     this.#keptMaxBasis = keptMax;
@@ -116,10 +124,12 @@ export class RecordQueue<T extends Kind = FeedRecord> {
       const item = this.#items[at];
       if (item !== undefined && !kept.has(item.k)) break;
     }
+    const dropped = this.#items[at];
     this.#items[at] = undefined;
     this.#scanned = at + 1;
     this.#droppable--;
     this.#dropped++;
+    if (dropped !== undefined) this.#onDropped?.(dropped);
     // Holes that nobody takes away would grow for as long as nobody reads.
     if (this.#items.length > 4 * (this.length + this.#droppableMax)) {
       this.#items = this.#items.slice(this.#first).filter((item) => item !== undefined);

@@ -312,6 +312,11 @@ export class ChannelEnd implements Channel, LinkMember {
     return this.#closed.promise;
   }
 
+  /** How far the peer has come in our ring; null once the channel has ended. */
+  progress(): { readonly taken: number; readonly unreadBytes: number } | null {
+    return this.#finished ? null : this.#sender.progress();
+  }
+
   /** Messages in our ring that the peer never took. */
   unread(): number {
     return this.#sender.unread();

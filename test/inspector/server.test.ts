@@ -342,7 +342,7 @@ describe('the inspector', function () {
       using page = new Spectator(writing.url);
       await page.waits('the patient', () => page.valueOf(patientPlace()) === 'well');
       const heap = process.memoryUsage().heapUsed;
-      const rounds = 4_000;
+      const rounds = 16_000;
       for (let i = 0; i < rounds; i++)
         tree.host.feed.tell({ k: 'ignored', at: i, actor: 'x', event: 'y'.repeat(1_000) } as never);
       for (const type of ['fall ill', 'recover'])

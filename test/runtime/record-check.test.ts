@@ -8,7 +8,7 @@ import { checkedRecord } from '../../src/runtime/record-check.ts';
 const spread = { p50: 1, p99: 2, max: 3 };
 const channel = {
   ...{ actor: 'a/machine', link: '1', channel: 'samples' },
-  ...{ sentPerS: 1, receivedPerS: 0, unread: 0, dropped: 0 },
+  ...{ sentPerS: 1, receivedPerS: 0, unread: 0, waitMs: 0.5, dropped: 0 },
 };
 const pipe = {
   ...{ kind: 'pipe', name: 'orders', region: 'market', pids: [1], counts: 'packets' },
