@@ -59,7 +59,7 @@ export const keys: readonly Key[] = [
   },
   {
     shown: ['f', '+', '−'],
-    does: 'fit the drawing, zoom in and out',
+    does: 'fit the drawing, zoom; arrows move it once it has the focus',
     act: {
       f: () => canvasKeys.current?.fit(),
       '+': () => canvasKeys.current?.zoom(1.25),
@@ -77,10 +77,7 @@ export const keys: readonly Key[] = [
     shown: ['space'],
     does: 'play and stop a recording',
     act: {
-      ' ': (page) => {
-        const { playing } = page.model;
-        if (playing) page.connection.send({ type: playing.playing ? 'pause' : 'play' });
-      },
+      ' ': (page) => page.togglePlaying(),
     },
   },
   {

@@ -18,6 +18,8 @@ export class PageState {
   search = '';
   paused = false;
   helpOpen = false;
+  /** At which a recording is played: how many times as fast as it happened. */
+  speed = 1;
   /** Whether charts are shown as outlines; null: the large ones. */
   outline: boolean | null = null;
   #watched: ActorPlace | null = null;
@@ -57,6 +59,22 @@ export class PageState {
   setSearch(search: string): void {
     this.search = search;
     this.changed();
+  }
+
+  togglePlaying(): void {
+    const { playing } = this.model;
+    if (playing)
+      this.connection.send(playing.playing ? { type: 'pause' } : { type: 'play', speed: this.speed });
+  }
+
+  /** Sends an event, where the server lets pages do that, and says so. */
+  sendEvent({ process, actor }: ActorPlace, event: { readonly type: string }): void {
+    const sent = this.connection.send({ type: 'send', place: { process, actor }, event });
+    this.model.setNotice(
+      sent
+        ? { level: 'info', text: `${event.type} was sent to ${actor}` }
+        : { level: 'bad', text: 'There is no connection: nothing was sent' },
+    );
   }
 
   /** The actor whose chart and context are shown: the selected one, or the one that is the unit's life in the root. */

@@ -7,9 +7,9 @@ import { usePage } from './page-state.ts';
 const speeds = [0.1, 0.5, 1, 2, 10, 100] as const;
 
 export function PlaybackBar() {
-  const { model, connection } = usePage();
-  useTopics(model.topics, 'playing', 'connection');
-  const [speed, setSpeed] = useState(1);
+  const page = usePage();
+  const { model, connection } = page;
+  useTopics(model.topics, 'playing', 'connection', 'selection');
   /** Where the reader holds the slider; the answers of the server lag behind the hand. */
   const [held, setHeld] = useState<number | null>(null);
   const { hello, playing } = model;
@@ -23,38 +23,38 @@ export function PlaybackBar() {
     <section class="playback" aria-label="Recording">
       <button
         type="button"
-        class="button"
+        class="button step-button"
         title="One event back (,)"
         aria-label="Step back"
         onClick={() => connection.send({ type: 'step', by: -1 })}
       >
-        ⏮
+        <StepSign />
       </button>
       <button
         type="button"
         class="button primary play"
         title="Play and stop (space)"
-        onClick={() => connection.send(isPlaying ? { type: 'pause' } : { type: 'play', speed })}
+        onClick={() => page.togglePlaying()}
       >
         {isPlaying ? 'Stop' : 'Play'}
       </button>
       <button
         type="button"
-        class="button"
+        class="button step-button"
         title="One event forth (.)"
         aria-label="Step forth"
         onClick={() => connection.send({ type: 'step', by: 1 })}
       >
-        ⏭
+        <StepSign forth />
       </button>
       <label class="choice">
         speed
         <select
-          value={String(speed)}
+          value={String(page.speed)}
           onChange={({ currentTarget }) => {
-            const next = Number(currentTarget.value);
-            setSpeed(next);
-            if (isPlaying) connection.send({ type: 'play', speed: next });
+            page.speed = Number(currentTarget.value);
+            if (isPlaying) connection.send({ type: 'play', speed: page.speed });
+            page.changed();
           }}
         >
           {speeds.map((each) => (
@@ -82,5 +82,17 @@ export function PlaybackBar() {
         {describeMs(Math.max(0, at - fromMs))} of {describeMs(toMs - fromMs)}
       </span>
     </section>
+  );
+}
+
+/** Drawn: fonts have coloured pictures for it. */
+function StepSign({ forth = false }: { readonly forth?: boolean }) {
+  return (
+    <svg class="step-sign" viewBox="0 0 12 12" width={12} height={12} aria-hidden="true">
+      <path
+        d="M1.5 1.5h1.8v9H1.5zM10.5 1.5v9L4 6z"
+        transform={forth ? 'translate(12 0) scale(-1 1)' : undefined}
+      />
+    </svg>
   );
 }

@@ -6,7 +6,13 @@ import { linkTo, readLink, type Selection } from '../../inspector-page/src/selec
 import { eventKinds, searchText } from '../../inspector-page/src/timeline/event-words.ts';
 import { Filtered, stopped } from '../../inspector-page/src/timeline/filtered.ts';
 import { sequenceStep } from '../../inspector-page/src/timeline/sequence.ts';
-import { keysAbove, rowOf, treeRows } from '../../inspector-page/src/tree/tree-rows.ts';
+import {
+  drawnBefore,
+  keysAbove,
+  rowOf,
+  type TreeRow,
+  treeRows,
+} from '../../inspector-page/src/tree/tree-rows.ts';
 import { addressOf } from '../../src/names.ts';
 import {
   actor,
@@ -26,7 +32,17 @@ function modelOf(messages = shop()): Model {
 }
 
 const all = { opened: new Map<string, boolean>(), search: '' };
-const labels = (model: Model, search = '') => treeRows(model, { ...all, search }).map(({ label }) => label);
+/** As when the reader has opened the units. */
+const open = {
+  ...all,
+  opened: new Map([
+    ['unit till', true],
+    ['unit stock', true],
+  ]),
+};
+const labels = (model: Model, search = '') => treeRows(model, { ...open, search }).map(({ label }) => label);
+
+const labelsOf = (rows: readonly TreeRow[]) => rows.map(({ label }) => label);
 
 describe('the model', () => {
   it('has an actor where the last transition has led it', () => {
@@ -62,7 +78,11 @@ describe('the model', () => {
     model.take(dump({ process: 'till#2', records: [actor('door', 'opened', 'door')] }));
     assert.isFalse(model.isAlive('till#1'));
     assert.equal(model.actor({ process: 'till#1', actor: 'door' })!.words, 'closed');
-    const rows = treeRows(model, { ...all, opened: new Map([['life till#1', true]]) });
+    const opened = new Map([
+      ['unit till', true],
+      ['life till#1', true],
+    ]);
+    const rows = treeRows(model, { ...all, opened });
     assert.includeMembers(
       rows.map(({ key }) => key),
       ['life till#1', 'actor till#1 door', 'actor till#2 door'],
@@ -103,6 +123,36 @@ describe('the model', () => {
     assert.equal(model.events.length, 1);
   });
 
+  it('lists them once, however often they are told', () => {
+    const model = modelOf();
+    const at = (moment: number) => ({ ...transition('door', `at${moment}`, 'closed'), at: moment });
+    const past = (...moments: number[]) => ({
+      ...records('till#1', ...moments.map(at)),
+      past: true as const,
+    });
+    model.take(past(1, 2, 3));
+    // The connection was lost, and is there again.
+    model.take(dump({ process: 'till#1', records: [actor('door', 'closed', 'door')] }));
+    model.take(past(2, 3, 4, 5));
+    const seen = Array.from(
+      { length: model.events.length },
+      (_, i) => model.events.at(model.events.first + i)!,
+    );
+    assert.deepEqual(
+      seen.map(({ record }) => record.at),
+      [1, 2, 3, 4, 5],
+    );
+  });
+
+  it('keeps what it knows of a crash when the actor is told anew', () => {
+    const model = modelOf();
+    model.take(
+      records('till#1', { k: 'crash', at: 5, actor: addressOf('door'), message: 'broke', stack: null }),
+    );
+    model.take(records('till#1', actor('door', null, 'door', 'error')));
+    assert.equal(model.actor({ process: 'till#1', actor: 'door' })!.crash!.message, 'broke');
+  });
+
   it('counts what was dropped, wherever that was', () => {
     const model = modelOf();
     model.take({ type: 'dropped', at: 1, count: 3 });
@@ -130,7 +180,7 @@ describe('the rows of the tree', () => {
     model.take(
       records('stock#1', actor('shelf/box/1', null), actor('shelf/box/1/lid', null), actor('shelfish', null)),
     );
-    const rows = treeRows(model, all).filter(({ of }) => of.kind === 'actor');
+    const rows = treeRows(model, open).filter(({ of }) => of.kind === 'actor');
     assert.deepEqual(
       rows.map(({ label, depth }) => [label, depth]),
       [
@@ -141,6 +191,49 @@ describe('the rows of the tree', () => {
         ['shelfish', 2],
       ],
     );
+  });
+
+  it('stand still while a process starts, and when one dies only its life comes in between', () => {
+    const model = modelOf();
+    const before = labelsOf(treeRows(model, all));
+    assert.deepEqual(before, [
+      'shop',
+      'till',
+      'stock',
+      'machinery of the root',
+      'shared memory',
+      'shop/orders',
+    ]);
+    for (let i = 0; i < 20; i++) {
+      model.take(records('till#1', actor(`window/${i}`, 'shut')));
+      assert.deepEqual(labelsOf(treeRows(model, all)), before);
+    }
+    const dead = [killed('till', 2), killed('till', 1)];
+    model.take({
+      type: 'processes',
+      units: [shopUnits[0]!, unit('till', { incarnation: 3, dead }), shopUnits[2]!],
+    });
+    assert.deepEqual(labelsOf(treeRows(model, all)), before.toSpliced(2, 0, 'life 2'));
+  });
+
+  it('stay open or closed as they were drawn, however many actors come, up to a hundred', () => {
+    const model = modelOf();
+    let before = new Map<string, boolean>();
+    const draw = () => {
+      const rows = treeRows(model, { ...open, before });
+      before = drawnBefore(rows);
+      return rows.filter(({ depth }) => depth === 3).length;
+    };
+    model.take(records('stock#1', actor('shelf/box/0', null)));
+    assert.equal(draw(), 1);
+    for (let i = 1; i < 100; i++) model.take(records('stock#1', actor(`shelf/box/${i}`, null)));
+    assert.equal(draw(), 100);
+    model.take(records('stock#1', actor('shelf/box/100', null)));
+    assert.equal(draw(), 0);
+    // Closed is closed: it does not open by itself when most of them have gone.
+    for (let i = 1; i <= 100; i++)
+      model.take(records('stock#1', { k: 'stop', at: 1, actor: addressOf(`shelf/box/${i}`), how: 'done' }));
+    assert.equal(draw(), 0);
   });
 
   it('of a search are what it finds, with all that it stands below', () => {

@@ -67,6 +67,11 @@ describePage(`the inspector page${skipped}`, function () {
   }
 
   const row = (key: string) => page.locator(`.tree-row[data-key="${key}"]`);
+  /** Opens the row of a unit, and waits for the first actor below it. */
+  async function unfold(path: string): Promise<void> {
+    await row(`unit ${path}`).locator('.twist').click();
+    await page.locator('.tree-actor').first().waitFor();
+  }
   const active = (id: string) => page.locator(`.state.active[data-state="${id}"]`);
   const texts = (selector: string) => page.locator(selector).allTextContents();
   const textOf = async (selector: string) => (await page.locator(selector).textContent()) ?? '';
@@ -85,7 +90,7 @@ describePage(`the inspector page${skipped}`, function () {
 
   it('shows units, actors with their states, and shared memory with its figures', async () => {
     await open();
-    await row('actor till#1 door').waitFor();
+    await unfold('till');
     assert.match((await row('actor till#1 door').textContent()) ?? '', /door\s*closed/);
     assert.match((await row('unit till').textContent()) ?? '', /till\s*operative/);
     assert.match((await row('resource pipe shop/orders').textContent()) ?? '', /1 user\s*−7\s*3 \/ 64/);
@@ -94,6 +99,7 @@ describePage(`the inspector page${skipped}`, function () {
 
   it('highlights where an actor is, and marks the transition that led there', async () => {
     await open();
+    await unfold('till');
     await row('actor till#1 door').click();
     await active('door.closed').waitFor();
     server.tell(records('till#1', opens));
@@ -170,7 +176,7 @@ describePage(`the inspector page${skipped}`, function () {
 
   it('turns a killed process red, and keeps its last state, records and lines', async () => {
     await open();
-    await row('actor till#1 door').waitFor();
+    await unfold('till');
     server.tell(records('till#1', opens), {
       type: 'processes',
       units: [
@@ -202,7 +208,7 @@ describePage(`the inspector page${skipped}`, function () {
 
   it('keeps a crashed actor with its message and stack', async () => {
     await open();
-    await row('actor till#1 door').waitFor();
+    await unfold('till');
     server.tell(
       records('till#1', {
         k: 'crash',
@@ -253,7 +259,7 @@ describePage(`the inspector page${skipped}`, function () {
 
   it('draws messages between processes as a sequence, and the log', async () => {
     await open();
-    await row('actor till#1 door').waitFor();
+    await unfold('till');
     server.tell(
       records('till#1', {
         k: 'message',
@@ -320,7 +326,7 @@ describePage(`the inspector page${skipped}`, function () {
 
   it('can be used by keys alone', async () => {
     await open();
-    await row('actor till#1 door').waitFor();
+    await unfold('till');
     await page.keyboard.press('j');
     await page.keyboard.press('j');
     await page.locator('.tree-row.selected[data-key="unit till"]').waitFor();
@@ -344,7 +350,7 @@ describePage(`the inspector page${skipped}`, function () {
 
   it('says when it has lost the server, and takes all anew when it is back', async () => {
     await open();
-    await row('actor till#1 door').waitFor();
+    await unfold('till');
     const { port } = server;
     await server[Symbol.asyncDispose]();
     await page.locator('.connection[data-state="lost"]').waitFor();
@@ -421,13 +427,15 @@ describePage(`the inspector page${skipped}`, function () {
     ]);
     await page.locator('.playback').waitFor();
     await page.keyboard.press('.');
+    await page.locator('.playback select').selectOption('10');
+    await page.locator('.playback select').blur();
     await page.keyboard.press(' ');
     await page.locator('.playback input[type="range"]').fill(String(startedAtMs + 5_000));
     const told = () => server.heard.filter(({ type }) => type !== 'watch');
     await waitUntil('three orders', () => told().length >= 3);
     assert.deepEqual(told(), [
       { type: 'step', by: 1 },
-      { type: 'play' },
+      { type: 'play', speed: 10 },
       { type: 'seek', at: startedAtMs + 5_000 },
     ]);
     server.tell({ type: 'playing', at: startedAtMs + 6_000, playing: true, speed: 1 });
@@ -452,7 +460,7 @@ describePage(`the inspector page${skipped}`, function () {
 
   it('takes ten thousand events a second without falling behind', async () => {
     await open();
-    await row('actor till#1 door').waitFor();
+    await unfold('till');
     const batch = (from: number) =>
       records(
         'till#1',

@@ -21,10 +21,18 @@ interface CanvasProps {
 /** Keys and the buttons of other panes reach the canvas that is shown. */
 export const canvasKeys: { current: { fit(): void; zoom(factor: number): void } | null } = { current: null };
 
+/** By which the arrow keys move the drawing, in pixels. */
+const moves: Readonly<Record<string, readonly [dx: number, dy: number]>> = {
+  ArrowLeft: [60, 0],
+  ArrowRight: [-60, 0],
+  ArrowUp: [0, 60],
+  ArrowDown: [0, -60],
+};
+
 export function Canvas({ drawing, label, focus, followed = '', children, tools }: CanvasProps) {
   const element = useRef<HTMLDivElement>(null);
   const room = useSize(element);
-  const { view, fit, zoom, show } = useViewport(element, room, drawing, focus);
+  const { view, fit, zoom, move, show } = useViewport(element, room, drawing, focus);
   useEffect(() => {
     canvasKeys.current = { fit, zoom };
     return () => {
@@ -36,7 +44,21 @@ export function Canvas({ drawing, label, focus, followed = '', children, tools }
     if (box && followed !== '') show(box);
   }, [followed]);
   return (
-    <div ref={element} class="canvas">
+    // biome-ignore lint/a11y/useSemanticElements: no form stands here.
+    <div
+      ref={element}
+      class="canvas"
+      role="group"
+      aria-label={label}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: what can be dragged can be moved by keys, too.
+      tabIndex={0}
+      onKeyDown={(event) => {
+        const by = moves[event.key];
+        if (!by || event.target !== event.currentTarget) return;
+        event.preventDefault();
+        move(...by);
+      }}
+    >
       <svg width={room.width} height={room.height} role="img" aria-label={label}>
         <ArrowHeads />
         <g transform={`translate(${view.x} ${view.y}) scale(${view.scale})`}>{children}</g>

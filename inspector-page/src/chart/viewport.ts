@@ -15,6 +15,7 @@ export interface Viewport {
   /** All of it, or as much as can still be read. */
   readonly fit: () => void;
   readonly zoom: (factor: number) => void;
+  readonly move: (dx: number, dy: number) => void;
   readonly show: (box: Box) => void;
 }
 
@@ -125,7 +126,7 @@ export function useViewport(
     };
   }, [element, actions]);
 
-  return { view, fit: actions.fit, zoom: actions.zoom, show: actions.show };
+  return { view, fit: actions.fit, zoom: actions.zoom, move: actions.move, show: actions.show };
 }
 
 function zoomAt(view: View, scale: number, x: number, y: number): View {

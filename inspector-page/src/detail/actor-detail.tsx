@@ -5,7 +5,7 @@ import { usePage } from '../page-state.ts';
 import { eventName, lastName } from '../timeline/event-words.ts';
 import { toneOfActor } from '../tree/tone.ts';
 import { EncodedValue } from './encoded-value.tsx';
-import { DetailHead, FactList, Section } from './fact-list.tsx';
+import { DetailHead, FactList, none, Section } from './fact-list.tsx';
 import { describeRate, describeTime } from './quantity.ts';
 import { SendForm } from './send-form.tsx';
 
@@ -21,18 +21,21 @@ export function ActorDetail({ actor }: { readonly actor: ActorEntry }) {
           facts={[
             ['state', <code key="state">{actor.words || actor.status}</code>],
             ['status', alive ? (actor.ended ?? actor.status) : 'its process has ended'],
-            ['waits for', actor.waitsFor],
             ['process', actor.process],
-            ['transitions', actor.rate > 0 ? describeRate(actor.rate) : null],
+            // These come and go: each keeps its row, so that what is below stands still.
+            ['waits for', actor.waitsFor ?? none],
+            ['transitions', describeRate(actor.rate)],
             [
               'last event',
               last ? (
                 <code key="last" title={last.event}>
                   {eventName(last.event)}
                 </code>
-              ) : null,
+              ) : (
+                none
+              ),
             ],
-            ['at', last ? describeTime(last.at) : null],
+            ['at', last ? describeTime(last.at) : none],
           ]}
         />
         {crash ? (
@@ -64,6 +67,17 @@ export function ActorInside({ actor }: { readonly actor: ActorEntry }) {
     : [];
   return (
     <>
+      {/* The form first: it must not move away from under the hand when the state changes. */}
+      {hello?.write && own && !own.gone ? (
+        <Section title="Send an event">
+          <SendForm key={`${actor.process} ${actor.actor}`} place={actor} next={own.next} />
+        </Section>
+      ) : null}
+      {own && !own.gone && own.next.length > 0 ? (
+        <Section title="Possible next">
+          <NextList next={own.next} actor={actor} write={hello?.write === true} />
+        </Section>
+      ) : null}
       {descriptions.length > 0 ? (
         <Section title="Where it is">
           <dl class="descriptions">
@@ -74,11 +88,6 @@ export function ActorInside({ actor }: { readonly actor: ActorEntry }) {
               </div>
             ))}
           </dl>
-        </Section>
-      ) : null}
-      {own && !own.gone && own.next.length > 0 ? (
-        <Section title="Possible next">
-          <NextList next={own.next} actor={actor} write={hello?.write === true} />
         </Section>
       ) : null}
       <Section title="Context">
@@ -92,11 +101,6 @@ export function ActorInside({ actor }: { readonly actor: ActorEntry }) {
           <EncodedValue key={`${actor.process} ${actor.actor}`} value={own.context} open={2} />
         )}
       </Section>
-      {hello?.write && own && !own.gone ? (
-        <Section title="Send an event">
-          <SendForm key={`${actor.process} ${actor.actor}`} place={actor} next={own.next} />
-        </Section>
-      ) : null}
     </>
   );
 }
@@ -108,7 +112,7 @@ interface NextListProps {
 }
 
 function NextList({ next, actor, write }: NextListProps) {
-  const { connection } = usePage();
+  const page = usePage();
   return (
     <ul class="next">
       {next.map((each) => (
@@ -121,13 +125,7 @@ function NextList({ next, actor, write }: NextListProps) {
               type="button"
               class="event"
               title="Send this event, without fields"
-              onClick={() =>
-                connection.send({
-                  type: 'send',
-                  place: { process: actor.process, actor: actor.actor },
-                  event: { type: each.event },
-                })
-              }
+              onClick={() => page.sendEvent(actor, { type: each.event })}
             >
               {each.event}
             </button>

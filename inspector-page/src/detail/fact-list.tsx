@@ -12,6 +12,9 @@ export function DetailHead({ kind, name, tone }: { kind: string; name: string; t
   );
 }
 
+/** Stands for what is not there now and will be there again. */
+export const none = <span class="muted">–</span>;
+
 /** What has no value is left out. */
 export function FactList({ facts }: { readonly facts: readonly (readonly [string, ComponentChildren])[] }) {
   return (

@@ -25,6 +25,8 @@ export function describeSize(bytes: number): string {
 }
 
 export function describeMs(ms: number): string {
+  if (ms === 0) return '0 ms';
+  if (ms < 0.1) return `${Math.max(1, Math.round(ms * 1_000))} µs`;
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   if (ms < 1_000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;

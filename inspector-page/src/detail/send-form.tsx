@@ -19,16 +19,7 @@ export function SendForm({ place: { process, actor }, next }: SendFormProps) {
     if (typeof fields === 'string') return setMistake(fields);
     if (type.trim() === '') return setMistake('An event needs a type.');
     setMistake('');
-    const sent = page.connection.send({
-      type: 'send',
-      place: { process, actor },
-      event: { ...fields, type: type.trim() },
-    });
-    page.model.setNotice(
-      sent
-        ? { level: 'info', text: `${type.trim()} was sent to ${actor}` }
-        : { level: 'bad', text: 'There is no connection: nothing was sent' },
-    );
+    page.sendEvent({ process, actor }, { ...fields, type: type.trim() });
   };
   const types = [...new Set(next.filter(({ sendable }) => sendable).map(({ event }) => event))];
   return (

@@ -2,7 +2,8 @@
 import { usePage } from '../page-state.ts';
 import { type Tone, toneOfUnit } from '../tree/tone.ts';
 import { DetailHead, FactList, Section } from './fact-list.tsx';
-import { describeCount, describeMs, describeRate, describeTime } from './quantity.ts';
+import { FlowList } from './flow-list.tsx';
+import { describeMs, describeTime } from './quantity.ts';
 
 export function TreeDetail() {
   const { model } = usePage();
@@ -18,10 +19,8 @@ export function TreeDetail() {
   const byTone = new Map<Tone, number>();
   for (const unit of units.values())
     if (unit.kind !== 'root') byTone.set(toneOfUnit(unit), (byTone.get(toneOfUnit(unit)) ?? 0) + 1);
-  const count = (tone: Tone) => byTone.get(tone) ?? null;
-  const busiest = [...model.metrics.flows]
-    .sort((one, other) => other.messagesPerS - one.messagesPerS)
-    .slice(0, 12);
+  const count = (tone: Tone) => byTone.get(tone) ?? 0;
+  const { flows } = model.metrics;
   return (
     <>
       <DetailHead kind={mode} name={topology.name} />
@@ -45,20 +44,9 @@ export function TreeDetail() {
             ]}
           />
         </Section>
-        {busiest.length > 0 ? (
+        {flows.length > 0 ? (
           <Section title="Busiest channels">
-            <ul class="flows">
-              {busiest.map(({ from, to, channel, messagesPerS, depth }) => (
-                <li key={`${from.process} ${from.actor} ${to.process} ${to.actor} ${channel}`}>
-                  <span>
-                    {from.process} → {to.process}
-                  </span>
-                  <code>{channel}</code>
-                  <span class="rate">{describeRate(messagesPerS)}</span>
-                  {depth > 0 ? <span class="muted">{describeCount(depth)} wait</span> : null}
-                </li>
-              ))}
-            </ul>
+            <FlowList flows={flows} />
           </Section>
         ) : null}
         <p class="muted hint">

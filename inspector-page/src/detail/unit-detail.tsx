@@ -2,7 +2,8 @@ import type { UnitView } from '../../../src/inspector/protocol.ts';
 import { usePage } from '../page-state.ts';
 import { toneOfExit, toneOfUnit } from '../tree/tone.ts';
 import { ActorInside } from './actor-detail.tsx';
-import { DetailHead, FactList, Section } from './fact-list.tsx';
+import { DetailHead, FactList, none, Section } from './fact-list.tsx';
+import { FlowList } from './flow-list.tsx';
 import { describeCount, describeMs, describeRate, describeSize, describeTime } from './quantity.ts';
 
 export function UnitDetail({ unit }: { readonly unit: UnitView }) {
@@ -11,6 +12,11 @@ export function UnitDetail({ unit }: { readonly unit: UnitView }) {
   const metrics = unit.process === null ? undefined : model.metrics.latest.get(unit.process);
   const inner = metrics?.inner;
   const actor = page.unitActor(unit.path);
+  const { process } = unit;
+  const flows =
+    process === null || unit.path === ''
+      ? []
+      : model.metrics.flows.filter(({ from, to }) => from.process === process || to.process === process);
   const needs = model.dependences.filter((edge) => edge.unit === unit.path);
   return (
     <>
@@ -23,11 +29,11 @@ export function UnitDetail({ unit }: { readonly unit: UnitView }) {
         <FactList
           facts={[
             ['phase', unit.phase],
-            ['state', unit.state ? <code key="state">{unit.state}</code> : null],
-            ['waits for', unit.waitsFor],
-            ['pid', unit.pid],
+            ['state', unit.state ? <code key="state">{unit.state}</code> : none],
+            ['pid', unit.pid ?? none],
             ['app', unit.app],
-            ['starts', unit.starts > 0 ? unit.starts : null],
+            ['starts', unit.starts],
+            ['waits for', unit.waitsFor],
             ['last exit', unit.lastExit],
           ]}
         />
@@ -57,10 +63,15 @@ export function UnitDetail({ unit }: { readonly unit: UnitView }) {
                   'handling',
                   inner?.handlingUs
                     ? `${inner.handlingUs.p50.toFixed(0)} µs, p99 ${inner.handlingUs.p99.toFixed(0)} µs`
-                    : null,
+                    : inner && none,
                 ],
               ]}
             />
+          </Section>
+        ) : null}
+        {flows.length > 0 ? (
+          <Section title="Channels">
+            <FlowList flows={flows} />
           </Section>
         ) : null}
         {needs.length > 0 ? (

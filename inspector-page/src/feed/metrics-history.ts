@@ -9,7 +9,10 @@ export interface Sample {
   readonly at: number;
   readonly messagesPerS: number | null;
   readonly depth: number | null;
-  readonly latencyMs: number | null;
+  /** Of the channel whose messages wait longest. */
+  readonly waitMs: number | null;
+  /** Of the slowest event loop. */
+  readonly loopDelayMs: number | null;
   readonly restarts: number | null;
 }
 
@@ -28,11 +31,12 @@ export class MetricsHistory {
   take({ at, processes, flows }: Metrics): void {
     this.latest = new Map(processes.map((each) => [each.process, each]));
     this.flows = flows;
-    keep(this.tree, sampleOf(at, processes));
+    keep(this.tree, sampleOf(at, processes, flows));
     for (const each of processes) {
       const known = this.#ofProcess.get(each.process) ?? [];
       this.#ofProcess.set(each.process, known);
-      keep(known, sampleOf(at, [each]));
+      const own = flows.filter(({ from }) => from.process === each.process);
+      keep(known, sampleOf(at, [each], own));
     }
     for (const process of this.#ofProcess.keys())
       if (!this.latest.has(process)) this.#ofProcess.delete(process);
@@ -52,7 +56,7 @@ function keep(samples: Sample[], sample: Sample): void {
 }
 
 /** Rates, depths and restarts add up; of latencies the longest is the one that somebody waits for. */
-function sampleOf(atMs: number, processes: readonly ProcessMetrics[]): Sample {
+function sampleOf(atMs: number, processes: readonly ProcessMetrics[], flows: readonly Flow[]): Sample {
   const inner = processes.flatMap((each) => (each.inner ? [each.inner] : []));
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   const known = inner.length > 0;
@@ -60,7 +64,12 @@ function sampleOf(atMs: number, processes: readonly ProcessMetrics[]): Sample {
     at: atMs / 1000,
     messagesPerS: known ? sum(inner.map((each) => each.sentPerS)) : null,
     depth: known ? sum(inner.map(({ depth }) => depth)) : null,
-    latencyMs: known ? Math.max(...inner.map(({ loopDelayMs }) => loopDelayMs.p99)) : null,
+    waitMs: longest(flows.flatMap(({ waitMs }) => waitMs ?? [])),
+    loopDelayMs: longest(inner.map(({ loopDelayMs }) => loopDelayMs.p99)),
     restarts: sum(processes.map(({ restarts }) => restarts)),
   };
+}
+
+function longest(times: readonly number[]): number | null {
+  return times.length === 0 ? null : Math.max(...times);
 }

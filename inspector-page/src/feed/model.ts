@@ -206,9 +206,10 @@ export class Model {
 
   #takeRecords({ dump, past, batches }: Records): void {
     if (past) {
-      // They are told for the lists; where the actors are now, the dump has said.
+      // They are told for the lists; where the actors are now, the dump has said. Who has been here before has most of them.
+      const newest = this.events.at(this.events.end - 1)?.record.at ?? Number.NEGATIVE_INFINITY;
       const known = batches.flatMap(({ process, records }) =>
-        records.filter(isEvent).map((record) => ({ process, record })),
+        records.filter(isEvent).flatMap((record) => (record.at > newest ? [{ process, record }] : [])),
       );
       this.#keep(known);
       return;
@@ -285,8 +286,8 @@ export class Model {
       words: describeValue(value),
       status,
       waitsFor: waitsFor ?? null,
-      crash: null,
-      ended: null,
+      // What is told anew of one that has crashed is not its next life.
+      ...(status !== 'error' && { crash: null, ended: null }),
       ...(!dump && { last: null }),
     });
     this.topics.changed('actors');

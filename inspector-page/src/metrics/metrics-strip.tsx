@@ -35,7 +35,15 @@ const panels: readonly Panel[] = [
     steps: false,
   },
   {
-    figure: 'latencyMs',
+    figure: 'waitMs',
+    title: 'Latency',
+    explained:
+      'how long messages wait on average until they are taken, in the channel where they wait longest',
+    show: describeMs,
+    steps: false,
+  },
+  {
+    figure: 'loopDelayMs',
     title: 'Loop delay',
     explained: 'how late an event loop came to its timers: the 99th percentile, of the slowest process',
     show: describeMs,

@@ -4,7 +4,7 @@ import { useTopics } from '../frame/use-topics.ts';
 import { VirtualList } from '../frame/virtual-list.tsx';
 import { usePage } from '../page-state.ts';
 import { TreeRowView } from './tree-row.tsx';
-import { keysAbove, rowOf, type TreeRow, treeRows } from './tree-rows.ts';
+import { drawnBefore, keysAbove, rowOf, type TreeRow, treeRows } from './tree-rows.ts';
 
 const rowHeight = 26;
 
@@ -14,6 +14,7 @@ export function TreePane() {
   const [search, setSearch] = useState('');
   const opened = useRef(new Map<string, boolean>());
   const rows = useRef<readonly TreeRow[]>([]);
+  const before = useRef<ReadonlyMap<string, boolean>>(new Map());
   const [version, rebuild] = useReducer((count: number) => count + 1, 0);
   // Rows are found anew when something comes or goes; that an actor moves to another state only draws them anew.
   useEffect(
@@ -24,7 +25,12 @@ export function TreePane() {
   const { selection } = page;
   const [shown, setShown] = useState('');
 
-  rows.current = useMemo(() => treeRows(model, { opened: opened.current, search }), [model, version, search]);
+  rows.current = useMemo(
+    () => treeRows(model, { opened: opened.current, search, before: before.current }),
+    [model, version, search],
+  );
+  // A search opens rows only for as long as it lasts.
+  if (search.trim() === '') before.current = drawnBefore(rows.current);
   const index = rowOf(rows.current, selection);
 
   useEffect(() => {

@@ -1,4 +1,6 @@
+import type { UnitView } from '../../../src/inspector/protocol.ts';
 import { describeRate, describeSize } from '../detail/quantity.ts';
+import { usePage } from '../page-state.ts';
 import type { Tone } from './tone.ts';
 import { toneOfActor, toneOfExit, toneOfUnit } from './tone.ts';
 import type { TreeRow } from './tree-rows.ts';
@@ -54,11 +56,16 @@ function Figures({ of }: { readonly of: TreeRow['of'] }) {
   switch (of.kind) {
     case 'unit': {
       const restarts = Math.max(0, of.unit.starts - 1);
-      return restarts > 0 ? (
-        <span class="badge" title={`restarted ${restarts} ${restarts === 1 ? 'time' : 'times'}`}>
-          ↻{restarts}
-        </span>
-      ) : null;
+      return (
+        <>
+          {restarts > 0 ? (
+            <span class="badge" title={`restarted ${restarts} ${restarts === 1 ? 'time' : 'times'}`}>
+              ↻{restarts}
+            </span>
+          ) : null}
+          <UnitRate unit={of.unit} />
+        </>
+      );
     }
     case 'actor':
       return of.actor.rate > 0 && of.alive ? <span class="rate">{describeRate(of.actor.rate)}</span> : null;
@@ -86,6 +93,18 @@ function Figures({ of }: { readonly of: TreeRow['of'] }) {
     case 'life':
       return null;
   }
+}
+
+/** Of the process, whichever way messages went. */
+function UnitRate({ unit }: { readonly unit: UnitView }) {
+  const { model } = usePage();
+  const inner = unit.kind === 'node' ? model.metrics.latest.get(unit.process ?? '')?.inner : undefined;
+  if (!inner) return null;
+  return (
+    <span class="rate" title="messages through its channels, out and in">
+      {describeRate(inner.sentPerS + inner.receivedPerS)}
+    </span>
+  );
 }
 
 /** Units are squares, actors are circles, what is dead is a cross: colour is never the only sign. */

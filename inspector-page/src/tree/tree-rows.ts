@@ -22,10 +22,14 @@ export interface TreeChoice {
   /** What the reader has opened (true) or closed, by the row's key; all other rows are as they are made. */
   readonly opened: ReadonlyMap<string, boolean>;
   readonly search: string;
+  /** As they were drawn last: what comes below a row neither opens nor closes it. */
+  readonly before?: ReadonlyMap<string, boolean>;
 }
 
-/** A process with more actors than this shows them when it is asked to. */
+/** An actor with more below it than this shows them when it is asked to. */
 const openActorsMax = 6;
+/** More than these, coming one by one, would push away all other rows. */
+const staysOpenMax = 100;
 
 interface Branch {
   readonly key: string;
@@ -33,19 +37,24 @@ interface Branch {
   readonly selection: Selection | null;
   readonly of: TreeRow['of'];
   readonly open: boolean;
+  /** How many actors are right below it. */
+  readonly count?: number;
   /** Made only when it is open: a process can have a hundred thousand actors. */
   readonly below: () => readonly Branch[];
+  /** Of those below, what is seen while it is closed, too. */
+  readonly pinned?: readonly Branch[];
   readonly leaf: boolean;
   readonly words: string;
 }
 
-export function treeRows(model: Model, { opened, search }: TreeChoice): TreeRow[] {
+export function treeRows(model: Model, { opened, search, before }: TreeChoice): TreeRow[] {
   const rows: TreeRow[] = [];
   const wanted = search.trim().toLowerCase();
   const put = (branch: Branch, depth: number): void => {
-    const open = opened.get(branch.key) ?? branch.open;
+    const open = opened.get(branch.key) ?? isOpen(branch, before);
     rows.push({ ...branch, depth, expanded: branch.leaf ? null : open });
-    if (open && !branch.leaf) for (const below of branch.below()) put(below, depth + 1);
+    if (branch.leaf) return;
+    for (const below of open ? branch.below() : (branch.pinned ?? [])) put(below, depth + 1);
   };
   // What is searched for is shown with all that it stands below, and nothing else.
   const find = (branch: Branch, depth: number): boolean => {
@@ -61,6 +70,16 @@ export function treeRows(model: Model, { opened, search }: TreeChoice): TreeRow[
   const { resources } = model;
   if (resources.length > 0) visit(resourcesBranch(resources), 0);
   return rows;
+}
+
+/** Of actors: how many are below it decides only once. */
+function isOpen({ key, open, count = 0 }: Branch, before: TreeChoice['before']): boolean {
+  return (before?.get(key) ?? open) && count <= staysOpenMax;
+}
+
+/** What a later call takes as `before`. */
+export function drawnBefore(rows: readonly TreeRow[]): Map<string, boolean> {
+  return new Map(rows.flatMap(({ key, expanded }) => (expanded === null ? [] : [[key, expanded]])));
 }
 
 function unitBranches(model: Model): Branch[] {
@@ -82,12 +101,12 @@ function unitBranches(model: Model): Branch[] {
     const isRoot = unit.kind === 'root';
     return {
       key: `unit ${unit.path}`,
-      label: isRoot
-        ? (model.hello?.topology.name ?? 'root')
-        : unit.path.slice(unit.path.lastIndexOf('/') + 1),
+      label: labelOf(unit, model),
       selection: { kind: 'unit', path: unit.path },
       of: { kind: 'unit', unit },
-      open: isRoot || unit.kind === 'supervisor' || unit.dead.length > 0 || count <= openActorsMax,
+      // Never by how much is below it: rows would move away from under the hand while a process starts.
+      open: isRoot || unit.kind === 'supervisor',
+      pinned: unit.dead.slice(0, 1).map((life) => lifeBranch(model, unit, life)),
       leaf: units.length === 0 && count === 0 && unit.dead.length === 0,
       words: `${unit.path} ${unit.phase} ${unit.state ?? ''} ${unit.app ?? ''} ${unit.pid ?? ''}`,
       below: () => [
@@ -98,6 +117,13 @@ function unitBranches(model: Model): Branch[] {
     };
   };
   return root ? [branch(root)] : [...(below.get('') ?? [])].map(branch);
+}
+
+function labelOf({ kind, path, app }: UnitView, model: Model): string {
+  if (kind === 'root') return model.hello?.topology.name ?? 'root';
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  // Its path is only a number: who it is, it has said itself.
+  return kind === 'guest' ? `${app ?? 'app'} (guest ${name})` : name;
 }
 
 /** In the root there is an actor for each unit and more; they are the machinery behind the rows of units. */
@@ -155,6 +181,7 @@ function actorBranches(
         selection: { kind: 'actor', process: entry.process, actor: entry.actor },
         of: { kind: 'actor', actor: entry, alive },
         open: inner.length <= openActorsMax,
+        count: inner.length,
         leaf: inner.length === 0,
         words: `${entry.actor} ${entry.words} ${entry.status}`,
         below: () => inner.map(branch(entry.actor)),
