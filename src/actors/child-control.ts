@@ -56,6 +56,9 @@ export interface ChildRecorder {
   readonly timeOriginMs: number;
 }
 
+/** More than its whole ring: one that is not dead yet could write on for ever. */
+const restPortionsMax = 1_000;
+
 export class ChildControl {
   recorder: ChildRecorder | undefined;
   readonly #socket: PacketSocket;
@@ -131,6 +134,11 @@ export class ChildControl {
   /** Sends an event to one of its actors. */
   post(actor: string, event: string): void {
     this.#socket.send({ t: 'post', actor, event });
+  }
+
+  /** Reads the records that it had sent before it ended. */
+  takeRest(): void {
+    for (let portion = 0; portion < restPortionsMax && this.#feed?.poll(); portion++);
   }
 
   close(): void {

@@ -190,6 +190,7 @@ export class UnitProcess implements SupervisedProcess {
   #exited(code: number | null, signal: string | null): void {
     const { tree, unit } = this.#run;
     this.observation.end();
+    this.#control?.takeRest();
     this.#observer.exited(code, signal);
     tree.watch.ended(unit, {
       pid: this.pid,
@@ -319,6 +320,10 @@ class Control {
     return () => {
       this.#answer = undefined;
     };
+  }
+
+  takeRest(): void {
+    this.#control.takeRest();
   }
 
   lastFlight(max: number): readonly FlightRecord[] {

@@ -28,6 +28,8 @@ export class FeedSource {
   readonly #outdated = new Set<Address>();
   #anewAtMs = 0;
   #unwatch: () => void = () => {};
+  /** The root reads what stands in shared memory after our end. */
+  readonly #last = () => this.#flush();
 
   /** Takes over the root's descriptors. @throws {IpcError} ERR_MEMORY, ERR_SYSTEM. */
   constructor(feed: Feed, theirs: FeedLinkOffer) {
@@ -39,6 +41,7 @@ export class FeedSource {
     this.#begin();
     this.#timer = setInterval(() => this.#flush(), flushMs);
     this.#timer.unref();
+    process.on('exit', this.#last);
     this.#flush();
   }
 
@@ -53,6 +56,8 @@ export class FeedSource {
   }
 
   close(): void {
+    this.#flush();
+    process.off('exit', this.#last);
     clearInterval(this.#timer);
     this.#unwatch();
     this.#link.close();
@@ -61,7 +66,11 @@ export class FeedSource {
   /** All that there is, then all that happens. */
   #begin(): void {
     this.#queue.push({ k: 'reset', at: momentMs() });
-    this.#unwatch = this.#feed.watch((record) => this.#queue.push(record));
+    this.#unwatch = this.#feed.watch((record) => {
+      this.#queue.push(record);
+      // Its process may end with it.
+      if (record.k === 'crash' && !this.#queue.overrun) this.#flush();
+    });
     this.#outdated.clear();
     // However many actors there are: they are not what has piled up.
     this.#queue.allow(this.#queue.length);
