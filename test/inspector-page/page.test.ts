@@ -226,6 +226,7 @@ describePage(`the inspector page${skipped}`, function () {
 
   it('searches events and stops them, and catches up', async () => {
     await open();
+    await unfold('till');
     server.tell(
       records('till#1', opens, {
         k: 'ignored',

@@ -6,7 +6,7 @@ import type { Browser, Page } from 'playwright-core';
 import { linkTo } from '../../inspector-page/src/selection.ts';
 import { LiveSource } from '../../src/inspector/live-source.ts';
 import { InspectorServer } from '../../src/inspector/server.ts';
-import { node } from '../../src/spec/topology.ts';
+import { node, secret } from '../../src/spec/topology.ts';
 import { hasChromium, startChromium } from '../support/inspector-page/chromium.ts';
 import { InspectedTree } from '../support/inspector-page/inspected-tree.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -27,8 +27,12 @@ describePage(`events from the inspector page${skipped}`, function () {
   const complaints: string[] = [];
 
   before(async () => {
+    process.env.WARD_SECRET = 'open sesame';
     [tree, browser] = await Promise.all([
-      InspectedTree.start('ward', { patient: node(fixture('patient.ts')), mill: node(fixture('mill.ts')) }),
+      InspectedTree.start('ward', {
+        patient: node(fixture('patient.ts'), { env: { WARD_SECRET: secret('WARD_SECRET') } }),
+        mill: node(fixture('mill.ts')),
+      }),
       startChromium(),
     ]);
     const source = new LiveSource(tree.tree);
@@ -41,6 +45,7 @@ describePage(`events from the inspector page${skipped}`, function () {
     writing?.close();
     looking?.close();
     await tree?.[Symbol.asyncDispose]();
+    delete process.env.WARD_SECRET;
   });
 
   afterEach(async () => {
@@ -83,9 +88,14 @@ describePage(`events from the inspector page${skipped}`, function () {
 
   it('that crash the machine leave it red, with its message, and without a secret', async () => {
     await open(writing, patient);
+    await page.locator('#search').fill('no help came');
     await page.locator('.next button', { hasText: 'die' }).click();
     await page.locator('.event-row[data-kind="failure"]', { hasText: 'no help came' }).first().waitFor();
-    await page.locator('.tree-row[data-tone="bad"]').first().waitFor();
+    await page.locator('.centre-state[data-tone="bad"]', { hasText: 'crashed' }).waitFor();
+    await page.locator('.tree-row[data-key="life patient#1"]').waitFor();
+    // Nothing can be sent to what is gone.
+    await page.locator('form.send').waitFor({ state: 'detached' });
+    assert.notInclude((await page.content()) ?? '', 'open sesame');
     await waitUntil(
       'its next life',
       () => tree.tree.status().units[0]!.starts === 2 && tree.tree.status().units[0]!.phase === 'up',

@@ -24,6 +24,8 @@ const scaleMax = 3;
 /** A drawing that would be smaller than this is shown from where its focus is. */
 const readableScale = 0.62;
 const margin = 16;
+/** What stands upon the drawing at its lower edge. */
+const toolsHeight = 36;
 
 /** @param focus what must be seen if not all of it can be: the states that are active. */
 export function useViewport(
@@ -40,14 +42,15 @@ export function useViewport(
     const clamp = (scale: number) => Math.min(scaleMax, Math.max(scaleMin, scale));
     const scaleToFit = ({ width, height }: Size, most: number) => {
       const { room: all } = latest.current;
-      return clamp(Math.min((all.width - 2 * margin) / width, (all.height - 2 * margin) / height, most));
+      const high = all.height - 2 * margin - toolsHeight;
+      return clamp(Math.min((all.width - 2 * margin) / width, high / height, most));
     };
     const centre = (box: Box, scale: number) => {
       const { room: all } = latest.current;
       setView({
         scale,
         x: all.width / 2 - (box.x + box.width / 2) * scale,
-        y: all.height / 2 - (box.y + box.height / 2) * scale,
+        y: (all.height - toolsHeight) / 2 - (box.y + box.height / 2) * scale,
       });
     };
     return {
@@ -146,6 +149,6 @@ function intoView(view: View, box: Box, room: Size): View {
     return high > most - margin ? most - margin - high : 0;
   };
   const dx = shift(left, right, room.width);
-  const dy = shift(top, bottom, room.height);
+  const dy = shift(top, bottom, room.height - toolsHeight);
   return dx === 0 && dy === 0 ? view : { ...view, x: view.x + dx, y: view.y + dy };
 }

@@ -7,7 +7,7 @@ import type { Box } from '../chart/chart-layout.ts';
 import { elk, measureText } from '../chart/layout-worker.ts';
 import { useTopics } from '../frame/use-topics.ts';
 import { usePage } from '../page-state.ts';
-import { toneOfUnit } from '../tree/tone.ts';
+import { toneOfUnit, unitWords } from '../tree/tone.ts';
 import {
   type DependenceLayout,
   dependenceShape,
@@ -108,14 +108,14 @@ function UnitBox({ unit, box, selected, outer, onSelect, onOpen }: UnitBoxProps)
       onClick={onSelect}
       onDblClick={onOpen}
     >
-      <title>{`${unit.path}: ${unit.state ?? unit.phase}${unit.waitsFor ? `\n${unit.waitsFor}` : ''}`}</title>
+      <title>{`${unit.path}: ${unitWords(unit)}${unit.waitsFor ? `\n${unit.waitsFor}` : ''}`}</title>
       <rect width={box.width} height={box.height} rx={8} />
       <rect x={0} y={0} width={4} height={box.height} rx={2} class="unit-tone" />
       <text x={14} y={20} class="unit-name">
         {name}
       </text>
       <text x={14} y={36} class="unit-state">
-        {clip(unit.state ?? unit.phase, box.width - 26)}
+        {clip(unitWords(unit), box.width - 26)}
       </text>
       {restarts > 0 ? (
         <text x={box.width - 10} y={20} class="unit-restarts" text-anchor="end">

@@ -59,6 +59,7 @@ export function ActorInside({ actor }: { readonly actor: ActorEntry }) {
     context && context.place.process === actor.process && context.place.actor === actor.actor
       ? context
       : null;
+  const reachable = own !== null && !own.gone && !actor.ended && model.isAlive(actor.process);
   const descriptions = chart
     ? [...activeStates(chart, actor.value)].flatMap((id) => {
         const state = chart.states.get(id);
@@ -68,12 +69,12 @@ export function ActorInside({ actor }: { readonly actor: ActorEntry }) {
   return (
     <>
       {/* The form first: it must not move away from under the hand when the state changes. */}
-      {hello?.write && own && !own.gone ? (
+      {hello?.write && reachable ? (
         <Section title="Send an event">
           <SendForm key={`${actor.process} ${actor.actor}`} place={actor} next={own.next} />
         </Section>
       ) : null}
-      {own && !own.gone && own.next.length > 0 ? (
+      {reachable && own.next.length > 0 ? (
         <Section title="Possible next">
           <NextList next={own.next} actor={actor} write={hello?.write === true} />
         </Section>

@@ -1,6 +1,6 @@
 import type { DeadIncarnation, UnitView } from '../../../src/inspector/protocol.ts';
 import { usePage } from '../page-state.ts';
-import { toneOfExit } from '../tree/tone.ts';
+import { toneOfExit, unitWords } from '../tree/tone.ts';
 import { DetailHead, FactList, Section } from './fact-list.tsx';
 import { describeMs, describeTime } from './quantity.ts';
 
@@ -45,7 +45,7 @@ export function LifeDetail({ unit, life }: { readonly unit: UnitView; readonly l
         ) : null}
         <Section title="Now">
           <button type="button" class="link" onClick={() => page.select({ kind: 'unit', path: unit.path })}>
-            {unit.path} is {unit.state ?? unit.phase}
+            {unit.path} is {unitWords(unit)}
           </button>
         </Section>
       </div>

@@ -25,7 +25,7 @@ export function SendForm({ place: { process, actor }, next }: SendFormProps) {
   return (
     <form class="send" onSubmit={send}>
       <label>
-        <span>Event</span>
+        <span>event</span>
         <input
           name="type"
           list="event-types"
@@ -41,10 +41,10 @@ export function SendForm({ place: { process, actor }, next }: SendFormProps) {
         ))}
       </datalist>
       <label>
-        <span>Fields (JSON)</span>
+        <span title="as JSON">fields</span>
         <textarea
           name="fields"
-          rows={2}
+          rows={1}
           spellcheck={false}
           placeholder='{ "amount": 3 }'
           value={data}

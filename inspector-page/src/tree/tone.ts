@@ -47,6 +47,11 @@ export function toneOfUnit(unit: UnitView): Tone {
   return died && (tone === 'busy' || tone === 'idle') && unit.phase !== 'stopping' ? 'bad' : tone;
 }
 
+/** Its named state while it is up, else where its life is. */
+export function unitWords({ phase, state }: UnitView): string {
+  return phase === 'up' ? (state ?? phase) : phase;
+}
+
 export function toneOfExit(exit: DeadIncarnation['exit']): Tone {
   return badExit.has(exit.class) ? 'bad' : 'done';
 }

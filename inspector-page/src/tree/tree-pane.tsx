@@ -82,7 +82,9 @@ export function TreePane() {
     <section class="pane tree" aria-label="Tree" onKeyDown={onKeyDown}>
       <header class="pane-head">
         <h2>Tree</h2>
-        <span class="count">{model.actorsTotal.toLocaleString('en')} actors</span>
+        <span class="count">
+          {model.actorsTotal.toLocaleString('en')} {model.actorsTotal === 1 ? 'actor' : 'actors'}
+        </span>
       </header>
       <div class="pane-tools">
         <input

@@ -2,7 +2,7 @@ import type { UnitView } from '../../../src/inspector/protocol.ts';
 import { describeRate, describeSize } from '../detail/quantity.ts';
 import { usePage } from '../page-state.ts';
 import type { Tone } from './tone.ts';
-import { toneOfActor, toneOfExit, toneOfUnit } from './tone.ts';
+import { toneOfActor, toneOfExit, toneOfUnit, unitWords } from './tone.ts';
 import type { TreeRow } from './tree-rows.ts';
 
 interface TreeRowProps {
@@ -118,7 +118,7 @@ function summaryOf(of: TreeRow['of']): { tone: Tone | null; words: string; title
   switch (of.kind) {
     case 'unit': {
       const { unit } = of;
-      const state = unit.state ?? unit.phase;
+      const state = unitWords(unit);
       const words = unit.host === undefined ? state : `${state} @${unit.host}`;
       const facts = [
         unit.path,

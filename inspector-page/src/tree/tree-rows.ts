@@ -258,7 +258,7 @@ export function keysAbove(model: Model, selection: Selection): string[] {
   const keys = ['unit ', ...parts.map((_, index) => `unit ${parts.slice(0, index + 1).join('/')}`)];
   if (selection.kind === 'unit') return keys.slice(0, -1);
   if (selection.kind === 'life') return keys;
-  if (path === '') keys.push('machinery');
+  if (selection.process === model.units.get('')?.process) keys.push('machinery');
   if (!model.isAlive(selection.process)) keys.push(`life ${selection.process}`);
   const actors = model.actors.get(selection.process) ?? new Map<string, ActorEntry>();
   for (let at = parentOf(selection.actor, actors); at !== ''; at = parentOf(at, actors))
