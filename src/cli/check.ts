@@ -4,6 +4,7 @@ import { loadEnvFile } from '../runtime/env-file.ts';
 import { findTopology, loadTopology } from '../runtime/loader.ts';
 import { describeMs } from '../runtime/status.ts';
 import { type ActorsSpec, describeEdge, type SupervisorSpec, type Topology } from '../spec/child.ts';
+import { endpointOf } from '../spec/host.ts';
 import { nameOfEndpoint } from '../spec/relay-link.ts';
 import { startOrder } from '../spec/start-order.ts';
 import { lintTopology, type Warning } from '../spec/topology-lint.ts';
@@ -68,7 +69,7 @@ function hosts({ hosts: named = {}, relay }: Topology): string[] {
   const how =
     relay.mode === 'nats'
       ? `NATS at ${relay.servers.join(', ')}`
-      : `links to ${relay.hub} at ${nameOfEndpoint(relay.endpoint)}`;
+      : `links to ${relay.hub} at ${nameOfEndpoint(endpointOf(relay))}`;
   return [
     ...Object.entries(named).map(([name, { hostname }]) =>
       name === hostname ? `host ${name}` : `host ${name}, hostname ${hostname}`,

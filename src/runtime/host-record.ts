@@ -12,7 +12,7 @@ export type HostRecord =
   | { readonly left: true };
 
 export const hostsBucket = 'hosts';
-/** A value of the relay's tables takes 64 KiB, for a hundred units. */
+/** A value of the relay's tables takes 64 KiB, for 64 units of which each says as much as it can. */
 const wordsMax = 160;
 
 const count = z.number().int().min(0);

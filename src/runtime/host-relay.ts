@@ -3,7 +3,7 @@ import type { Host } from '../actors/hosting.ts';
 import { connectRelay, readKeys, serveRelay } from '../actors/relay.ts';
 import { addressOf } from '../names.ts';
 import type { Topology } from '../spec/child.ts';
-import type { HostsRelay } from '../spec/host.ts';
+import { endpointOf, type HostsRelay } from '../spec/host.ts';
 import type { Relay } from '../spec/relay.ts';
 import { NatsMember } from '../transport/nats-member.ts';
 import { placedEndpoint } from './relay-place.ts';
@@ -44,7 +44,7 @@ export async function openHostRelay(
   }
   const { hub, bind } = relay;
   const { tls } = hosts[node]!;
-  const endpoint = placedEndpoint(relay.endpoint, runDirectory);
+  const endpoint = placedEndpoint(endpointOf(relay), runDirectory);
   const address = addressOf('hosts', 'relay');
   if (hub !== node) {
     const member = connectRelay(host, address, { node, role, cluster, endpoint, tls });

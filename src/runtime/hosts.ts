@@ -41,6 +41,8 @@ export interface HeardHost {
 }
 
 interface Remote {
+  /** Aborted when the host is not heard any more, for all that was asked of it. */
+  hearing: AbortController;
   hosted?: Hosted<typeof remoteHostMachine>;
   report: RemoteHostReport;
   heardAtMs: number | null;
@@ -83,7 +85,12 @@ export class Hosts {
     const { topology, host } = options;
     const { silentAfterMs } = topology.relay;
     for (const name of Object.keys(topology.hosts).filter((each) => each !== topology.host))
-      this.#remotes.set(name, { report: nothing, heardAtMs: null, written: undefined });
+      this.#remotes.set(name, {
+        hearing: new AbortController(),
+        report: nothing,
+        heardAtMs: null,
+        written: undefined,
+      });
     for (const [name, remote] of this.#remotes)
       remote.hosted = startRemoteHost(host, {
         address: addressOf('hosts', name),
@@ -134,17 +141,20 @@ export class Hosts {
    * @throws {IpcError} ERR_HOST_SILENT, and what that root answers.
    */
   async ask(name: string, question: string, facts: object, options: WaitOptions = {}): Promise<unknown> {
-    const { heard } = this.#remotes.get(name)!.report;
-    if (heard !== 'present') throw IpcError.of('ERR_HOST_SILENT', name, wordsFor(heard));
-    if (!this.#relay) throw IpcError.of('ERR_HOST_SILENT', name, 'there is no relay now');
+    const { report, hearing } = this.#remotes.get(name)!;
+    const { heard } = report;
+    if (heard !== 'present') throw IpcError.of('ERR_HOST_SILENT', name, `it ${wordsFor(heard)}`);
+    if (!this.#relay) throw IpcError.of('ERR_HOST_SILENT', name, 'there is no relay to the others now');
+    const signal = options.signal ? AbortSignal.any([options.signal, hearing.signal]) : hearing.signal;
     let answer: unknown;
     try {
       answer = await this.#relay.relay.request(
         serviceOf(name),
         { ...facts, t: question },
-        { timeoutMs: orderTimeoutMs, ...options },
+        { timeoutMs: orderTimeoutMs, ...options, signal },
       );
     } catch (error) {
+      if (hearing.signal.aborted) throw hearing.signal.reason;
       if (error instanceof IpcError && unreachable.has(error.code))
         throw IpcError.from(error, 'ERR_HOST_SILENT', name, error.message);
       throw error;
@@ -254,6 +264,11 @@ export class Hosts {
     const remote = this.#remotes.get(name)!;
     const before = remote.report;
     remote.report = report;
+    if (before.heard === 'present' && report.heard !== 'present') {
+      const why = `it ${wordsFor(report.heard)}; what was asked may have been done`;
+      remote.hearing.abort(IpcError.of('ERR_HOST_SILENT', name, why));
+      remote.hearing = new AbortController();
+    }
     const { log, onChange } = this.#options;
     const anew = before.told !== null && report.told?.root !== before.told.root;
     if (report.heard !== before.heard || anew)

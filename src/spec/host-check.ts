@@ -13,7 +13,7 @@ type ParsedRelay = z.output<typeof hostsRelaySchema>;
 type Placed = Pick<Topology, 'children' | 'strategy' | 'autoShutdown'>;
 
 /** The root of a host tells the others of each of its units in one record. */
-const unitsMax = 100;
+const unitsMax = 64;
 
 /** Hosts and relay with all defaults. */
 export function checkHosts(
@@ -178,7 +178,8 @@ function linkOf(
   return {
     mode: 'link',
     hub,
-    endpoint: path === undefined ? { host: address ?? '', port } : { path },
+    ...(path === undefined ? { address: address ?? '', port } : { path }),
+    ...(insecure === true && { insecure }),
     ...(bind !== undefined && { bind }),
     silentAfterMs,
   };

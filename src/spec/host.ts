@@ -16,7 +16,12 @@ export type HostsRelay = (
       readonly mode: 'link';
       /** The host whose root the others connect to. */
       readonly hub: string;
-      readonly endpoint: RelayEndpoint;
+      /** Where the hub is reached; otherwise by `path`, on one machine. */
+      readonly address?: string | undefined;
+      readonly port?: number | undefined;
+      readonly path?: string | undefined;
+      /** Hosts without TLS are let in over the network. */
+      readonly insecure?: boolean | undefined;
       /** Where the hub listens, if that is another address than the one by which it is reached. */
       readonly bind?: string | undefined;
     }
@@ -35,3 +40,8 @@ export type HostsRelay = (
 export const hostsDefaults = { port: 7890, silentAfterMs: 10_000 } as const;
 /** Signs of life come four times in this time, and each is a write. */
 export const silentAfterMinMs = 2_000;
+
+/** Where the hub of links is reached. */
+export function endpointOf({ address, port, path }: HostsRelay & { mode: 'link' }): RelayEndpoint {
+  return path === undefined ? { host: address!, port: port ?? hostsDefaults.port } : { path };
+}

@@ -85,6 +85,7 @@ describe(`a topology on three machines${missing ? ` (skipped: ${missing})` : ''}
       }),
     );
   });
+  afterEach(() => hosts?.cable('b', true));
   after(() => {
     hosts?.close();
     folder[Symbol.dispose]();
@@ -141,6 +142,7 @@ describe(`a topology on three machines${missing ? ` (skipped: ${missing})` : ''}
     const before = await sees('a', 'all', (units) =>
       Object.values(units).every(({ phase }) => phase === 'up'),
     );
+    const asked = ask('a', 'wait', { unit: 'db', state: 'failed' }).catch((error: IpcError) => error.message);
     hosts.cable('b', false);
     const [a, b] = await Promise.all([
       sees(
@@ -156,6 +158,10 @@ describe(`a topology on three machines${missing ? ` (skipped: ${missing})` : ''}
     for (const name of ['keeps', 'bound', 'waits']) assert.equal(a[name]!.pid, before[name]!.pid, name);
     assert.equal(b.db!.pid, before.db!.pid);
     assert.equal(b.keeps!.phase, 'unknown');
+    assert.match(
+      String(await asked),
+      /host b can't be asked: it is silent.*; what was asked may have been done/,
+    );
     const refusal = await ask('a', 'stop', { unit: 'db' }).catch((error: IpcError) => error);
     assert.equal((refusal as IpcError).code, 'ERR_HOST_SILENT');
     // It restarts unseen.

@@ -31,9 +31,18 @@ describe('a topology with hosts', () => {
     assert.deepEqual(topology.relay, {
       mode: 'link',
       hub: 'back',
-      endpoint: { path: 'hosts.sock' },
+      path: 'hosts.sock',
       silentAfterMs: 10_000,
     });
+  });
+
+  it('can be written down with its defaults, as a build does', () => {
+    const network = { mode: 'link', hub: 'back', address: '10.0.0.1', insecure: true } as const;
+    for (const relay of [base.relay!, network, { mode: 'nats', servers: ['nats://a'] } as const]) {
+      const once = checkTopology({ ...base, relay }, file);
+      const written = JSON.parse(JSON.stringify({ hosts: once.hosts, relay: once.relay }));
+      assert.deepEqual(checkTopology({ ...base, ...written }, file), once);
+    }
   });
 
   it('gives each host its own units, and knows where the others are', () => {
@@ -124,6 +133,12 @@ describe('a topology with hosts', () => {
       {},
       { db: exec('sleep', { host: 'back', onPartition: 'stop' }) },
       /^children\.db\.onPartition: it depends on no unit of another host/,
+    ],
+    [
+      'more units beside each other than a root can tell of',
+      {},
+      Object.fromEntries(Array.from({ length: 64 }, (_, i) => [`db-${i}`, exec('sleep', { host: 'back' })])),
+      /^hosts\.back: it has 65 units beside each other, and roots tell each other of 64 at most/,
     ],
     ['no relay', { relay: undefined }, {}, /^relay: is missing; say how the roots/],
     ['no hosts', { hosts: undefined }, {}, /^relay: only the roots of several hosts need one/],
