@@ -1,6 +1,6 @@
 // Groups: what is measured, as data. A group is a table, a row of it is one transport; each row of each group is done by a
 // fresh pair of processes.
-import type { Durations, Job } from './job.ts';
+import { cacheRecords, type Durations, type Job } from './job.ts';
 
 export interface Row {
   readonly name: string;
@@ -70,6 +70,14 @@ const forks = (load: Load): Row[] => [
   { name: peers[1], job: { transport: 'fork-advanced', ...load } },
 ];
 const longForks = (load: Load): Row[] => forks(load).map((row) => ({ ...row, longOnly: true }));
+
+/** Of a session: what the default record of a cache has room for. */
+const cacheLoad = { ...busy, measures: ['one-way'], payload: 384 } as const;
+const cacheRows = (operation: 'get' | 'set' | 'set, delete'): Row[] => [
+  { name: `limit: C++, ${operation}`, job: { transport: 'cache-cpp', ...cacheLoad, operation } },
+  { name: `lru-cache, ${operation}`, job: { transport: 'cache-lru', ...cacheLoad, operation } },
+  { name: `${subject}, ${operation}`, job: { transport: 'cache', ...cacheLoad, operation } },
+];
 
 const kib = 1024;
 const bytes = (payload: number): Load => ({ ...busy, payload });
@@ -206,5 +214,16 @@ export const groups: readonly Group[] = [
     name: 'broadcast4KiB',
     title: '4 KiB, broadcast to readers of one process',
     rows: [session(oneWay(4 * kib)), ...broadcasts(oneWay(4 * kib))],
+  },
+  {
+    name: 'cache',
+    title: `${cacheRecords.toLocaleString('en')} records of 384 B: calls of one process; and of one and of two that get four times for each set`,
+    rows: [
+      ...cacheRows('get'),
+      ...cacheRows('set'),
+      ...cacheRows('set, delete'),
+      { name: `${subject}, mixed`, job: { transport: 'cache', ...cacheLoad, operation: 'mixed' } },
+      { name: `${subject}, two mixed`, job: { transport: 'cache-both', ...cacheLoad, operation: 'mixed' } },
+    ],
   },
 ];

@@ -28,6 +28,10 @@ export type Transport =
   | 'units'
   | 'units-standby'
   | 'units-cold'
+  | 'cache'
+  | 'cache-both'
+  | 'cache-lru'
+  | 'cache-cpp'
   | 'cpp'
   | 'cpp-copy';
 
@@ -53,7 +57,12 @@ export interface Job extends Durations {
   readonly crowd: number;
   /** Of a broadcast: the sessions that read, all in the responder. Default 1. */
   readonly readers?: number;
+  /** Of a cache: what is done with each key in its turn. */
+  readonly operation?: 'get' | 'set' | 'set, delete' | 'mixed';
 }
+
+/** How many the cache has, and how many have room. */
+export const cacheRecords = 20_000;
 
 /** The driver asks, sends and measures; the responder answers and takes. */
 export type Role = 'driver' | 'responder';

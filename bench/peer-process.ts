@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cppTarget } from '../test/support/cpp-target.ts';
 import { pinned } from './cpus.ts';
-import type { Transport } from './job.ts';
+import { cacheRecords, type Transport } from './job.ts';
 import { ringBytesOf } from './payload.ts';
 import { readyLine, type Work } from './peer.ts';
 
-const programs: Record<Exclude<Transport, 'cpp' | 'cpp-copy'>, string> = {
+const programs: Record<Exclude<Transport, 'cpp' | 'cpp-copy' | 'cache-cpp'>, string> = {
   crowd: 'crowd-peer.ts',
   session: 'session-peer.ts',
   'session-await': 'session-peer.ts',
@@ -35,6 +35,9 @@ const programs: Record<Exclude<Transport, 'cpp' | 'cpp-copy'>, string> = {
   units: 'units-peer.ts',
   'units-standby': 'units-peer.ts',
   'units-cold': 'units-peer.ts',
+  cache: 'cache-peer.ts',
+  'cache-both': 'cache-peer.ts',
+  'cache-lru': 'cache-peer.ts',
 };
 
 /** What a process that has done its work may take to end in order. */
@@ -123,6 +126,7 @@ export class PeerProcess {
 function commandOf(work: Work): string[] {
   const { transport } = work.job;
   if (transport === 'cpp' || transport === 'cpp-copy') return limitCommand(work);
+  if (transport === 'cache-cpp') return cacheLimitCommand(work);
   const program = fileURLToPath(new URL(programs[transport], import.meta.url));
   // Only who counts actors asks what they take.
   const flags = transport.startsWith('actors') ? ['--expose-gc'] : [];
@@ -144,6 +148,16 @@ function limitCommand({ role, job, directory }: Work): string[] {
     ...numbers.map(String),
     ...(transport === 'cpp-copy' ? ['copy'] : job.measures),
   ];
+}
+
+let cacheLimitProgram: string | undefined;
+
+/** cpp/bench/cache_limit.cc says what it takes. */
+function cacheLimitCommand({ role, job }: Work): string[] {
+  cacheLimitProgram ??= cppTarget('actor_ipc_cache_limit', 'actor_ipc_cache_limit', 'cpp/bench');
+  const { operation = 'get', payload, warmUpMs, measureMs } = job;
+  const numbers = [cacheRecords, payload, warmUpMs, measureMs];
+  return [cacheLimitProgram, role, operation, ...numbers.map(String)];
 }
 
 function firstLine(child: ChildProcess): Promise<string> {

@@ -34,6 +34,8 @@ export const legend = [
   'actor-ipc, loan  written into a loan, read as a borrow; otherwise as actor-ipc',
   'loan             the same, but only the two ends of each message are touched',
   'value lent       a value built once: lend, borrow and read, there and back',
+  'lru-cache        the same with that package, which hands out the value itself; in one',
+  '                 process alone; a cache copies, and the message is a call',
   'n readers        a broadcast that so many sessions read; messages are counted once',
   'fork json        child_process.fork and process.send, bytes as base64',
   'fork advanced    the same with serialization: advanced',

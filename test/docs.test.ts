@@ -28,7 +28,7 @@ function projectOf(
   for (const name of packages)
     symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name));
   writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
-  const files = [...read(document).matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```/gms)];
+  const files = [...read(document).matchAll(/^```(?:ts|jsonc)\n\/\/ (\S+)\n(.*?)^```/gms)];
   assert.sameMembers(
     files.map(([, name]) => name),
     names,
@@ -383,7 +383,8 @@ describe('the example of docs/supervision.md', function () {
 
 const relayFiles = [
   ...['topology', 'login', 'door', 'tickets'].map((name) => `tier-${name}.ts`),
-  ...['universe', 'a', 'b', 'feed', 'reader', 'topology-a', 'topology-b'].map((name) => `across-${name}.ts`),
+  ...['universe', 'b', 'feed', 'reader', 'topology-a', 'topology-b'].map((name) => `across-${name}.ts`),
+  'across-a.conf',
 ];
 
 describe('the example of docs/relay.md', function () {
@@ -456,7 +457,7 @@ describe('the example of sessions between machines in docs/relay.md', function (
   it('runs as it stands there, with one tree for each machine', async () => {
     const project = projectOf('docs/relay.md', relayFiles, place.folder);
     const port = await freePort();
-    for (const name of ['across-a.ts', 'across-b.ts']) {
+    for (const name of ['across-a.conf', 'across-b.ts']) {
       const file = join(project, name);
       writeFileSync(file, readFileSync(file, 'utf8').replace('7881', String(port)));
     }

@@ -143,6 +143,8 @@ describe('the package', function () {
         'actor-ipc',
         'actor-ipc/topology',
         'actor-ipc/kinds',
+        'actor-ipc/cache',
+        'actor-ipc/test',
         'actor-ipc/flatbuffers',
         'actor-ipc/cli',
       ])
@@ -151,6 +153,23 @@ describe('the package', function () {
           `require('node:module').createRequire('${folder}/')('${entry}')`,
         ])
           await command(folder, env, process.execPath, '-e', code);
+    });
+
+    it('has the tests of a relay for engines of others, which a relay of one process passes', async () => {
+      const file = join(folder, 'engine.test.ts');
+      writeFileSync(file, conformanceTest);
+      const output = await command(
+        folder,
+        env,
+        process.execPath,
+        '--import',
+        join(root, 'node_modules/tsx/dist/esm/index.mjs'),
+        '--test',
+        '--test-reporter=tap',
+        file,
+      );
+      assert.match(output, /^# fail 0$/m);
+      assert.isAbove(Number(/^# pass (\d+)$/m.exec(output)?.[1]), 20);
     });
 
     it('brings the page of the inspector, with the worker that lays out its charts', () => {
@@ -207,6 +226,13 @@ describe('the package', function () {
     await assertRuns(folder);
   });
 });
+
+/** As in docs/relay.md. */
+const conformanceTest = `import { afterEach, beforeEach, describe, it } from 'node:test';
+import { localRelay, relayConformance } from 'actor-ipc/test';
+
+relayConformance('mine', () => localRelay(), { describe, it, beforeEach, afterEach });
+`;
 
 /** The environment of a user who has never installed anything: nothing of npm's that this process was started with. */
 async function userEnv(folder: string): Promise<NodeJS.ProcessEnv> {

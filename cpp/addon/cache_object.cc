@@ -55,6 +55,7 @@ void CacheObject::Register(Napi::Env env, Napi::Object exports) {
                                     InstanceMethod<&CacheObject::Arm>("arm"),
                                     InstanceMethod<&CacheObject::Disarm>("disarm"),
                                     InstanceMethod<&CacheObject::TakeRings>("takeRings"),
+                                    InstanceMethod<&CacheObject::CatchEvicted>("catchEvicted"),
                                     InstanceMethod<&CacheObject::Stats>("stats"),
                                     InstanceMethod<&CacheObject::Close>("close")}));
 }
@@ -69,7 +70,7 @@ CacheObject::CacheObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Cach
     Check(env, CreateCache(ShapeOf(info), &file_, &mapping));
   }
   cache_ = std::make_unique<Cache>(std::make_shared<Mapping>(std::move(mapping)));
-  const size_t bytes = sizeof(Exchange) + cache_->shape().record_bytes;
+  const size_t bytes = EvictedOffset() + sizeof(CacheEvicted) + cache_->shape().record_bytes;
   void* const memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) Check(env, Status::System(errno, "mmap"));
   exchange_memory_ = std::make_shared<Mapping>(memory, bytes, true);
@@ -118,6 +119,10 @@ Napi::Value CacheObject::GetShape(const Napi::CallbackInfo& info) {
   set("usersOffset", kCacheUsersOffset);
   set("userBytes", sizeof(CacheUser));
   set("userHitsOffset", offsetof(CacheUser, hits));
+  set("liveOffset", kShardLineOffset + offsetof(ShardLine, lists) + kLiveList * sizeof(ListEnds) + offsetof(ListEnds, length));
+  set("deadOffset", kShardLineOffset + offsetof(ShardLine, lists) + kDeadList * sizeof(ListEnds) + offsetof(ListEnds, length));
+  set("floorOffset", kShardLineOffset + offsetof(ShardLine, floor));
+  set("evictedOffset", static_cast<double>(EvictedOffset()));
   set("bytes", static_cast<double>(cache_->mapping()->bytes()));
   return object;
 }
@@ -200,6 +205,13 @@ Napi::Value CacheObject::TakeRings(const Napi::CallbackInfo& info) {
   for (uint32_t slot = 0; rings != 0; slot++, rings >>= 1)
     if ((rings & 1) != 0) list.Set(list.Length(), NumberOf(info.Env(), slot));
   return list;
+}
+
+/// catchEvicted(on): what a set or a sweep evicts stands in the exchange from now on.
+void CacheObject::CatchEvicted(const Napi::CallbackInfo& info) {
+  Cache& cache = Opened(info.Env());
+  auto* place = reinterpret_cast<CacheEvicted*>(reinterpret_cast<uint8_t*>(exchange_) + EvictedOffset());
+  cache.Catch(info[0].ToBoolean() ? place : nullptr);
 }
 
 Napi::Value CacheObject::Stats(const Napi::CallbackInfo& info) {

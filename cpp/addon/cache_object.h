@@ -40,6 +40,7 @@ class CacheObject : public Napi::ObjectWrap<CacheObject> {
   Napi::Value Arm(const Napi::CallbackInfo& info);
   Napi::Value Disarm(const Napi::CallbackInfo& info);
   Napi::Value TakeRings(const Napi::CallbackInfo& info);
+  void CatchEvicted(const Napi::CallbackInfo& info);
   Napi::Value Stats(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
@@ -54,10 +55,11 @@ class CacheObject : public Napi::ObjectWrap<CacheObject> {
     uint32_t value_bytes;
     uint32_t reserved;
     uint8_t key[kCacheKeyBytesMax + 1];
-    /// The value follows.
+    /// The value follows; then, at EvictedOffset, a CacheEvicted and its value.
   };
 
   Cache& Opened(Napi::Env env);
+  size_t EvictedOffset() const { return (sizeof(Exchange) + cache_->shape().record_bytes + 7) & ~size_t{7}; }
   std::string_view Key() const;
   Napi::Value Answer(Napi::Env env, const Status& status, CacheAnswer answer);
 

@@ -49,10 +49,6 @@ Status CreateCache(const CacheShape& shape, Fd* file, Mapping* mapping) {
     auto* line = reinterpret_cast<ShardLine*>(base + kShardLineOffset);
     line->revision.low = static_cast<uint32_t>(revision);
     line->revision.high = static_cast<uint32_t>(revision >> 32);
-    line->lists[kSpareList].newest = 1;
-    line->lists[kSpareList].length = places.records;
-    for (uint32_t i = 0; i + 1 < places.records; i++)
-      reinterpret_cast<CacheRecord*>(base + places.records_offset + uint64_t{i} * places.record_stride)->older = i + 2;
   }
   header->layout_hash = CacheLayoutHash();
   header->magic = kCacheMagic;
@@ -145,6 +141,11 @@ Status Cache::Get(std::string_view key, double now_ms, CacheFound* found) {
   return ShardOf(own).Get(own, now_ms, found);
 }
 
+void Cache::Catch(CacheEvicted* evicted) {
+  evicted_ = evicted;
+  for (CacheShard& shard : shards_) shard.Catch(evicted);
+}
+
 Status Cache::Clear(uint32_t max, uint32_t* left) {
   *left = 0;
   for (CacheShard& shard : shards_) {
@@ -157,6 +158,7 @@ Status Cache::Clear(uint32_t max, uint32_t* left) {
 
 Status Cache::Sweep(uint32_t max, double now_ms, uint32_t* removed) {
   *removed = 0;
+  if (evicted_ != nullptr) evicted_->key_bytes = 0;
   for (CacheShard& shard : shards_) {
     uint32_t more = 0;
     if (Status status = shard.Sweep(max, now_ms, &more); !status.ok()) return status;

@@ -66,6 +66,8 @@ class Cache {
   Status Delete(std::string_view key, double revision, double stamp, double ttl_ms, double now_ms, CacheAnswer* answer);
   Status Touch(std::string_view key, double ttl_ms, double now_ms, CacheAnswer* answer);
   Status Get(std::string_view key, double now_ms, CacheFound* found);
+  /// As CacheShard::Catch: one record of each call, whichever shard it is in.
+  void Catch(CacheEvicted* evicted);
   /// Up to `max` records of each shard.
   Status Clear(uint32_t max, uint32_t* left);
   Status Sweep(uint32_t max, double now_ms, uint32_t* removed);
@@ -86,6 +88,7 @@ class Cache {
   CacheShape shape_;
   CachePlaces places_;
   std::vector<CacheShard> shards_;
+  CacheEvicted* evicted_ = nullptr;
   int slot_ = -1;
   uint32_t slot_generation_ = 0;
 };

@@ -25,7 +25,7 @@
 namespace actor_ipc {
 
 inline constexpr uint32_t kCacheMagic = 0x4c504941;  // "AIPL"
-inline constexpr uint32_t kCacheVersion = 1;
+inline constexpr uint32_t kCacheVersion = 2;
 /// Its length stands in one byte.
 inline constexpr uint32_t kCacheKeyBytesMax = 255;
 /// Its length stands in 22 bits, and a writer copies it under the lock.
@@ -106,7 +106,7 @@ struct ListEnds {
 };
 
 struct alignas(kLineBytes) ShardLine {
-  /// By CacheList. The spare ones are linked by `older` alone, from `newest`.
+  /// By CacheList. The spare ones are linked by `older` alone, from `newest`; those that were never used are in no list.
   ListEnds lists[kCacheLists];
   /// Given to each value that is set, so that compare-and-set can tell two of them apart.
   Word64 revision;
@@ -119,7 +119,8 @@ struct alignas(kLineBytes) ShardLine {
   Word sweep_at;
   /// 1 once a record had a limited life: only then is it worth looking for expired ones.
   Word mortal;
-  Word reserved;
+  /// Records from this number + 1 on were never used: their memory is not there yet.
+  Word used;
   /// Masks of users: who watches, and who is to be rung at the next change.
   Word64 watching;
   Word64 armed;
@@ -219,7 +220,8 @@ constexpr uint32_t CacheLayoutHash() {
   uint32_t hash = RegionLayoutHash();
   for (uint32_t value :
        {kCacheVersion, kCacheChanges, kCachePrefixBytesMax, kShardsOffset, kShardJournalOffset, kShardLineOffset,
-        static_cast<uint32_t>(offsetof(ShardLine, changes)), static_cast<uint32_t>(offsetof(ShardLine, armed)),
+        static_cast<uint32_t>(offsetof(ShardLine, changes)), static_cast<uint32_t>(offsetof(ShardLine, used)),
+        static_cast<uint32_t>(offsetof(ShardLine, armed)),
         static_cast<uint32_t>(offsetof(CacheUser, hits)), static_cast<uint32_t>(offsetof(CacheUser, prefix)), kChangesOffset,
         static_cast<uint32_t>(sizeof(CacheChange)), kBucketsOffset, static_cast<uint32_t>(offsetof(CacheRecord, shape)),
         static_cast<uint32_t>(offsetof(CacheRecord, mark)), static_cast<uint32_t>(offsetof(CacheRecord, expires_ms)),

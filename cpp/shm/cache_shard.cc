@@ -112,6 +112,7 @@ uint64_t CacheShard::TakeRings() { return std::exchange(rings_, 0); }
 Status CacheShard::Set(const CacheKey& key, const CacheValue& value, double now_ms, CacheAnswer* answer) {
   if (key.count == 0 || key.count > kCacheKeyBytesMax) return Status::Of(Code::kTooLarge, "key");
   if (value.count > record_bytes_) return Status::Of(Code::kTooLarge, "value");
+  if (evicted_ != nullptr) evicted_->key_bytes = 0;
   const Section section(this);
   if (!section.status().ok()) return section.status();
   Place place;
@@ -216,11 +217,20 @@ Status CacheShard::Sweep(uint32_t max, double now_ms, uint32_t* removed) {
 Status CacheShard::SweepSome(uint32_t max, double now_ms, uint32_t* removed) {
   uint32_t at = Load(line_->sweep_at);
   Status status = Status::Ok();
-  for (uint32_t i = 0; i < std::min(max, places_.records) && status.ok(); i++) {
-    at = at % places_.records + 1;
-    const CacheRecord& record = *At(at);
+  const uint32_t used = std::min(Load(line_->used), places_.records);
+  for (uint32_t i = 0; i < std::min(max, used) && status.ok(); i++) {
+    at = at % used + 1;
+    CacheRecord* record = At(at);
     CacheCounter cause;
-    if (Load(record.list) == kSpareList || !Over(record, now_ms, &cause)) continue;
+    if (Load(record->list) == kSpareList || !Over(*record, now_ms, &cause)) continue;
+    if (cause == kCountAged && evicted_ != nullptr) {
+      if (evicted_->key_bytes != 0) {
+        // The next sweep begins with it.
+        at--;
+        break;
+      }
+      CopyEvicted(record, true, now_ms);
+    }
     status = RemoveAt(at, cause, ChangeKind::kExpired);
     ++*removed;
   }
@@ -434,6 +444,13 @@ Status CacheShard::List(uint32_t number, CacheList list) {
 Status CacheShard::TakeSpare(uint32_t* number) {
   ListEnds& spare = line_->lists[kSpareList];
   *number = Load(spare.newest);
+  if (*number == 0) {
+    const uint32_t used = Load(line_->used);
+    if (used >= places_.records || Load(At(used + 1)->list) != kSpareList) return Broken();
+    *number = used + 1;
+    journal_.Set(&line_->used, used + 1);
+    return Status::Ok();
+  }
   CacheRecord* record = At(*number);
   if (record == nullptr || Load(record->list) != kSpareList || Load(spare.length) == 0) return Broken();
   journal_.Set(&spare.newest, Load(record->older));
@@ -516,8 +533,14 @@ Status CacheShard::MakeRoom(double now_ms) {
     CacheRecord* record = At(oldest);
     if (record == nullptr) return Broken();
     CacheCounter cause = kCountEvicted;
-    if (Over(*record, now_ms, &cause)) return RemoveAt(oldest, cause, ChangeKind::kExpired);
-    if (Load(record->mark) == 0 || passed == kPassedOverMax) return RemoveAt(oldest, kCountEvicted, ChangeKind::kEvicted);
+    if (Over(*record, now_ms, &cause)) {
+      if (cause == kCountAged) CopyEvicted(record, true, now_ms);
+      return RemoveAt(oldest, cause, ChangeKind::kExpired);
+    }
+    if (Load(record->mark) == 0 || passed == kPassedOverMax) {
+      CopyEvicted(record, false, now_ms);
+      return RemoveAt(oldest, kCountEvicted, ChangeKind::kEvicted);
+    }
     // Before the mark goes: killed in between, it is passed over once more.
     if (Status status = Unlist(oldest); !status.ok()) return status;
     if (Status status = List(oldest, kLiveList); !status.ok()) return status;
@@ -539,6 +562,24 @@ Status CacheShard::MakeTombstoneRoom(double now_ms) {
     Count(kCountTombstonesEvicted);
   }
   return RemoveAt(oldest, kCountExpired, ChangeKind::kExpired);
+}
+
+/// For whoever wants to know. One whose length makes no sense is not handed on.
+void CacheShard::CopyEvicted(CacheRecord* record, bool aged, double now_ms) {
+  if (evicted_ == nullptr) return;
+  const uint32_t shape = Load(record->shape);
+  const uint32_t key_bytes = KeyBytes(shape);
+  const uint32_t count = ValueBytes(shape);
+  if (count > record_bytes_) return;
+  const double expires_ms = LoadDouble(record->expires_ms);
+  evicted_->ttl_ms = expires_ms == 0 ? 0 : expires_ms - now_ms;
+  evicted_->stamp = LoadDouble(record->stamp);
+  evicted_->form = static_cast<uint32_t>(FormOf(shape));
+  evicted_->value_bytes = count;
+  evicted_->aged = aged ? 1 : 0;
+  LoadBytes(BytesOf(record), evicted_->key, key_bytes);
+  LoadBytes(BytesOf(record) + CacheValueOffset(key_bytes) / 8, reinterpret_cast<uint8_t*>(evicted_ + 1), count);
+  evicted_->key_bytes = key_bytes;
 }
 
 void CacheShard::Count(CacheCounter counter, uint64_t more) {

@@ -11,8 +11,8 @@
 //     there when it began. So a key that is there throughout is always found.
 //  3. What makes a change visible to readers is not put back any more (Journal::Publish): nobody sees a value that was
 //     never set.
-//  4. Each record is in one of three lists: spare, live, or dead, which are the tombstones of deleted keys. At least one is
-//     spare, and at most `capacity` are live.
+//  4. Each record that was ever used is in one of three lists: spare, live, or dead, which are the tombstones of deleted keys.
+//     At least one is spare or was never used, and at most `capacity` are live.
 //  5. Of two live records, a marked one is never evicted before an unmarked one that is older.
 #pragma once
 
@@ -63,6 +63,21 @@ struct CacheFound {
   double stamp = 0;
 };
 
+/// A record that had to go though its life was not over. The value follows.
+struct CacheEvicted {
+  /// What is left of its life; 0: no end.
+  double ttl_ms;
+  double stamp;
+  /// 0: none has gone.
+  uint32_t key_bytes;
+  uint32_t form;
+  uint32_t value_bytes;
+  /// 1: nobody has used it for too long; 0: there was no room.
+  uint32_t aged;
+  uint8_t key[kCacheKeyBytesMax + 1];
+};
+static_assert(sizeof(CacheEvicted) == 288, "src/transport/native-cache.ts has the places");
+
 struct ShardStats {
   uint32_t live = 0;
   uint32_t tombstones = 0;
@@ -87,6 +102,9 @@ class CacheShard {
   Status Touch(const CacheKey& key, double ttl_ms, double now_ms, CacheAnswer* answer);
   /// Deletes up to `max` records. `left` is how many are there still.
   Status Clear(uint32_t max, uint32_t* left);
+  /// From now on what a call evicts, at most one record, is copied there: the call sets `key_bytes`. Records that aged are
+  /// evicted only then, so a call that comes upon a second one leaves it there. Null: no more. Room for the largest value follows.
+  void Catch(CacheEvicted* evicted) { evicted_ = evicted; }
   /// Looks at `max` records, and removes those whose time is over.
   Status Sweep(uint32_t max, double now_ms, uint32_t* removed);
   /// A live record, or a tombstone, without a lock and without marking it. Errors: kNotFound, kBadLayout.
@@ -137,6 +155,7 @@ class CacheShard {
   Status MakeRoom(double now_ms);
   Status MakeTombstoneRoom(double now_ms);
   Status SweepSome(uint32_t max, double now_ms, uint32_t* removed);
+  void CopyEvicted(CacheRecord* record, bool aged, double now_ms);
   void Count(CacheCounter counter, uint64_t more = 1);
   uint32_t Note(const CacheRecord& record, ChangeKind kind);
   void Ring(const CacheRecord& record);
@@ -155,6 +174,7 @@ class CacheShard {
   RobustLock lock_;
   Journal journal_;
   uint64_t rings_ = 0;
+  CacheEvicted* evicted_ = nullptr;
 };
 
 }  // namespace actor_ipc

@@ -30,7 +30,7 @@ inline std::string CacheProblem(const Mapping& mapping) {
     const uint32_t capacity = places.capacity + (index < places.odd ? 1 : 0);
     if (line->lists[kLiveList].length > capacity) return "more live records than the capacity";
     if (line->lists[kDeadList].length > places.tombstones) return "more tombstones than have room";
-    // Each record is in exactly one list, linked both ways, and the list knows its length.
+    // Each record that was ever used is in exactly one list, linked both ways, and the list knows its length.
     std::vector<int> listed(places.records + 1, -1);
     for (const CacheList list : {kSpareList, kLiveList, kDeadList}) {
       uint32_t length = 0;
@@ -47,9 +47,10 @@ inline std::string CacheProblem(const Mapping& mapping) {
       if (length != line->lists[list].length) return "a list has another length";
       if (list != kSpareList && line->lists[list].oldest != newer) return "a list has another end";
     }
+    if (line->used > places.records) return "more records are used than there are";
     for (uint32_t number = 1; number <= places.records; number++)
-      if (listed[number] < 0) return "a record is in no list";
-    if (line->lists[kSpareList].length == 0) return "no record is spare";
+      if ((listed[number] < 0) != (number > line->used)) return "a record is in no list, or in one though it was never used";
+    if (line->lists[kSpareList].length == 0 && line->used == places.records) return "no record is spare";
     // Each record that counts is in exactly one chain, that of its hash, whole, and alone with its key.
     std::set<std::string> keys;
     uint32_t chained = 0;

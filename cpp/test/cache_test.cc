@@ -1,6 +1,7 @@
 #include "shm/cache.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <cstring>
@@ -249,6 +250,79 @@ TEST_SUITE("cache") {
     }
     REQUIRE(file.Problem() == "");
     for (const auto& [key, text] : model) CHECK(Get(&cache, key) == text);
+  }
+
+  TEST_CASE("hands over what it evicts, one record of each call, and never what is over by itself") {
+    struct {
+      CacheEvicted record;
+      uint8_t value[200];
+    } evicted{};
+    const auto text = [&] {
+      return std::string(evicted.record.key, evicted.record.key + evicted.record.key_bytes) + "=" +
+             std::string(evicted.value, evicted.value + evicted.record.value_bytes);
+    };
+    CacheShape shape = Shape(3, 1, 2);
+    shape.aged_out_ms = 100;
+    CacheFile file(shape);
+    Cache cache(file.mapping);
+    cache.Catch(&evicted.record);
+    CacheAnswer answer;
+    CacheValue value = ValueOf("1");
+    value.stamp = 41;
+    value.ttl_ms = 500;
+    REQUIRE(cache.Set("a", value, 1, &answer).ok());
+    for (const char* key : {"b", "c"}) REQUIRE(Put(&cache, key, "2", 2).ok());
+    CHECK(evicted.record.key_bytes == 0);
+    REQUIRE(Put(&cache, "d", "3", 11).ok());
+    CHECK(text() == "a=1");
+    CHECK(evicted.record.stamp == 41);
+    CHECK(evicted.record.ttl_ms == 490);
+    CHECK(evicted.record.aged == 0);
+    // Neither a delete nor the end of a life is one.
+    REQUIRE(cache.Delete("d", kAnyRevision, 50, 1000, 11, &answer).ok());
+    value.ttl_ms = 5;
+    REQUIRE(cache.Set("short", value, 11, &answer).ok());
+    uint32_t removed = 0;
+    REQUIRE(cache.Sweep(100, 20, &removed).ok());
+    CHECK(removed == 1);
+    CHECK(evicted.record.key_bytes == 0);
+    // "b" and "c" have aged: one for each sweep.
+    std::string aged;
+    for (uint32_t i = 0; i < 2; i++) {
+      REQUIRE(cache.Sweep(100, 102, &removed).ok());
+      CHECK(removed == 1);
+      CHECK(evicted.record.aged == 1);
+      CHECK(evicted.record.ttl_ms == 0);
+      aged += text() + ";";
+    }
+    CHECK((aged == "b=2;c=2;" || aged == "c=2;b=2;"));
+    REQUIRE(cache.Sweep(100, 102, &removed).ok());
+    CHECK(removed == 0);
+    CHECK(evicted.record.key_bytes == 0);
+    // With a full table of aged ones, a set hands over one and keeps the rest.
+    for (const char* key : {"x", "y", "z"}) REQUIRE(Put(&cache, key, "4", 200).ok());
+    value.ttl_ms = 0;
+    REQUIRE(cache.Set("new", value, 300, &answer).ok());
+    CHECK(evicted.record.aged == 1);
+    CacheStats stats;
+    REQUIRE(cache.Stats(&stats).ok());
+    CHECK(stats.records == 3);
+    CHECK(stats.counters[kCountAged] == 3);
+    REQUIRE(file.Problem() == "");
+  }
+
+  TEST_CASE("takes memory for what was used, and none for what has room") {
+    CacheFile file(Shape(100'000));
+    Cache cache(file.mapping);
+    for (uint32_t i = 0; i < 10; i++) REQUIRE(Put(&cache, "k" + std::to_string(i), "v").ok());
+    uint32_t removed = 0;
+    REQUIRE(cache.Sweep(200'000, 1, &removed).ok());
+    struct stat about {};
+    REQUIRE(::fstat(file.file.get(), &about) == 0);
+    // The buckets of ten keys are ten pages at most.
+    CHECK(static_cast<uint64_t>(about.st_blocks) * 512 < uint64_t{64} * 4096);
+    CHECK(about.st_size > 20'000'000);
+    REQUIRE(file.Problem() == "");
   }
 
   TEST_CASE("readers without a lock see whole values, and always find what is there throughout") {

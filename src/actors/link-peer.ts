@@ -33,6 +33,11 @@ export function newIncarnation(): string {
   return randomBytes(12).toString('hex');
 }
 
+/** Why a node is not who it says it is. */
+export function misnamed(node: string, names: readonly string[] | undefined): string {
+  return `it calls itself ${node}, and its certificate is made out to ${names?.join(', ') || 'nobody'}`;
+}
+
 interface Settings {
   readonly address: Address;
   readonly self: SelfNode;
@@ -42,6 +47,8 @@ interface Settings {
   readonly keys?: LinkKeys | undefined;
   /** Names of which the peer's certificate must bear one. */
   readonly peerNames?: readonly string[] | undefined;
+  /** With keys: the peer may have another name than its certificate. */
+  readonly anyName?: boolean;
   /** Of a peer that comes to us. */
   readonly hello?: RelayHello | undefined;
   readonly onClosed?: ((why: string) => void) | undefined;
@@ -269,6 +276,15 @@ export class LinkPeer implements RelayPort {
       });
     }
     const welcome = parseWelcome(frame);
+    const { keys, anyName } = this.settings;
+    const names = socket.identities;
+    if (keys && !anyName && !names?.includes(welcome.node)) {
+      const why = misnamed(welcome.node, names);
+      return this.hosted.post({
+        type: 'peer.refused',
+        error: IpcError.of('ERR_RELAY_REFUSED', this.name, `we will not have it: ${why}`).toJSON(),
+      });
+    }
     if (welcome.resumed && welcome.me !== this.incarnation)
       throw new Error('it goes on with what was never begun');
     this.node = welcome.node;

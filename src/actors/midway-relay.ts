@@ -1,6 +1,6 @@
 // Midway relay: the node in the middle. It keeps what front ends write, hands it to the others, answers their questions, and
 // passes on what it has no room for to the nodes behind it. Without them it serves from its own table.
-import { messageOf } from '../errors.ts';
+import { type IpcError, messageOf } from '../errors.ts';
 import { type Address, addressOf } from '../names.ts';
 import type { CacheEntry, CacheTombstone } from '../spec/downstream.ts';
 import type { RelayRole } from '../spec/relay.ts';
@@ -23,6 +23,21 @@ import { serveTombstones } from './tombstone-sync.ts';
 const dropTimeoutMs = 2_000;
 /** Overflow that may be under way; what comes on top of it is lost, and counted. */
 const overflowMax = 512;
+/** Of what has aged, so many at once: writers need the rest. */
+const sweptAtOnceMax = 64;
+
+/** What each node is given, beside its configuration. */
+export interface NodeSetting {
+  readonly host: Host;
+  readonly address: Address;
+  /** Where the caches of its table stand. */
+  readonly runDirectory: string;
+  readonly hooks: RelayHooks;
+  readonly hasher: KeyHasher;
+  readonly onNeighbour: NeighbourListener;
+  /** Its table can be used no more. */
+  readonly onTableEnded: (why: IpcError) => void;
+}
 
 export type NeighbourListener = (neighbour: { node: string; role: RelayRole }, there: boolean) => void;
 
@@ -31,6 +46,11 @@ export interface OpenNode {
   readonly ports: readonly (number | undefined)[];
   readonly stats: NodeStats;
   close(): Promise<void>;
+}
+
+/** The configuration says another size than the table has that was there. */
+export function tellMadeAnew(host: Host, node: string, why: IpcError): void {
+  host.log.warn({ node, error: why.toJSON() }, `the table is made anew, and empty: ${why.message}`);
 }
 
 /** Counters of a node of the relay tier. */
@@ -45,15 +65,16 @@ export interface NodeStats {
 }
 
 export async function openMidwayRelay(
-  host: Host,
-  address: Address,
+  { host, address, runDirectory, hooks, hasher, onNeighbour, onTableEnded }: NodeSetting,
   spec: MidwaySpec,
-  hooks: RelayHooks,
-  hasher: KeyHasher,
-  onNeighbour: NeighbourListener,
 ): Promise<OpenNode> {
   const relay = new MidwayRelay(host, spec, hooks, hasher);
-  await relay.open(address, onNeighbour);
+  try {
+    await relay.open(address, runDirectory, onNeighbour, onTableEnded);
+  } catch (error) {
+    await relay.close();
+    throw error;
+  }
   return relay;
 }
 
@@ -62,11 +83,12 @@ class MidwayRelay implements OpenNode {
   readonly #spec: MidwaySpec;
   readonly #hooks: RelayHooks;
   readonly #hasher: KeyHasher;
-  readonly #table: SessionTable;
+  #table!: SessionTable;
   /** Questions that are being asked behind, by key: those who want the same wait for one answer. */
   readonly #fetching = new Map<string, Promise<CacheEntry | CacheTombstone | undefined>>();
-  #serving!: RelayServing;
+  #serving: RelayServing | undefined;
   #sweep: unknown;
+  #closed = false;
   #overflowing = 0;
   #overflowLost = 0;
   #overflowKept = 0;
@@ -80,11 +102,10 @@ class MidwayRelay implements OpenNode {
     this.#spec = spec;
     this.#hooks = hooks;
     this.#hasher = hasher;
-    this.#table = new SessionTable({ ...spec.table, now: () => host.clock.now() });
   }
 
   get ports(): readonly (number | undefined)[] {
-    return this.#serving.ports;
+    return this.#serving?.ports ?? [];
   }
 
   get stats(): NodeStats {
@@ -97,8 +118,19 @@ class MidwayRelay implements OpenNode {
     };
   }
 
-  async open(address: Address, onNeighbour: NeighbourListener): Promise<void> {
-    const { node, cluster, times, listen, siblingListen } = this.#spec;
+  async open(
+    address: Address,
+    runDirectory: string,
+    onNeighbour: NeighbourListener,
+    onTableEnded: NodeSetting['onTableEnded'],
+  ): Promise<void> {
+    const { node, cluster, times, listen, siblingListen, table } = this.#spec;
+    this.#table = await SessionTable.open({
+      ...{ runDirectory, node, table },
+      onPushedOut: (key, entry, cause) => this.#overflow(key, entry, cause),
+      onMadeAnew: (why) => tellMadeAnew(this.#host, node, why),
+      onEnded: onTableEnded,
+    });
     const outside: RelayListen[] = listen.map((place) => ({ ...place, roles: ['front', 'gateway'] }));
     const inside: RelayListen[] = siblingListen ? [{ ...siblingListen, roles: ['sibling'] }] : [];
     this.#serving = await serveRelay(this.#host, addressOf(address, 'hub'), {
@@ -114,20 +146,25 @@ class MidwayRelay implements OpenNode {
         onNeighbour(member, there);
       },
     });
-    const { hub, own } = this.#serving;
+    const { hub, own } = this.#links;
     if (this.#hooks.beforeFanOut) hub.beforeFanOut(this.#hooks.beforeFanOut);
     if (this.#hooks.afterFanOut) hub.afterFanOut(this.#hooks.afterFanOut);
-    await serveTombstones(own, this.#table.tombstones, this.#hasher, ({ key, hash, tombstone }, from) => {
-      if (this.#table.forget(key, tombstone)) void this.#drop(key, hash, tombstone, from);
-    });
+    await serveTombstones(
+      own,
+      this.#table.tombstones,
+      this.#hasher,
+      async ({ key, hash, tombstone }, from) => {
+        if (await this.#table.forget(key, tombstone)) void this.#drop(key, hash, tombstone, from);
+      },
+    );
     await own.serve('session.get', (body) => {
       const { key, hash } = parseKey(body);
       return this.#get(key, hash);
     });
     await own.serve('session.put', (body, { from }) => this.#put(body, from));
-    await own.serve('session.forget', (body, { from }) => {
+    await own.serve('session.forget', async (body, { from }) => {
       const { key, hash, tombstone } = parseKeyedTombstone(body);
-      this.#table.forget(key, tombstone);
+      await this.#table.forget(key, tombstone);
       return this.#drop(key, hash, tombstone, from);
     });
     await own.serve('session.stats', () => this.stats);
@@ -135,8 +172,14 @@ class MidwayRelay implements OpenNode {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.#host.clock.clearTimeout(this.#sweep);
-    await this.#serving.close();
+    await this.#serving?.close();
+    await this.#table?.close();
+  }
+
+  get #links(): RelayServing {
+    return this.#serving as RelayServing;
   }
 
   // ---- questions
@@ -151,7 +194,7 @@ class MidwayRelay implements OpenNode {
   #fetch(key: string, hash: string): Promise<CacheEntry | CacheTombstone | undefined> {
     if (this.#siblings <= 0) return Promise.resolve(undefined);
     this.#fetches++;
-    const asked = this.#serving.own
+    const asked = this.#links.own
       .request('session.fetch', { key, hash }, { timeoutMs: this.#spec.fetchTimeoutMs })
       .then((body) => this.#keepFound(key, parseFound(body)))
       .catch((error: unknown) => {
@@ -167,19 +210,18 @@ class MidwayRelay implements OpenNode {
   }
 
   /** It is used again, so it has its place here again. */
-  #keepFound(
+  async #keepFound(
     key: string,
     found: CacheEntry | CacheTombstone | undefined,
-  ): CacheEntry | CacheTombstone | undefined {
+  ): Promise<CacheEntry | CacheTombstone | undefined> {
     if (!found) return undefined;
     this.#fetched++;
     if (isTombstone(found)) {
-      this.#table.forget(key, found);
+      await this.#table.forget(key, found);
       return found;
     }
-    const kept = this.#table.put(key, found);
+    const kept = await this.#table.put(key, found);
     if (kept.how === 'deleted') return kept.tombstone;
-    if (kept.how === 'kept') this.#overflow(kept.pushedOut);
     // Written anew while we asked.
     if (kept.how === 'older') return this.#table.find(key);
     return found;
@@ -187,26 +229,28 @@ class MidwayRelay implements OpenNode {
 
   // ---- writes
 
-  #put(body: unknown, from: string): object {
+  async #put(body: unknown, from: string): Promise<object> {
     const { key, hash, entry } = parseKeyedEntry(body);
-    const kept = this.#table.put(key, entry);
+    const kept = await this.#table.put(key, entry);
     if (kept.how === 'large')
       throw new Error(
         `a value of ${entry.value.length} bytes, where records have ${this.#spec.table.recordBytes}`,
       );
     if (kept.how !== 'kept') return kept;
-    const { hub, own } = this.#serving;
+    const { hub, own } = this.#links;
     hub.publish('session', { key, hash, entry }, from);
     if (this.#siblings > 0 && this.#table.size >= this.#spec.highWater * this.#table.capacity)
       own.publish('session.new', { key, hash, entry });
-    this.#overflow(kept.pushedOut);
     return { how: 'kept' };
   }
 
-  /** What had to go finds a place behind, or is lost and counted: whoever wrote it never waits. */
-  #overflow(pushedOut: readonly [string, CacheEntry] | undefined): void {
-    if (!pushedOut) return;
-    const [key, entry] = pushedOut;
+  /**
+   * What had to go finds a place behind, or is lost and counted: whoever wrote it never waits.
+   * @returns what a sweep waits for, which may find many.
+   */
+  #overflow(key: string, entry: CacheEntry, cause: 'room' | 'age'): Promise<void> | undefined {
+    // Nobody promised that what has aged is kept anywhere else.
+    if (cause === 'age' && !this.#spec.siblingListen) return undefined;
     const lose = (why: string) => {
       this.#overflowLost++;
       if (this.#told) return;
@@ -216,14 +260,25 @@ class MidwayRelay implements OpenNode {
         `what has no room is lost: ${why} (told once until a node joins)`,
       );
     };
-    if (this.#siblings <= 0) return lose('no sibling is connected');
-    if (this.#overflowing >= overflowMax) return lose(`${overflowMax} records are on their way already`);
+    if (this.#siblings <= 0 || this.#closed) {
+      lose('no sibling is connected');
+      return undefined;
+    }
+    if (this.#overflowing >= overflowMax) {
+      lose(`${overflowMax} records are on their way already`);
+      return undefined;
+    }
     this.#overflowing++;
-    this.#serving.own
+    const passed = this.#links.own
       .request('session.age', { key, hash: this.#hasher(key), entry }, { timeoutMs: dropTimeoutMs })
-      .then(() => this.#overflowKept++)
+      .then(() => {
+        this.#overflowKept++;
+      })
       .catch((error: unknown) => lose(messageOf(error)))
-      .finally(() => this.#overflowing--);
+      .finally(() => {
+        this.#overflowing--;
+      });
+    return this.#overflowing > sweptAtOnceMax ? passed : undefined;
   }
 
   /** Told to all who are there; whoever is away hears of it when he comes back. */
@@ -233,7 +288,7 @@ class MidwayRelay implements OpenNode {
     tombstone: CacheTombstone,
     from: string,
   ): Promise<{ acknowledged: number; missing: string[] }> {
-    const { hub, own } = this.#serving;
+    const { hub, own } = this.#links;
     const { node: self } = this.#spec;
     const body = { key, hash, tombstone };
     hub.publish('session.deleted', body, from);
@@ -267,9 +322,10 @@ class MidwayRelay implements OpenNode {
   }
 
   #sweepLater(): void {
-    this.#sweep = this.#host.clock.setTimeout(() => {
-      this.#table.sweep();
-      this.#sweepLater();
-    }, this.#spec.table.sweepMs);
+    if (this.#closed) return;
+    // What is in its way, a lock that is held say, is so for the next one, too, or has ended the table.
+    const sweep = () => void this.#table.sweep().then(again, again);
+    const again = () => this.#sweepLater();
+    this.#sweep = this.#host.clock.setTimeout(sweep, this.#spec.table.sweepMs);
   }
 }

@@ -8,19 +8,27 @@ import type { KeyHasher } from '../transport/placement-hash.ts';
 import type { RelayMember } from '../transport/relay-member.ts';
 import { SessionTable } from '../transport/session-table.ts';
 import type { Host } from './hosting.ts';
-import type { NeighbourListener, NodeStats, OpenNode } from './midway-relay.ts';
+import {
+  type NeighbourListener,
+  type NodeSetting,
+  type NodeStats,
+  type OpenNode,
+  tellMadeAnew,
+} from './midway-relay.ts';
 import { connectRelay } from './relay.ts';
 import { syncTombstones } from './tombstone-sync.ts';
 
 export async function openPressureRelief(
-  host: Host,
-  address: Address,
+  { host, address, runDirectory, hasher, onNeighbour, onTableEnded }: NodeSetting,
   spec: ReliefSpec,
-  hasher: KeyHasher,
-  onNeighbour: NeighbourListener,
 ): Promise<OpenNode> {
   const relief = new PressureRelief(host, spec, hasher);
-  relief.open(address, onNeighbour);
+  try {
+    await relief.open(address, runDirectory, onNeighbour, onTableEnded);
+  } catch (error) {
+    await relief.close();
+    throw error;
+  }
   return relief;
 }
 
@@ -29,48 +37,60 @@ class PressureRelief implements OpenNode {
   readonly #host: Host;
   readonly #spec: ReliefSpec;
   readonly #hasher: KeyHasher;
-  readonly #table: SessionTable;
+  #table!: SessionTable;
   readonly #closing = new AbortController();
-  #up!: RelayMember;
+  #up: RelayMember | undefined;
   #sweep: unknown;
+  #closed = false;
 
   constructor(host: Host, spec: ReliefSpec, hasher: KeyHasher) {
     this.#host = host;
     this.#spec = spec;
     this.#hasher = hasher;
-    this.#table = new SessionTable({ ...spec.table, now: () => host.clock.now() });
   }
 
   get stats(): NodeStats {
     return { table: this.#table.stats, overflowLost: 0, overflowKept: 0, fetches: 0, fetched: 0 };
   }
 
-  open(address: Address, onNeighbour: NeighbourListener): void {
-    const { node, role, cluster, times, sibling } = this.#spec;
-    this.#up = connectRelay(this.#host, addressOf(address, 'sibling'), {
+  async open(
+    address: Address,
+    runDirectory: string,
+    onNeighbour: NeighbourListener,
+    onTableEnded: NodeSetting['onTableEnded'],
+  ): Promise<void> {
+    const { node, role, cluster, times, sibling, table } = this.#spec;
+    // What has to go here is kept nowhere else: it is counted.
+    this.#table = await SessionTable.open({
+      ...{ runDirectory, node, table },
+      onMadeAnew: (why) => tellMadeAnew(this.#host, node, why),
+      onEnded: onTableEnded,
+    });
+    const up = connectRelay(this.#host, addressOf(address, 'sibling'), {
       node,
       role,
       cluster,
       times,
       ...sibling,
     });
-    this.#up.onStatus((status) => {
+    this.#up = up;
+    up.onStatus((status) => {
       onNeighbour({ node: 'sibling', role: 'sibling' }, status === 'connected');
-      if (status === 'connected') this.#sync();
+      if (status === 'connected') this.#sync(up);
     });
     const forever = { timeoutMs: Number.POSITIVE_INFINITY };
     const begun = [
-      this.#up.serve('relief.get', (body) => this.#table.find(parseKey(body).key) ?? null, forever),
-      this.#up.serve('relief.put', (body) => this.#put(body), forever),
-      this.#up.serve(
+      up.serve('relief.get', (body) => this.#table.find(parseKey(body).key) ?? null, forever),
+      up.serve('relief.put', (body) => this.#put(body), forever),
+      up.serve(
         'relief.drop',
-        (body) => {
+        async (body) => {
           const { key, tombstone } = parseKeyedTombstone(body);
-          this.#table.forget(key, tombstone);
+          await this.#table.forget(key, tombstone);
         },
         forever,
       ),
-      this.#up.serve('relief.stats', () => this.stats, forever),
+      up.serve('relief.stats', () => this.stats, forever),
     ];
     // A sibling that is not there yet is waited for in the background.
     for (const each of begun) each.catch(() => undefined);
@@ -78,14 +98,16 @@ class PressureRelief implements OpenNode {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.#host.clock.clearTimeout(this.#sweep);
     this.#closing.abort(IpcError.of('ERR_RELAY_CLOSED', this.#spec.node));
-    await this.#up.close();
+    await this.#up?.close();
+    await this.#table?.close();
   }
 
-  #put(body: unknown): object {
+  async #put(body: unknown): Promise<object> {
     const { key, entry } = parseKeyedEntry(body);
-    const { how } = this.#table.put(key, entry);
+    const { how } = await this.#table.put(key, entry);
     if (how === 'large')
       throw new Error(
         `a value of ${entry.value.length} bytes, where records have ${this.#spec.table.recordBytes}`,
@@ -93,17 +115,17 @@ class PressureRelief implements OpenNode {
     return { how };
   }
 
-  #sync(): void {
+  #sync(up: RelayMember): void {
     const { signal } = this.#closing;
     const learned = ({ key, tombstone }: { key: string; tombstone: Parameters<SessionTable['forget']>[1] }) =>
       void this.#table.forget(key, tombstone);
-    syncTombstones(this.#up, this.#table.tombstones, this.#hasher, learned, signal).catch(() => undefined);
+    syncTombstones(up, this.#table.tombstones, this.#hasher, learned, signal).catch(() => undefined);
   }
 
   #sweepLater(): void {
-    this.#sweep = this.#host.clock.setTimeout(() => {
-      this.#table.sweep();
-      this.#sweepLater();
-    }, this.#spec.table.sweepMs);
+    if (this.#closed) return;
+    const sweep = () => void this.#table.sweep().then(again, again);
+    const again = () => this.#sweepLater();
+    this.#sweep = this.#host.clock.setTimeout(sweep, this.#spec.table.sweepMs);
   }
 }

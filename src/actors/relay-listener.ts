@@ -7,7 +7,7 @@ import { type LinkTimes, nameOfEndpoint, type RelayEndpoint } from '../spec/rela
 import { parseHello, type RelayHello, relayVersions } from '../transport/relay-hello.ts';
 import { type LinkKeys, listenRelay, type RelayServer, type RelaySocket } from '../transport/relay-socket.ts';
 import type { Host } from './hosting.ts';
-import { type LinkPeer, type SelfNode, startLinkPeer } from './link-peer.ts';
+import { type LinkPeer, misnamed, type SelfNode, startLinkPeer } from './link-peer.ts';
 
 /** Why somebody was not let in. */
 export type RefusedWhy =
@@ -29,6 +29,8 @@ export interface ListenerSettings {
   readonly endpoint: RelayEndpoint;
   readonly keys?: LinkKeys | undefined;
   readonly peerNames?: readonly string[] | undefined;
+  /** With keys: a node may have another name than its certificate. */
+  readonly anyName: boolean;
   /** Who may come. */
   readonly roles: readonly RelayRole[];
   readonly admit?: ((node: string, role: RelayRole) => boolean) | undefined;
@@ -138,7 +140,7 @@ export class RelayListener {
   }
 
   #meet(socket: RelaySocket, hello: RelayHello): void {
-    const { self, roles, peerNames, keys, admit } = this.#settings;
+    const { self, roles, peerNames, anyName, keys, admit } = this.#settings;
     const { versions, cluster, role, node } = hello;
     if (versions.min > relayVersions.max || versions.max < relayVersions.min) {
       const ours = `${relayVersions.min} to ${relayVersions.max}`;
@@ -168,6 +170,8 @@ export class RelayListener {
         'identity',
         `no certificate of ${names?.join(', ') || 'nobody'} is wanted here`,
       );
+    if (keys && !anyName && !names?.includes(node))
+      return this.#refuse(socket, 'identity', misnamed(node, names));
     const there = this.#peers.get(node);
     // One that is cut off or dead is not heard; its next run, or its next socket, takes the place.
     if (there?.flowing && there.incarnation !== hello.me && there.silenceMs < 2 * this.#settings.times.beatMs)

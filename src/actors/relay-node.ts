@@ -6,14 +6,22 @@ import { type RelayNodeState, relayNodeMachine } from '../machines/relay-node.ts
 import type { Address } from '../names.ts';
 import type { RelayRole } from '../spec/relay.ts';
 import type { RelayHooks, RelayNodeSpec } from '../spec/relay-node.ts';
-import { type KeyHasher, keyHasher } from '../transport/placement-hash.ts';
+import { keyHasher } from '../transport/placement-hash.ts';
 import { Handles, type Host, type Hosted } from './hosting.ts';
-import { type NeighbourListener, type NodeStats, type OpenNode, openMidwayRelay } from './midway-relay.ts';
+import {
+  type NeighbourListener,
+  type NodeSetting,
+  type NodeStats,
+  type OpenNode,
+  openMidwayRelay,
+} from './midway-relay.ts';
 import { openPressureRelief } from './pressure-relief.ts';
 import { openRelaySibling } from './relay-sibling.ts';
 
 interface Settings {
   readonly address: Address;
+  /** Where the caches of its table stand. */
+  readonly runDirectory: string;
   readonly spec: RelayNodeSpec;
   readonly hooks: RelayHooks;
   readonly onState: (state: RelayNodeState) => void;
@@ -96,7 +104,10 @@ async function openNode(live: Live): Promise<void> {
     hosted.post({ type: there ? 'neighbour.found' : 'neighbour.lost', node, role });
   try {
     const hasher = await keyHasher(BigInt(settings.spec.seed));
-    live.open = await openBy(host, settings, hasher, onNeighbour);
+    const { address, runDirectory, hooks } = settings;
+    const onTableEnded = (why: IpcError) => hosted.post({ type: 'table.ended', error: why.toJSON() });
+    const setting = { host, address, runDirectory, hooks, hasher, onNeighbour, onTableEnded };
+    live.open = await openBy(setting, settings.spec);
   } catch (error) {
     const told =
       error instanceof IpcError
@@ -108,19 +119,14 @@ async function openNode(live: Live): Promise<void> {
   hosted.post({ type: 'node.opened' });
 }
 
-function openBy(
-  host: Host,
-  { address, spec, hooks }: Settings,
-  hasher: KeyHasher,
-  onNeighbour: NeighbourListener,
-): Promise<OpenNode> {
+function openBy(setting: NodeSetting, spec: RelayNodeSpec): Promise<OpenNode> {
   switch (spec.role) {
     case 'relay':
-      return openMidwayRelay(host, address, spec, hooks, hasher, onNeighbour);
+      return openMidwayRelay(setting, spec);
     case 'sibling':
-      return openRelaySibling(host, address, spec, hooks, hasher, onNeighbour);
+      return openRelaySibling(setting, spec);
     default:
-      return openPressureRelief(host, address, spec, hasher, onNeighbour);
+      return openPressureRelief(setting, spec);
   }
 }
 

@@ -20,7 +20,7 @@ import type { KeyHasher } from '../transport/placement-hash.ts';
 import type { RelayMember } from '../transport/relay-member.ts';
 import { Tombstones } from '../transport/tombstones.ts';
 import type { Host } from './hosting.ts';
-import type { NeighbourListener, NodeStats, OpenNode } from './midway-relay.ts';
+import type { NeighbourListener, NodeSetting, NodeStats, OpenNode } from './midway-relay.ts';
 import { connectRelay, type RelayServing, serveRelay } from './relay.ts';
 import { serveTombstones, syncTombstones } from './tombstone-sync.ts';
 
@@ -32,12 +32,8 @@ const dropTimeoutMs = 1_500;
 const passingMax = 512;
 
 export async function openRelaySibling(
-  host: Host,
-  address: Address,
+  { host, address, hooks, hasher, onNeighbour }: NodeSetting,
   spec: SiblingSpec,
-  hooks: RelayHooks,
-  hasher: KeyHasher,
-  onNeighbour: NeighbourListener,
 ): Promise<OpenNode> {
   const sibling = new RelaySibling(host, spec, hooks, hasher);
   await sibling.open(address, onNeighbour);

@@ -100,6 +100,7 @@ export async function serveRelay(
           endpoint,
           keys: tls && readKeys(tls),
           peerNames: tls?.peerNames,
+          anyName: tls?.anyName ?? false,
           roles,
           admit,
           onPeer: (peer) => hub.join(peer),
@@ -152,6 +153,7 @@ export function linkTo(host: Host, address: Address, options: ConnectRelayOption
     endpoint,
     keys: tls && readKeys(tls),
     peerNames: tls?.peerNames,
+    anyName: tls?.anyName ?? false,
   });
 }
 

@@ -20,7 +20,7 @@ import type { NatsSessions } from '../transport/nats-sessions.ts';
 import { type KeyHasher, keyHasher } from '../transport/placement-hash.ts';
 import { SessionTable } from '../transport/session-table.ts';
 import type { Host } from './hosting.ts';
-import type { NodeStats } from './midway-relay.ts';
+import { type NodeStats, tellMadeAnew } from './midway-relay.ts';
 import { ShardKeeper } from './shard-keeper.ts';
 import { serveTombstones, syncTombstones } from './tombstone-sync.ts';
 
@@ -28,6 +28,8 @@ import { serveTombstones, syncTombstones } from './tombstone-sync.ts';
 const dropTimeoutMs = 2_000;
 /** Records on their way to relief nodes; what comes on top is lost, and counted. */
 const passingMax = 512;
+/** Of what has aged, so many at once: writers need the rest. */
+const sweptAtOnceMax = 64;
 
 type Found = CacheEntry | CacheTombstone | undefined;
 
@@ -60,9 +62,28 @@ export class ShardRelay implements ClusterNode {
   #fetches = 0;
   #fetched = 0;
 
-  /** @param relay a member of role relay, which is closed with this. */
-  static async open(host: Host, relay: NatsMember, spec: ShardRelaySpec): Promise<ShardRelay> {
-    const opened = new ShardRelay(host, relay, spec, await keyHasher(BigInt(spec.seed ?? 0)));
+  /**
+   * @param relay a member of role relay, which is closed with this.
+   * @param runDirectory where the caches of its table stand.
+   */
+  static async open(
+    host: Host,
+    relay: NatsMember,
+    spec: ShardRelaySpec,
+    runDirectory: string,
+  ): Promise<ShardRelay> {
+    const hasher = await keyHasher(BigInt(spec.seed ?? 0));
+    let opened: ShardRelay | undefined;
+    const table = await SessionTable.open({
+      ...{ runDirectory, node: relay.node, table: { ...tableDefaults, ...spec.table } },
+      onPushedOut: (key, entry) => opened?.#pass('aging', key, hasher(key), entry),
+      onMadeAnew: (why) => tellMadeAnew(host, relay.node, why),
+      onEnded: () => void opened?.close(),
+    }).catch(async (error: unknown) => {
+      await relay.close();
+      throw error;
+    });
+    opened = new ShardRelay(host, relay, spec, hasher, table);
     try {
       await opened.#open();
       return opened;
@@ -72,14 +93,20 @@ export class ShardRelay implements ClusterNode {
     }
   }
 
-  private constructor(host: Host, relay: NatsMember, spec: ShardRelaySpec, hasher: KeyHasher) {
+  private constructor(
+    host: Host,
+    relay: NatsMember,
+    spec: ShardRelaySpec,
+    hasher: KeyHasher,
+    table: SessionTable,
+  ) {
     this.#host = host;
     this.#relay = relay;
     this.#spec = spec;
     this.#hasher = hasher;
     this.#shards = spec.shards ?? shardedDefaults.shards;
     this.#fetchTimeoutMs = spec.fetchTimeoutMs ?? nodeDefaults.fetchTimeoutMs;
-    this.#table = new SessionTable({ ...tableDefaults, ...spec.table, now: () => host.clock.now() });
+    this.#table = table;
     this.#keeper = new ShardKeeper(host, { relay, shards: this.#shards, leaseTtlMs: spec.leaseTtlMs });
     relay.onStatus((status) => {
       if (status === 'closed' && !this.#closing.signal.aborted) void this.close();
@@ -103,6 +130,7 @@ export class ShardRelay implements ClusterNode {
     this.#host.clock.clearTimeout(this.#sweep);
     await this.#keeper.close();
     await this.#relay.close();
+    await this.#table.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -117,8 +145,8 @@ export class ShardRelay implements ClusterNode {
       { serve: (service, handler) => this.#relay.serve(service, handler, group) },
       this.#table.tombstones,
       this.#hasher,
-      (stone, from) => {
-        if (this.#table.forget(stone.key, stone.tombstone)) void this.#drop(stone, from);
+      async (stone, from) => {
+        if (await this.#table.forget(stone.key, stone.tombstone)) void this.#drop(stone, from);
       },
     );
     const services = {
@@ -126,14 +154,14 @@ export class ShardRelay implements ClusterNode {
       'session.put': (body: unknown, from: string) => this.#put(body, from),
       'session.forget': async (body: unknown, from: string) => {
         const stone = parseKeyedTombstone(body);
-        this.#table.forget(stone.key, stone.tombstone);
+        await this.#table.forget(stone.key, stone.tombstone);
         return this.#drop(stone, from);
       },
       // What other relays ask of the table alone.
       'session.had': (body: unknown) => this.#table.find(parseKey(body).key) ?? null,
-      'session.drop': (body: unknown) => {
+      'session.drop': async (body: unknown) => {
         const { key, tombstone } = parseKeyedTombstone(body);
-        this.#table.forget(key, tombstone);
+        await this.#table.forget(key, tombstone);
         return null;
       },
       'session.stats': () => this.stats,
@@ -217,14 +245,13 @@ export class ShardRelay implements ClusterNode {
   }
 
   /** It is used again, so it has its place here again. */
-  #keepFound(key: string, found: CacheEntry | CacheTombstone): Found {
+  async #keepFound(key: string, found: CacheEntry | CacheTombstone): Promise<Found> {
     if (isTombstone(found)) {
-      this.#table.forget(key, found);
+      await this.#table.forget(key, found);
       return found;
     }
-    const kept = this.#table.put(key, found);
+    const kept = await this.#table.put(key, found);
     if (kept.how === 'deleted') return kept.tombstone;
-    if (kept.how === 'kept') this.#overflow(kept.pushedOut);
     return kept.how === 'older' ? this.#table.find(key) : found;
   }
 
@@ -235,7 +262,9 @@ export class ShardRelay implements ClusterNode {
     const shard = shardOf(hash, this.#shards);
     const lease = this.#keeper.leaseOf(shard);
     if (!lease) throw this.#notOurs(shard);
-    const kept = this.#table.put(key, entry);
+    // Counted now: others may be put before we go on.
+    const records = this.#table.size + 1;
+    const kept = await this.#table.put(key, entry);
     if (kept.how === 'large')
       throw new Error(
         `a value of ${entry.value.length} bytes, where records have ${this.#spec.table?.recordBytes ?? tableDefaults.recordBytes}`,
@@ -246,8 +275,7 @@ export class ShardRelay implements ClusterNode {
     if (lease.signal.aborted) throw this.#notOurs(shard);
     this.#relay.publish('session', { key, hash, entry, by: from });
     const { highWater = nodeDefaults.highWater } = this.#spec;
-    if (this.#table.size >= highWater * this.#table.capacity) this.#pass('expansion', key, hash, entry);
-    this.#overflow(kept.pushedOut);
+    if (records >= highWater * this.#table.capacity) void this.#pass('expansion', key, hash, entry);
     return { how: 'kept' };
   }
 
@@ -260,23 +288,33 @@ export class ShardRelay implements ClusterNode {
     }
   }
 
-  #overflow(pushedOut: readonly [string, CacheEntry] | undefined): void {
-    if (pushedOut) this.#pass('aging', pushedOut[0], this.#hasher(pushedOut[0]), pushedOut[1]);
-  }
-
-  /** Whoever wrote it never waits for it. */
-  #pass(role: 'expansion' | 'aging', key: string, hash: string, entry: CacheEntry): void {
+  /**
+   * Whoever wrote it never waits for it.
+   * @returns what a sweep waits for, which may find many that have aged.
+   */
+  #pass(
+    role: 'expansion' | 'aging',
+    key: string,
+    hash: string,
+    entry: CacheEntry,
+  ): Promise<void> | undefined {
     const lose = () => {
       if (role === 'aging') this.#overflowLost++;
     };
-    if (this.#passing >= passingMax) return lose();
+    if (this.#passing >= passingMax || this.#closing.signal.aborted) {
+      lose();
+      return undefined;
+    }
     this.#passing++;
-    this.#store(role, key, hash, entry)
+    const passed = this.#store(role, key, hash, entry)
       .then((stored) => {
         if (stored === 0) lose();
         else if (role === 'aging') this.#overflowKept++;
       })
-      .finally(() => this.#passing--);
+      .finally(() => {
+        this.#passing--;
+      });
+    return this.#passing > sweptAtOnceMax ? passed : undefined;
   }
 
   async #store(role: 'expansion' | 'aging', key: string, hash: string, entry: CacheEntry): Promise<number> {
@@ -382,10 +420,10 @@ export class ShardRelay implements ClusterNode {
 
   #sweepLater(): void {
     const { sweepMs = tableDefaults.sweepMs } = this.#spec.table ?? {};
-    this.#sweep = this.#host.clock.setTimeout(() => {
-      this.#table.sweep();
-      this.#sweepLater();
-    }, sweepMs);
+    if (this.#closing.signal.aborted) return;
+    const sweep = () => void this.#table.sweep().then(again, again);
+    const again = () => this.#sweepLater();
+    this.#sweep = this.#host.clock.setTimeout(sweep, sweepMs);
   }
 
   #notOurs(shard: number): IpcError {

@@ -10,7 +10,7 @@ import type { NatsMember } from '../transport/nats-member.ts';
 import { type KeyHasher, keyHasher } from '../transport/placement-hash.ts';
 import { SessionTable } from '../transport/session-table.ts';
 import type { Host } from './hosting.ts';
-import type { NodeStats } from './midway-relay.ts';
+import { type NodeStats, tellMadeAnew } from './midway-relay.ts';
 import type { ClusterNode } from './shard-relay.ts';
 import { syncTombstones } from './tombstone-sync.ts';
 
@@ -30,9 +30,28 @@ export class ShardRelief implements ClusterNode {
   #look: unknown;
   #sweep: unknown;
 
-  /** @param relay a member of the role, which is closed with this. */
-  static async open(host: Host, relay: NatsMember, spec: ShardReliefSpec): Promise<ShardRelief> {
-    const opened = new ShardRelief(host, relay, spec, await keyHasher(BigInt(spec.seed ?? 0)));
+  /**
+   * @param relay a member of the role, which is closed with this.
+   * @param runDirectory where the caches of its table stand.
+   */
+  static async open(
+    host: Host,
+    relay: NatsMember,
+    spec: ShardReliefSpec,
+    runDirectory: string,
+  ): Promise<ShardRelief> {
+    const hasher = await keyHasher(BigInt(spec.seed ?? 0));
+    let opened: ShardRelief | undefined;
+    // What has to go here is kept nowhere else: it is counted.
+    const table = await SessionTable.open({
+      ...{ runDirectory, node: relay.node, table: { ...tableDefaults, ...spec.table } },
+      onMadeAnew: (why) => tellMadeAnew(host, relay.node, why),
+      onEnded: () => void opened?.close(),
+    }).catch(async (error: unknown) => {
+      await relay.close();
+      throw error;
+    });
+    opened = new ShardRelief(host, relay, spec, hasher, table);
     try {
       await opened.#open();
       return opened;
@@ -42,12 +61,18 @@ export class ShardRelief implements ClusterNode {
     }
   }
 
-  private constructor(host: Host, relay: NatsMember, spec: ShardReliefSpec, hasher: KeyHasher) {
+  private constructor(
+    host: Host,
+    relay: NatsMember,
+    spec: ShardReliefSpec,
+    hasher: KeyHasher,
+    table: SessionTable,
+  ) {
     this.#host = host;
     this.#relay = relay;
     this.#spec = spec;
     this.#hasher = hasher;
-    this.#table = new SessionTable({ ...tableDefaults, ...spec.table, now: () => host.clock.now() });
+    this.#table = table;
     relay.onStatus((status) => {
       if (status === 'closed' && !this.#closing.signal.aborted) void this.close();
     });
@@ -62,6 +87,7 @@ export class ShardRelief implements ClusterNode {
     this.#host.clock.clearTimeout(this.#look);
     this.#host.clock.clearTimeout(this.#sweep);
     await this.#relay.close();
+    await this.#table.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -71,9 +97,9 @@ export class ShardRelief implements ClusterNode {
   async #open(): Promise<void> {
     const services = {
       'relief.put': (body: unknown) => this.#put(body),
-      'relief.drop': (body: unknown) => {
+      'relief.drop': async (body: unknown) => {
         const { key, tombstone } = parseKeyedTombstone(body);
-        this.#table.forget(key, tombstone);
+        await this.#table.forget(key, tombstone);
         return null;
       },
       'relief.stats': () => this.stats,
@@ -87,7 +113,7 @@ export class ShardRelief implements ClusterNode {
     this.#sweepLater();
   }
 
-  #put(body: unknown): object {
+  async #put(body: unknown): Promise<object> {
     const { key, entry } = parseKeyedEntry(body);
     const frame = mapOf({ t: 'relief', body }, 'body') as Frame;
     const shard = wholeOf(frame, 'shard', shardsMax - 1);
@@ -96,7 +122,7 @@ export class ShardRelief implements ClusterNode {
     if (token < last)
       throw IpcError.of('ERR_LEASE_LOST', shardLease(shard), `token ${token} is older than ${last}`);
     this.#tokens.set(shard, token);
-    const { how } = this.#table.put(key, entry);
+    const { how } = await this.#table.put(key, entry);
     if (how === 'large') throw new Error(`a value of ${entry.value.length} bytes is larger than a record`);
     return { how };
   }
@@ -131,9 +157,9 @@ export class ShardRelief implements ClusterNode {
 
   #sweepLater(): void {
     const { sweepMs = tableDefaults.sweepMs } = this.#spec.table ?? {};
-    this.#sweep = this.#host.clock.setTimeout(() => {
-      this.#table.sweep();
-      this.#sweepLater();
-    }, sweepMs);
+    if (this.#closing.signal.aborted) return;
+    const sweep = () => void this.#table.sweep().then(again, again);
+    const again = () => this.#sweepLater();
+    this.#sweep = this.#host.clock.setTimeout(sweep, sweepMs);
   }
 }

@@ -5,7 +5,7 @@ import type { Relay, RelayHold } from '../spec/relay.ts';
 import { type KeyedTombstone, parseKeyedTombstone } from '../transport/entry-frame.ts';
 import { type Frame, mapOf, wholeOf } from '../transport/frame.ts';
 import type { KeyHasher } from '../transport/placement-hash.ts';
-import type { Tombstones } from '../transport/tombstones.ts';
+import type { RememberedDeletes } from '../transport/tombstones.ts';
 
 /** With keys of 255 bytes, a page stays below half a frame. */
 const pageStones = 1_000;
@@ -22,7 +22,7 @@ interface Floor {
 /** The side that is asked. */
 export async function serveTombstones(
   relay: Pick<Relay, 'serve'>,
-  stones: Tombstones,
+  stones: RememberedDeletes,
   hasher: KeyHasher,
   learned: Learned,
 ): Promise<RelayHold[]> {
@@ -52,7 +52,7 @@ export async function serveTombstones(
 /** The side that has come: tells what it remembers, then hears the rest. */
 export async function syncTombstones(
   relay: Pick<Relay, 'request'>,
-  stones: Tombstones,
+  stones: RememberedDeletes,
   hasher: KeyHasher,
   learned: Learned,
   signal: AbortSignal,
@@ -72,16 +72,16 @@ export async function syncTombstones(
   }
 }
 
-function allOf(stones: Tombstones, hasher: KeyHasher): KeyedTombstone[] {
+function allOf(stones: RememberedDeletes, hasher: KeyHasher): KeyedTombstone[] {
   return [...stones.entries()].map(([key, tombstone]) => ({ key, hash: hasher(key), tombstone }));
 }
 
-function floorOf(stones: Tombstones): Floor {
+function floorOf(stones: RememberedDeletes): Floor {
   const { stamp, ttlMs } = stones.floorStone;
   return { stamp, ttlMs };
 }
 
-function learnAll(body: unknown, stones: Tombstones, learn: (stone: KeyedTombstone) => void): void {
+function learnAll(body: unknown, stones: RememberedDeletes, learn: (stone: KeyedTombstone) => void): void {
   const frame = mapOf({ t: 'deletes', body }, 'body') as Frame;
   const { stones: told } = frame;
   if (!Array.isArray(told) || told.length > pageStones) throw new Error('deletes that are none');

@@ -24,6 +24,7 @@ export type RelayNodeEvent =
   | { type: 'node.failed'; error: ErrorData }
   | { type: 'neighbour.found'; node: string; role: RelayRole }
   | { type: 'neighbour.lost'; node: string; role: RelayRole }
+  | { type: 'table.ended'; error: ErrorData }
   | { type: 'node.closed' }
   | { type: 'stop' };
 
@@ -84,6 +85,7 @@ export const relayNodeMachine = setup({
       on: {
         'node.opened': 'serving',
         'node.failed': { target: 'failed', actions: 'noteError' },
+        'table.ended': { target: 'stopping', actions: 'noteError' },
         stop: 'stopping',
       },
     },
@@ -103,7 +105,7 @@ export const relayNodeMachine = setup({
           always: { guard: 'isWhole', target: 'whole' },
         },
       },
-      on: { stop: 'stopping' },
+      on: { stop: 'stopping', 'table.ended': { target: 'stopping', actions: 'noteError' } },
     },
     stopping: {
       description: 'Says goodbye to all its neighbours.',

@@ -15,6 +15,7 @@ export type {
   CacheShape,
   CacheStats,
   DeleteOptions,
+  EvictedRecord,
   SetOptions,
 } from '../spec/cache.ts';
 export { cacheDefaults } from '../spec/cache.ts';

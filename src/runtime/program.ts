@@ -393,6 +393,7 @@ export class Runtime {
     await new Promise<void>((resolve, reject) => {
       const running = startRelayNode(this.host, {
         address: this.#addressFor(spec.node),
+        runDirectory: this.runDirectory,
         spec: placed,
         hooks,
         onState: (state) => {
@@ -435,8 +436,8 @@ export class Runtime {
     const { seed: _, shards: __, table: ___, ...options } = spec;
     const member = await this.#natsMember(options);
     return spec.role === 'relay'
-      ? ShardRelay.open(this.host, member, spec)
-      : ShardRelief.open(this.host, member, spec);
+      ? ShardRelay.open(this.host, member, spec, this.runDirectory)
+      : ShardRelief.open(this.host, member, spec, this.runDirectory);
   }
 
   async #natsMember(options: NatsOptions): Promise<NatsMember> {

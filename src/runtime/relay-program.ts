@@ -3,23 +3,35 @@
 import { resolve } from 'node:path';
 import { IpcError, messageOf } from '../errors.ts';
 import { checkRelayConfig } from '../spec/relay-config.ts';
-import type { RelayHooks, RelayNodeSpec } from '../spec/relay-node.ts';
+import type { GatewaySpec, RelayHooks } from '../spec/relay-node.ts';
+import type { RelayUnitInput } from '../spec/relay-unit.ts';
 import { processInput } from './process-input.ts';
 import { currentRuntime } from './process-runtime.ts';
 
-interface Input {
-  readonly spec?: RelayNodeSpec;
-  readonly config?: unknown;
-  readonly notes?: readonly string[];
-}
-
-const { spec: given, config, notes: told = [] } = processInput<Input>() ?? {};
+const { spec: given, config, notes: told = [] } = processInput<RelayUnitInput>() ?? {};
 const { spec, notes } = given
   ? { spec: given, notes: told }
   : checkRelayConfig(config, resolve(process.cwd(), 'relay()'));
 const runtime = currentRuntime();
 for (const note of notes) runtime.host.log.info({ node: spec.node }, note);
-await runtime.relayNode(spec, await hooksOf(spec.hooks));
+if (spec.role === 'gateway') await openGateway(spec);
+else await runtime.relayNode(spec, await hooksOf(spec.hooks));
+
+async function openGateway({
+  universe,
+  away,
+  here,
+  outageMs,
+  relay,
+  listen,
+  ...who
+}: GatewaySpec): Promise<void> {
+  const joined = relay
+    ? runtime.connectRelay({ ...who, ...relay })
+    : (await runtime.serveRelay({ ...who, listen })).own;
+  const times = outageMs === undefined ? {} : { outageMs };
+  await runtime.carrySessions({ relay: joined, universe, away, here, ...times });
+}
 
 async function hooksOf(file: string | undefined): Promise<RelayHooks> {
   if (file === undefined) return {};

@@ -3,7 +3,8 @@ import { dirname } from 'node:path';
 import { IpcError } from '../errors.ts';
 import type { Topology } from '../spec/child.ts';
 import { type RelayConfig, readRelayConfig } from '../spec/relay-config.ts';
-import { exec, node, relayProgram } from '../spec/topology.ts';
+import { appOf, relayProgram } from '../spec/relay-unit.ts';
+import { exec, node } from '../spec/topology.ts';
 import { checkTopology } from '../spec/topology-check.ts';
 
 /** @throws {IpcError} ERR_RELAY_CONFIG, ERR_TOPOLOGY_INVALID. */
@@ -19,7 +20,7 @@ export function relayTopology(file: string): Topology {
   // Plain JSON has no keys without a value.
   const unit = (each: RelayConfig) =>
     node(relayProgram, {
-      app: each.spec.node,
+      app: appOf(each.spec) ?? each.spec.node,
       input: JSON.parse(JSON.stringify({ spec: each.spec, notes: each.notes })),
     });
   const children = {

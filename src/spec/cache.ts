@@ -77,6 +77,17 @@ export type CacheEvent =
   | { readonly type: 'set' | 'deleted' | 'evicted' | 'expired'; readonly key: string }
   | { readonly type: 'lost'; readonly count: number };
 
+/** A record that had to go though its life was not over. */
+export interface EvictedRecord<V = unknown> {
+  readonly key: string;
+  readonly value: V;
+  readonly stamp: number;
+  /** What was left of its life; undefined: no end. */
+  readonly ttlMs: number | undefined;
+  /** There was no room for it, or nobody had used it for `agedOutMs`. */
+  readonly cause: 'room' | 'age';
+}
+
 export interface CacheStats extends CacheShape {
   readonly generation: string;
   /** Of the mapping. */
@@ -137,6 +148,12 @@ export interface Cache<V = unknown> extends AsyncDisposable {
   entries(prefix?: string): IterableIterator<[string, V]>;
   /** Tells of changes by anybody, ourselves included, to keys that begin with `prefix`. @returns a function that ends it. */
   watch(prefix: string, listener: (event: CacheEvent) => void): () => void;
+  /**
+   * Hands over each record that a `set`, a `trySet` or a `sweep` of this user evicts, before that call answers: what another user
+   * evicts, he alone is told. A record is told once; killed before its listener has done its work, the record is gone.
+   * @returns a function that ends it.
+   */
+  onEvicted(listener: (record: EvictedRecord<V>) => void): () => void;
   /** How full it is, and counts since it was created. */
   stats(): Promise<CacheStats>;
   /** With the last user the cache is gone, unless the root of the tree holds it. Closing twice is fine. */

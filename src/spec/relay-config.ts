@@ -8,18 +8,20 @@ import { IpcError, messageOf } from '../errors.ts';
 import { isName, nameRule, nearest } from '../names.ts';
 import type { LinkTls, RelayEndpoint } from './relay-link.ts';
 import {
+  type GatewaySpec,
   type LinkSpec,
   type ListenSpec,
   nodeDefaults,
   type RelayNodeSpec,
   type TableSpec,
   tableDefaults,
+  tableNodeLengthMax,
 } from './relay-node.ts';
 
 /** The node that a file describes, and the sibling that it wants to have started. */
 export interface RelayConfig {
   readonly file: string;
-  readonly spec: RelayNodeSpec;
+  readonly spec: RelayNodeSpec | GatewaySpec;
   readonly sibling?: RelayConfig | { readonly command: readonly string[] };
   /** Keys that are understood and have no effect here, and why. */
   readonly notes: readonly string[];
@@ -32,7 +34,8 @@ export const siblingSocket = 'relay-sibling.sock';
 /** The ports of the original, for those who leave them out. */
 const ports = { relay: 7878, sibling: 7880 } as const;
 
-const nodeKeys = ['name', 'cluster', 'hooks', 'beat_ms'];
+const linkKeys = ['name', 'cluster', 'beat_ms'];
+const nodeKeys = [...linkKeys, 'hooks'];
 const keysOf = {
   relay: [
     ...nodeKeys,
@@ -61,16 +64,29 @@ const keysOf = {
     'max_stale_ms',
   ],
   relief: [...nodeKeys, 'full_edge', 'lru', 'message_relay', 'age_or_replica'],
+  gateway: [
+    ...linkKeys,
+    'gateway',
+    'port',
+    'address',
+    'path',
+    'tls',
+    'relay',
+    'universe',
+    'apps',
+    'outage_ms',
+  ],
+  apps: ['here', 'away'],
   path: ['relay', 'cache'],
   link: ['auth_path', 'port', 'address', 'path', 'tls'],
   pathRelay: ['proc_name', 'local', 'port', 'address', 'tls'],
   lru: ['manage_section', 'cache', 'age_or_replica'],
-  tls: ['server_key', 'server_cert', 'client_key', 'client_cert', 'server_name', 'peer_names'],
+  tls: ['server_key', 'server_cert', 'client_key', 'client_cert', 'server_name', 'peer_names', 'any_name'],
   cache: ['seed', 'record_size', 'el_count', 'aged_out_secs', 'sessions_length', 'max_tombstones'],
 } as const;
 /** Keys of the original's table that this one has no use for. */
 const idle: Readonly<Record<string, string>> = {
-  token_path: 'a node has its table to itself',
+  token_path: 'a node has a table of its own, by its name',
   am_initializer: 'a node has its table to itself',
   manage_section: 'a node has its table to itself',
   stop_child: 'a supervisor stops what it has started',
@@ -84,7 +100,12 @@ const idle: Readonly<Record<string, string>> = {
   master_of_ceremonies: 'a node has its table to itself',
   module_path: 'use hooks',
 };
-const roles = { edge_supported_relay: 'relay', half_edge: 'sibling', full_edge: 'relief' } as const;
+const roles = {
+  edge_supported_relay: 'relay',
+  half_edge: 'sibling',
+  full_edge: 'relief',
+  gateway: 'gateway',
+} as const;
 
 /**
  * Reads one file, and that of the sibling that it names.
@@ -140,7 +161,7 @@ function siblingOf(procName: readonly string[], file: string): RelayConfig['sibl
 }
 
 interface Checked {
-  readonly spec: RelayNodeSpec;
+  readonly spec: RelayConfig['spec'];
   readonly procName?: readonly string[] | undefined;
 }
 
@@ -155,9 +176,10 @@ class Reader {
     this.#folder = folder;
   }
 
-  read(role: 'relay' | 'sibling' | 'relief', config: Map): Checked {
+  read(role: (typeof roles)[keyof typeof roles], config: Map): Checked {
     this.#known(config, '', keysOf[role]);
     if (role === 'relay') return this.#relay(config);
+    if (role === 'gateway') return { spec: this.#gateway(config) };
     return { spec: role === 'sibling' ? this.#sibling(config) : this.#relief(config) };
   }
 
@@ -235,7 +257,7 @@ class Reader {
       role,
       ...this.#node(
         config,
-        `${role}-${hostname().replace(/[^A-Za-z0-9_-]/g, '-')}`.slice(0, 64),
+        `${role}-${hostname().replace(/[^A-Za-z0-9_-]/g, '-')}`.slice(0, tableNodeLengthMax),
         this.#seed(lru.cache),
       ),
       sibling: this.#link(config.message_relay, 'message_relay', ports.sibling),
@@ -243,22 +265,91 @@ class Reader {
     };
   }
 
+  #gateway(config: Map): GatewaySpec {
+    const listens = ['port', 'address', 'path'].some((key) => key in config);
+    if (listens === (config.relay !== undefined))
+      this.mistake(
+        '',
+        'needs either "relay", which says where the relay of a gateway is, or a "port" or "path" at which it is the relay',
+      );
+    const apps = this.map(config.apps ?? {}, 'apps');
+    this.#known(apps, 'apps', keysOf.apps);
+    const away = this.#apps(
+      apps.away,
+      'apps.away',
+      (node) => typeof node === 'string' && isName(node),
+    ) as Record<string, string>;
+    const here = this.#apps(
+      apps.here,
+      'apps.here',
+      (nodes) => Array.isArray(nodes) && nodes.every((node) => typeof node === 'string' && isName(node)),
+    ) as Record<string, string[]>;
+    if (Object.keys(away).length + Object.keys(here).length === 0)
+      this.mistake(
+        'apps',
+        'is missing; it says which apps are "here", for which nodes, and which are "away", where',
+      );
+    if (Object.keys(away).length > 1)
+      this.mistake(
+        'apps.away',
+        'a gateway stands in for one app; describe another gateway for each further one',
+      );
+    for (const app of Object.keys(away))
+      if (Object.hasOwn(here, app)) this.mistake(`apps.away.${app}`, 'it can not be both here and away');
+    const universe = this.#text(config, '', 'universe', '');
+    if (!isName(universe)) this.mistake('universe', `must be the name of a universe: ${nameRule}`);
+    return {
+      role: 'gateway',
+      ...this.#linked(config, 'gateway'),
+      universe,
+      away,
+      here,
+      listen: listens
+        ? [{ ...this.#endpoint(config, '', ports.relay, '0.0.0.0'), tls: this.#serverTls(config.tls, 'tls') }]
+        : [],
+      ...(config.relay !== undefined && { relay: this.#link(config.relay, 'relay', ports.relay) }),
+      ...(config.outage_ms !== undefined && {
+        outageMs: this.#number(config, '', 'outage_ms', 10_000, 100, 3_600_000),
+      }),
+    };
+  }
+
   // ---- parts
 
-  #node(config: Map, fallback: string, seed: string) {
+  #apps(value: unknown, at: string, isGood: (said: unknown) => boolean): Map {
+    const apps = this.map(value ?? {}, at);
+    for (const [app, said] of Object.entries(apps)) {
+      if (!isName(app)) this.mistake(`${at}.${app}`, `is no name of an app: ${nameRule}`);
+      if (!isGood(said))
+        this.mistake(
+          `${at}.${app}`,
+          `must be ${at.endsWith('here') ? 'a list of names of nodes' : 'the name of a node'}, not ${JSON.stringify(said)}`,
+        );
+    }
+    return apps;
+  }
+
+  #linked(config: Map, fallback: string) {
     const node = this.#text(config, '', 'name', fallback);
     if (!isName(node)) this.mistake('name', `${JSON.stringify(node)} is not allowed: ${nameRule}`);
-    const hooks =
-      config.hooks === undefined ? undefined : resolve(this.#folder, this.#text(config, '', 'hooks', ''));
+    if (node.length > tableNodeLengthMax)
+      this.mistake(
+        'name',
+        `${node} is too long: a node has a name of at most ${tableNodeLengthMax} characters`,
+      );
     const beatMs =
       config.beat_ms === undefined ? undefined : this.#number(config, '', 'beat_ms', 1_000, 10, 60_000);
     return {
       node,
       cluster: this.#text(config, '', 'cluster', ''),
-      seed,
-      ...(hooks !== undefined && { hooks }),
       ...(beatMs !== undefined && { times: { beatMs } }),
     };
+  }
+
+  #node(config: Map, fallback: string, seed: string) {
+    const hooks =
+      config.hooks === undefined ? undefined : resolve(this.#folder, this.#text(config, '', 'hooks', ''));
+    return { ...this.#linked(config, fallback), seed, ...(hooks !== undefined && { hooks }) };
   }
 
   #link(value: unknown, at: string, port: number): LinkSpec {
@@ -307,7 +398,8 @@ class Reader {
       );
       return [''];
     };
-    const { server_name: serverName, peer_names: peerNames } = map;
+    const { server_name: serverName, peer_names: peerNames, any_name: anyName = false } = map;
+    if (typeof anyName !== 'boolean') this.mistake(`${at}.any_name`, 'must be true or false');
     if (
       peerNames !== undefined &&
       !(Array.isArray(peerNames) && peerNames.every((name) => typeof name === 'string'))
@@ -319,6 +411,7 @@ class Reader {
       ca: fileOf(names.ca),
       ...(typeof serverName === 'string' && { serverName }),
       ...(Array.isArray(peerNames) && { peerNames: peerNames as string[] }),
+      ...(anyName === true && { anyName }),
     };
   }
 

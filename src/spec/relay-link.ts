@@ -13,6 +13,8 @@ export interface LinkTls {
   readonly serverName?: string;
   /** Names of which the peer's certificate must bear one; default: any that `ca` has signed. */
   readonly peerNames?: readonly string[];
+  /** The peer may call itself otherwise than its certificate does, as where nodes share one. Default: false. */
+  readonly anyName?: boolean;
 }
 
 /** Times of a link, in milliseconds. */

@@ -1,6 +1,7 @@
 // Relay node: what each node of the relay tier is told about itself, as plain data with every default filled in. What people
 // write, a configuration file or `relay({...})` in a topology, becomes one of these.
 
+import type { CacheShape } from './cache.ts';
 import type { RelayRole } from './relay.ts';
 import type { LinkTimes, LinkTls, RelayEndpoint } from './relay-link.ts';
 
@@ -21,6 +22,26 @@ export const tableDefaults: TableSpec = {
   sweepMs: 60_000,
   tombstonesMax: 100_000,
 };
+
+/** Of a name of a node that keeps a table: those of its caches are longer. */
+export const tableNodeLengthMax = 56;
+
+/** The two caches of a node: its records, and its deletes, which have no value. */
+export function tableCaches(
+  node: string,
+  { capacity, recordBytes, agedOutMs = 0, tombstonesMax }: TableSpec,
+): Record<'records' | 'deletes', { readonly name: string; readonly shape: CacheShape }> {
+  return {
+    records: {
+      name: `table-${node}`,
+      shape: { capacity, recordBytes, shards: 1, tombstones: 0, agedOutMs },
+    },
+    deletes: {
+      name: `deletes-${node}`,
+      shape: { capacity: 1, recordBytes: 1, shards: 1, tombstones: tombstonesMax, agedOutMs: 0 },
+    },
+  };
+}
 
 export type ListenSpec = RelayEndpoint & { readonly tls?: LinkTls | undefined };
 
@@ -72,6 +93,18 @@ export interface ReliefSpec extends NodeSpec {
   readonly role: 'expansion' | 'aging';
   readonly sibling: LinkSpec;
   readonly table: TableSpec;
+}
+
+/** A gateway: sessions between programs of this machine and apps of others. No node of the tier, but described like one. */
+export interface GatewaySpec extends Omit<NodeSpec, 'seed' | 'hooks'> {
+  readonly role: 'gateway';
+  readonly universe: string;
+  /** Where its relay is; without it, it is the relay itself, and listens. */
+  readonly relay?: LinkSpec | undefined;
+  readonly listen: readonly ListenSpec[];
+  readonly away: Readonly<Record<string, string>>;
+  readonly here: Readonly<Record<string, readonly string[]>>;
+  readonly outageMs?: number | undefined;
 }
 
 /** A node of the relay tier, as its configuration says. */

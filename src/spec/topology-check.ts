@@ -23,6 +23,7 @@ import { checkGates } from './gate-check.ts';
 import { checkHosts } from './host-check.ts';
 import { notifyFdOf, type ProcessRules } from './probe.ts';
 import { livenessOf, mistakeIn, readinessOf, statesOf } from './probe-check.ts';
+import { cachesOfRelayUnits } from './relay-unit.ts';
 import { invalid, wordingOf } from './topology-mistakes.ts';
 import {
   type actorSchema,
@@ -59,8 +60,11 @@ export function checkTopology(exported: unknown, file: string): Topology {
   const topology = { ...unplaced, ...checkHosts(hosts, relay, unplaced, file, mistakes) };
   checkSignificance(topology, '', mistakes);
   checkGates(topology, 'children', mistakes);
+  const held = cachesOfRelayUnits(topology, mistakes);
+  for (const name of Object.keys(topology.caches ?? {}))
+    if (name in held) mistakes.push(`caches.${name}: a relay node of this tree has a cache of that name`);
   if (mistakes.length > 0) throw invalid(file, mistakes);
-  return topology;
+  return Object.keys(held).length === 0 ? topology : { ...topology, caches: { ...topology.caches, ...held } };
 }
 
 /** Checks one child of a supervisor of processes. @throws {IpcError} ERR_TOPOLOGY_INVALID. */

@@ -5,8 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { IpcError } from '../errors.ts';
 import type { ActorsInput } from './actor-check.ts';
 import type { ActorSource } from './child.ts';
-import { checkRelayConfig } from './relay-config.ts';
+import { checkRelayConfig, readRelayConfig } from './relay-config.ts';
 import { engineCommand, isEngineConfig } from './relay-engine.ts';
+import { appOf, relayProgram } from './relay-unit.ts';
 import type {
   ActorInput,
   ActorOptions,
@@ -67,30 +68,35 @@ export function supervisor(options: Omit<SupervisorInput, 'kind'>): ChildInput {
 }
 
 /**
- * A node of the relay tier as a process: a relay, a sibling or pressure relief; or, with `mode: 'nats'` and `managed: true`, the
- * engine itself, with `address`, `port`, `store_dir` and `name`.
- * @param config what stands in a configuration file of such a node (docs/relay.md); its files are relative to the topology.
+ * A node of the relay tier as a process: a relay, a sibling, pressure relief or a gateway; or, with `mode: 'nats'` and
+ * `managed: true`, the engine itself, with `address`, `port`, `store_dir` and `name`.
+ * @param config what stands in a configuration file of such a node (docs/relay.md), whose files are relative to the topology;
+ * or the URL of that file, `new URL('./gateway.conf', import.meta.url)`, whose files are relative to it.
  * @throws {IpcError} ERR_RELAY_CONFIG with one line for each mistake.
  */
-export function relay(config: Readonly<Record<string, unknown>>, options: NodeOptions = {}): ChildInput {
-  if (isEngineConfig(config)) {
+export function relay(
+  config: Readonly<Record<string, unknown>> | URL,
+  options: NodeOptions = {},
+): ChildInput {
+  if (!(config instanceof URL) && isEngineConfig(config)) {
     const { file, args, port } = engineCommand(config);
     return exec(file, { ready: { tcp: port }, ...(options as ExecOptions), args: [...args] });
   }
-  const { sibling } = checkRelayConfig(config, resolve('relay()'));
+  const file = config instanceof URL ? fileURLToPath(config) : undefined;
+  const { sibling, spec, notes } = file
+    ? readRelayConfig(file)
+    : checkRelayConfig(config, resolve('relay()'));
   if (sibling)
     throw IpcError.of(
       'ERR_RELAY_CONFIG',
       'relay()',
       'proc_name: in a topology the sibling is a child of its own; give the relay "local": true in its place',
     );
-  return { kind: 'node', file: relayProgram, ...options, input: { config } as never };
+  const app = appOf(spec);
+  // Plain JSON has no keys without a value.
+  const input = file ? JSON.parse(JSON.stringify({ spec, notes })) : { config };
+  return { kind: 'node', file: relayProgram, ...(app !== undefined && { app }), ...options, input };
 }
-
-/** The program that runs a node, in the same language as this file. */
-export const relayProgram = fileURLToPath(
-  new URL(`../runtime/relay-program${import.meta.url.slice(-3)}`, import.meta.url),
-);
 
 /**
  * An arena of the tree: what is published in it stays when its writer dies, until the whole tree ends.

@@ -3,7 +3,7 @@
 // Every number here was written by some process: it is read once, checked, and then used.
 import type { CacheForm } from '../spec/downstream.ts';
 import { keyHash } from './key-hash.ts';
-import { exchangePlaces, type NativeCache, type NativeCacheShape } from './native-cache.ts';
+import { evictedPlaces, exchangePlaces, type NativeCache, type NativeCacheShape } from './native-cache.ts';
 
 /** In words of a record: see CacheRecord. */
 const recordWords = { hash: 1, next: 2, shape: 3, mark: 4 } as const;
@@ -38,8 +38,21 @@ export interface FoundRecord {
   stamp: number;
 }
 
+/** A record that had to go, as it was. */
+export interface EvictedBytes {
+  readonly key: string;
+  readonly form: CacheForm;
+  readonly value: Uint8Array;
+  readonly stamp: number;
+  /** What is left of its life; 0: no end. */
+  readonly ttlMs: number;
+  readonly cause: 'room' | 'age';
+}
+
 export class CacheMemory {
   readonly shape: NativeCacheShape;
+  /** A record that nobody has used for too long is found until it is removed; using it makes it young again. */
+  findsAged = false;
   /** The bytes of the value that the next call sets. */
   readonly value: Uint8Array;
   readonly exchangeDoubles: Float64Array;
@@ -73,10 +86,10 @@ export class CacheMemory {
     this.bytes = Buffer.from(memory);
     this.#plain = new Uint8Array(memory);
     this.#doubles = new Float64Array(memory, 0, memory.byteLength >>> 3);
-    this.exchangeDoubles = new Float64Array(exchange, 0, 4);
-    this.exchangeWords = new Int32Array(exchange, 0, exchangePlaces.value >>> 2);
+    this.exchangeDoubles = new Float64Array(exchange, 0, exchange.byteLength >>> 3);
+    this.exchangeWords = new Int32Array(exchange, 0, exchange.byteLength >>> 2);
     this.#exchange = Buffer.from(exchange);
-    this.value = this.#exchange.subarray(exchangePlaces.value);
+    this.value = this.#exchange.subarray(exchangePlaces.value, exchangePlaces.value + shape.recordBytes);
     this.#shards = shape.shards;
     this.#records = shape.records;
     this.#bucketMask = shape.buckets - 1;
@@ -114,17 +127,17 @@ export class CacheMemory {
   }
 
   /**
-   * Looks for the key in the exchange; what is there stands in `found`, a value only if `copies`. With `counts` it is counted,
-   * and marked as used.
+   * Looks for the key in the exchange; what is there stands in `found`, a value only if `copies`, a text as its bytes if
+   * `asBytes`. With `counts` it is counted, and marked as used.
    * @returns false if it is not there, or its time is over; undefined if the memory makes no sense.
    */
-  read(nowMs: number, copies: boolean, counts: boolean): boolean | undefined {
+  read(nowMs: number, copies: boolean, counts: boolean, asBytes = false): boolean | undefined {
     for (let left = this.#records + stepsMore; left > 0; ) {
       left = this.#locate(left);
       const at = this.#at;
       if (at < 0) break;
       if (at === 0) return this.#missed(counts);
-      if (!this.#take(at, copies)) {
+      if (!this.#take(at, copies, asBytes)) {
         left--;
         continue;
       }
@@ -140,6 +153,49 @@ export class CacheMemory {
       return true;
     }
     return undefined;
+  }
+
+  /** Records that are there, as far as anybody knows without the lock. */
+  get live(): number {
+    return this.#sumOf(this.shape.liveOffset);
+  }
+
+  /** Tombstones that are there. */
+  get dead(): number {
+    return this.#sumOf(this.shape.deadOffset);
+  }
+
+  /** The greatest stamp of a tombstone that had to go before its time; it only rises. */
+  get floor(): number {
+    let floor = 0;
+    for (let shard = 0; shard < this.#shards; shard++) {
+      const at = this.#shardWord(shard, this.shape.floorOffset);
+      const high = Atomics.load(this.words, at + 1) >>> 0;
+      const low = Atomics.load(this.words, at) >>> 0;
+      floor = Math.max(floor, high * 2 ** 32 + low);
+    }
+    return floor;
+  }
+
+  /** What the last call has evicted; once. */
+  takeEvicted(): EvictedBytes | undefined {
+    const { evictedOffset } = this.shape;
+    const word = evictedOffset >>> 2;
+    const keyBytes = this.exchangeWords[word + (evictedPlaces.keyBytes >>> 2)]!;
+    if (keyBytes === 0) return undefined;
+    this.exchangeWords[word + (evictedPlaces.keyBytes >>> 2)] = 0;
+    const doubles = evictedOffset >>> 3;
+    const key = evictedOffset + evictedPlaces.key;
+    const value = evictedOffset + evictedPlaces.value;
+    const count = this.exchangeWords[word + (evictedPlaces.valueBytes >>> 2)]!;
+    return {
+      key: this.#exchange.toString('utf8', key, key + keyBytes),
+      form: cacheForms[this.exchangeWords[word + (evictedPlaces.form >>> 2)]!] ?? 'bytes',
+      value: Uint8Array.prototype.slice.call(this.#exchange, value, value + count),
+      stamp: this.exchangeDoubles[doubles + (evictedPlaces.stamp >>> 3)]!,
+      ttlMs: this.exchangeDoubles[doubles]!,
+      cause: this.exchangeWords[word + (evictedPlaces.aged >>> 2)] === 1 ? 'age' : 'room',
+    };
   }
 
   /** The keys of one bucket of one shard. @returns undefined if the memory makes no sense. */
@@ -215,7 +271,7 @@ export class CacheMemory {
   }
 
   /** Reads the record that was located. @returns false if it was written meanwhile. */
-  #take(at: number, copies: boolean): boolean {
+  #take(at: number, copies: boolean, asBytes: boolean): boolean {
     const { found, bytes } = this;
     const shape = this.words[at + recordWords.shape]!;
     const form = (shape >>> 8) & 3;
@@ -225,7 +281,9 @@ export class CacheMemory {
     if (copies) {
       const start = (at << 2) + recordHeaderBytes + ((this.#keyBytes + 7) & ~7);
       found.value =
-        form === 1 ? bytes.toString('utf8', start, start + length) : this.#copyOf(start, start + length);
+        form === 1 && !asBytes
+          ? bytes.toString('utf8', start, start + length)
+          : this.#copyOf(start, start + length);
     }
     const first = at >>> 1;
     found.expiresMs = this.#doubles[first + recordDoubles.expiresMs]!;
@@ -238,7 +296,7 @@ export class CacheMemory {
   #tooOld(at: number, nowMs: number, use: boolean): boolean {
     const used = (at >>> 1) + recordDoubles.usedMs;
     const idleMs = nowMs - this.#doubles[used]!;
-    if (idleMs >= this.shape.agedOutMs) return true;
+    if (idleMs >= this.shape.agedOutMs && !this.findsAged) return true;
     if (use && idleMs > this.#useAgainMs) this.#doubles[used] = nowMs;
     return false;
   }
@@ -253,6 +311,17 @@ export class CacheMemory {
     for (let i = 0, end = (this.#keyBytes + 3) >>> 2; i < end; i++)
       if (words[word + i] !== exchangeWords[(exchangePlaces.key >>> 2) + i]) return false;
     return true;
+  }
+
+  #shardWord(shard: number, offset: number): number {
+    return (this.shape.shardsOffset + shard * this.shape.shardBytes + offset) / 4;
+  }
+
+  #sumOf(offset: number): number {
+    let sum = 0;
+    for (let shard = 0; shard < this.#shards; shard++)
+      sum += Atomics.load(this.words, this.#shardWord(shard, offset)) >>> 0;
+    return sum;
   }
 
   #bucketWord(shard: number, bucket: number): number {

@@ -14,12 +14,13 @@ import {
   type CacheStats,
   cacheDefaults,
   type DeleteOptions,
+  type EvictedRecord,
   type SetOptions,
   type Cache as SomeCache,
 } from '../spec/cache.ts';
 import type { CacheForm } from '../spec/downstream.ts';
 import { CacheChanges } from './cache-changes.ts';
-import { CacheMemory, cacheForms, keyBytesMax } from './cache-memory.ts';
+import { CacheMemory, cacheForms, type EvictedBytes, keyBytesMax } from './cache-memory.ts';
 import { type FormedValue, formValue, readValue } from './cache-value.ts';
 import { type NativeBell, native, nativeCode } from './native.ts';
 import { cacheAnswers, cacheRingsDue, exchangePlaces, type NativeCache } from './native-cache.ts';
@@ -149,6 +150,9 @@ function checkShape(name: string, options: CacheOptions): Partial<CacheShape> {
   return wanted;
 }
 
+/** Told of what we evict; a sweep waits for what it returns. */
+type Catcher = (record: EvictedBytes) => Promise<void> | undefined;
+
 interface Watch {
   readonly prefix: string;
   readonly listener: (event: CacheEvent) => void;
@@ -166,6 +170,7 @@ export class Cache<V> implements SomeCache<V> {
   readonly #lockTimeoutMs: number;
   readonly #now: () => number;
   readonly #watches = new Set<Watch>();
+  readonly #catchers = new Set<Catcher>();
   #memory!: CacheMemory;
   #bell: NativeBell | undefined;
   #changes: CacheChanges | undefined;
@@ -256,11 +261,18 @@ export class Cache<V> implements SomeCache<V> {
 
   async sweep(): Promise<number> {
     let removed = 0;
-    for (let looked = 0; looked < this.#memory.shape.records; looked += sliceRecords)
+    for (let looked = 0; looked < this.#memory.shape.records; ) {
+      let caught: EvictedBytes | undefined;
       removed += await this.#whenUnlocked(() => {
         this.#memory.exchangeDoubles[exchangePlaces.nowMs >>> 3] = this.#now();
-        return this.native.sweep(sliceRecords);
+        const some = this.native.sweep(sliceRecords);
+        if (this.#catchers.size > 0) caught = this.#memory.takeEvicted();
+        return some;
       });
+      // It ends before the next one that it would have to hand over.
+      if (!caught) looked += sliceRecords;
+      else for (const wait of this.#handOver(caught)) await wait;
+    }
     return removed;
   }
 
@@ -295,6 +307,18 @@ export class Cache<V> implements SomeCache<V> {
     };
   }
 
+  onEvicted(listener: (record: EvictedRecord<V>) => void): () => void {
+    return this.catchEvicted(({ form, value, ttlMs, ...record }) => {
+      const formed = { form, value: form === 'text' ? Buffer.from(value).toString() : value };
+      listener({
+        ...record,
+        value: readValue(this.name, formed) as V,
+        ttlMs: ttlMs === 0 ? undefined : ttlMs,
+      });
+      return undefined;
+    });
+  }
+
   async stats(): Promise<CacheStats> {
     const { tombstones, ...figures } = await this.#whenUnlocked(() => this.native.stats());
     const { generation, shape } = this;
@@ -327,10 +351,61 @@ export class Cache<V> implements SomeCache<V> {
   look(
     key: string,
   ): { form: CacheForm | 'forgotten'; value: Uint8Array; stamp: number; ttlMs: number } | undefined {
-    if (!this.#read(key, true, false)) return undefined;
+    if (!this.#read(key, true, false, true)) return undefined;
     const { form, value, stamp, expiresMs } = this.#memory.found;
-    const bytes = typeof value === 'string' ? Buffer.from(value) : value;
-    return { form, value: bytes, stamp, ttlMs: expiresMs === 0 ? 0 : Math.max(1, expiresMs - this.#now()) };
+    const ttlMs = expiresMs === 0 ? 0 : Math.max(1, expiresMs - this.#now());
+    return { form, value: value as Uint8Array, stamp, ttlMs };
+  }
+
+  /** What is there under a key, with the bytes of its value, and counts it as used. */
+  recall(key: string): { form: CacheForm; value: Uint8Array; stamp: number; ttlMs: number } | undefined {
+    if (!this.#read(key, true, true, true)) return undefined;
+    const { form, value, stamp, expiresMs } = this.#memory.found;
+    const ttlMs = expiresMs === 0 ? 0 : Math.max(1, expiresMs - this.#now());
+    return { form: form as CacheForm, value: value as Uint8Array, stamp, ttlMs };
+  }
+
+  /** As `onEvicted`, with the bytes of the value. A sweep waits for what the listener returns. */
+  catchEvicted(listener: Catcher): () => void {
+    this.#check();
+    this.#catchers.add(listener);
+    this.native.catchEvicted(true);
+    return () => {
+      if (this.#catchers.delete(listener) && this.#catchers.size === 0 && !this.#ended)
+        this.native.catchEvicted(false);
+    };
+  }
+
+  /** From now on a record that has aged is found here until it is removed, and is young again by that. */
+  findAged(): void {
+    this.#memory.findsAged = true;
+  }
+
+  /** As `entry`, without its value. */
+  entryNow(key: string): { readonly revision: number; readonly stamp: number } | undefined {
+    if (!this.#read(key, false, false) || this.#memory.found.form === 'forgotten') return undefined;
+    const { revision, stamp } = this.#memory.found;
+    return { revision, stamp };
+  }
+
+  /** As `stats`, at once; undefined while the lock is held, and once this is closed. */
+  statsNow(): ReturnType<NativeCache['stats']> | undefined {
+    if (this.#ended) return undefined;
+    try {
+      const figures = this.native.stats();
+      this.#ringOthers();
+      return figures;
+    } catch (error) {
+      if (nativeCode(error) === 'LOCKED') return undefined;
+      throw this.#refusal(error);
+    }
+  }
+
+  /** Without the lock: records, tombstones, and the greatest stamp of a tombstone that had to go before its time. */
+  get figures(): { readonly live: number; readonly dead: number; readonly floor: number } {
+    this.#check();
+    const { live, dead, floor } = this.#memory;
+    return { live, dead, floor };
   }
 
   /** Keys that are remembered as deleted. */
@@ -360,10 +435,14 @@ export class Cache<V> implements SomeCache<V> {
       }
   }
 
-  #read(key: string, copies: boolean, counts: boolean): boolean {
+  #read(key: string, copies: boolean, counts: boolean, asBytes = false): boolean {
     if (this.#ended) throw this.#ended;
     if (this.#memory.setKey(key) === 0) throw this.#keyError();
-    return this.#memory.read(this.#now(), copies, counts) ?? this.#broken();
+    return this.#memory.read(this.#now(), copies, counts, asBytes) ?? this.#broken();
+  }
+
+  #handOver(record: EvictedBytes): Promise<void>[] {
+    return [...this.#catchers].flatMap((listener) => listener(record) ?? []);
   }
 
   #setNow(key: string, { form, value }: FormedValue, options: SetOptions | undefined): number {
@@ -381,7 +460,12 @@ export class Cache<V> implements SomeCache<V> {
     doubles[exchangePlaces.ttlMs >>> 3] = ttlMs;
     doubles[exchangePlaces.stamp >>> 3] = stamp;
     doubles[exchangePlaces.revision >>> 3] = revision;
-    return this.#attempt(() => this.native.set());
+    const answer = this.#attempt(() => this.native.set());
+    if (this.#catchers.size > 0) {
+      const evicted = this.#memory.takeEvicted();
+      if (evicted) this.#handOver(evicted);
+    }
+    return answer;
   }
 
   /** @returns its bytes. */

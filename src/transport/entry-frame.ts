@@ -73,14 +73,21 @@ function parseEntry(map: Record<string, unknown>): CacheEntry {
     // A view of the frame would keep all of it.
     value: new Uint8Array(value),
     form: form as CacheForm,
-    stamp: wholeOf(frame, 'stamp'),
+    stamp: stampOf(frame),
     ...(ttlMs !== undefined && { ttlMs }),
   };
 }
 
 function parseTombstone(map: Record<string, unknown>): CacheTombstone {
   const frame = map as Frame;
-  return { deleted: true, stamp: wholeOf(frame, 'stamp'), ttlMs: wholeOf(frame, 'ttlMs', ttlMaxMs) };
+  return { deleted: true, stamp: stampOf(frame), ttlMs: wholeOf(frame, 'ttlMs', ttlMaxMs) };
+}
+
+/** 0 would be a write without an order. */
+function stampOf(frame: Frame): number {
+  const stamp = wholeOf(frame, 'stamp');
+  if (stamp === 0) throw new Error('a stamp from 1 on is needed');
+  return stamp;
 }
 
 function asked(body: unknown): Frame {

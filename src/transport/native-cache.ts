@@ -29,6 +29,12 @@ export interface NativeCacheShape {
   readonly usersOffset: number;
   readonly userBytes: number;
   readonly userHitsOffset: number;
+  /** Words of a shard: records and tombstones that are there; and two words, the greatest stamp of a tombstone that had to go. */
+  readonly liveOffset: number;
+  readonly deadOffset: number;
+  readonly floorOffset: number;
+  /** In the exchange. */
+  readonly evictedOffset: number;
   readonly bytes: number;
 }
 
@@ -43,6 +49,18 @@ export const exchangePlaces = {
   valueBytes: 40,
   key: 48,
   value: 304,
+} as const;
+
+/** Where in the exchange, from `evictedOffset` on, stands what a call has evicted. Doubles, then words. */
+export const evictedPlaces = {
+  ttlMs: 0,
+  stamp: 8,
+  keyBytes: 16,
+  form: 20,
+  valueBytes: 24,
+  aged: 28,
+  key: 32,
+  value: 288,
 } as const;
 
 /** Calls answer one of `cacheAnswers`, plus `cacheRingsDue`. `code` of what is thrown: TOO_LARGE, BAD_LAYOUT, CLOSED, FULL, LOCKED. */
@@ -70,6 +88,8 @@ export interface NativeCache {
   /** Rings us once at the next change of a key that begins with the key in the exchange. */
   arm(): number;
   disarm(): number;
+  /** Whether a set or a sweep that evicts a record puts it into the exchange; then each evicts at most one. */
+  catchEvicted(on: boolean): void;
   /** User slots to ring, each once. */
   takeRings(): number[];
   /** Throws LOCKED. */

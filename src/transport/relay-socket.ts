@@ -273,9 +273,11 @@ function serverNameOf(endpoint: RelayEndpoint): string {
 
 function namesIn({ subject, subjectaltname }: PeerCertificate): string[] {
   const common = subject?.CN;
-  const others = (subjectaltname ?? '')
-    .split(',')
-    .map((name) => name.trim().replace(/^(DNS|IP Address|URI):/, ''))
-    .filter((name) => name !== '');
+  // A name with a comma in it stands in quotes, and is nobody's here.
+  const others = [
+    ...(subjectaltname ?? '').matchAll(/(?:^|, )(?:DNS|IP Address|URI):("(?:[^"\\]|\\.)*"|[^,]*)/g),
+  ]
+    .map(([, name]) => name!)
+    .filter((name) => name !== '' && !name.startsWith('"'));
   return [...(common === undefined ? [] : [common].flat()), ...others];
 }

@@ -1,26 +1,46 @@
-// Session table: what one node of the relay keeps. A record that was used since the oldest ones were looked at is passed over
-// once; the others go first. What had to go for want of room is answered, since another node may have room for it.
+// Session table: what one node of the relay keeps, in two caches of shared memory: its records, and its deletes. The node alone writes
+// them. Whoever else holds them, such as the root of its tree, has the next run of the node find what this one has kept.
+//
+// What had to go is handed on, since another node may have room for it: what there was no room for, and what nobody has used for
+// too long. That is looked for by sweeps; until then it is found, and young again once it is.
+import { join } from 'node:path';
+import { IpcError } from '../errors.ts';
+import type { CacheShape } from '../spec/cache.ts';
 import type { CacheEntry, CacheTombstone } from '../spec/downstream.ts';
-import { Tombstones } from './tombstones.ts';
+import { type TableSpec, tableCaches, tableNodeLengthMax } from '../spec/relay-node.ts';
+import { type Cache, monotonicMs, openCache } from './cache.ts';
+import type { EvictedBytes } from './cache-memory.ts';
+import { cacheDirectory, ensureRunDirectory, FileLock } from './run-directory.ts';
+import { SharedTombstones } from './shared-tombstones.ts';
+
+/** A cache that is there is handed out at once, unless all who have it are stopped. */
+const openTimeoutMs = 10_000;
+/** A life that is over; 0 is one without an end. */
+const noLifeMs = 0.001;
 
 export interface SessionTableOptions {
-  readonly capacity: number;
-  /** Bytes of the largest value. */
-  readonly recordBytes: number;
-  /** Not used for so long, a record goes; undefined: it does not age. */
-  readonly agedOutMs?: number | undefined;
-  readonly tombstonesMax?: number | undefined;
-  /** Milliseconds that never jump. */
-  readonly now: () => number;
+  readonly runDirectory: string;
+  /** Whose table it is: one node of that name at a time has it. */
+  readonly node: string;
+  readonly table: TableSpec;
+  /** What had to go. A sweep waits for what this returns. */
+  readonly onPushedOut?: (key: string, entry: CacheEntry, cause: 'room' | 'age') => Promise<void> | undefined;
+  /** The table that was there could not be taken over: it is made anew, and empty. */
+  readonly onMadeAnew?: (why: IpcError) => void;
+  /** It can be used no more. */
+  readonly onEnded?: (why: IpcError) => void;
+  /** Milliseconds of CLOCK_MONOTONIC. */
+  readonly now?: () => number;
 }
 
-/** How a put went. `deleted`: a later delete is known. `older`: a later write is. */
+/** How a put went. `deleted`: a later delete is known. `older`: a later write is, or this one. */
 export type Kept =
-  | { readonly how: 'kept'; readonly pushedOut: readonly [string, CacheEntry] | undefined }
+  | { readonly how: 'kept' }
   | { readonly how: 'older' }
   | { readonly how: 'deleted'; readonly tombstone: CacheTombstone }
   | { readonly how: 'large' };
 
+/** Counts since the table was made, which may be longer than the node runs. */
 export interface SessionTableStats {
   readonly records: number;
   readonly capacity: number;
@@ -33,139 +53,185 @@ export interface SessionTableStats {
   readonly tombstones: number;
 }
 
-interface Record {
-  readonly entry: CacheEntry;
-  /** Infinity: no end. */
-  readonly untilMs: number;
-  usedMs: number;
-  marked: boolean;
-}
-
 export class SessionTable {
   readonly capacity: number;
-  readonly tombstones: Tombstones;
-  readonly #options: SessionTableOptions;
-  /** In the order of their last look: the first one goes first, unless it is marked. */
-  readonly #records = new Map<string, Record>();
-  #hits = 0;
-  #misses = 0;
-  #evicted = 0;
-  #expired = 0;
-  #aged = 0;
-  #deleted = 0;
+  readonly tombstones: SharedTombstones;
+  readonly #recordBytes: number;
+  readonly #records: Cache<unknown>;
+  readonly #deletes: Cache<unknown>;
+  readonly #lock: FileLock;
+  #stats: SessionTableStats;
 
-  constructor(options: SessionTableOptions) {
-    this.#options = options;
-    this.capacity = options.capacity;
-    this.tombstones = new Tombstones(options.now, options.tombstonesMax);
-  }
-
-  get size(): number {
-    return this.#records.size;
-  }
-
-  get stats(): SessionTableStats {
-    return {
-      records: this.#records.size,
-      capacity: this.capacity,
-      hits: this.#hits,
-      misses: this.#misses,
-      evicted: this.#evicted,
-      expired: this.#expired,
-      aged: this.#aged,
-      deleted: this.#deleted,
-      tombstones: this.tombstones.size,
+  private constructor(
+    options: SessionTableOptions,
+    records: Cache<unknown>,
+    deletes: Cache<unknown>,
+    lock: FileLock,
+    now: () => number,
+  ) {
+    const { table, onPushedOut, onEnded } = options;
+    this.capacity = table.capacity;
+    this.tombstones = new SharedTombstones(deletes, table.tombstonesMax, now);
+    this.#recordBytes = table.recordBytes;
+    this.#records = records;
+    this.#deletes = deletes;
+    this.#lock = lock;
+    this.#stats = {
+      ...{ records: 0, capacity: table.capacity, hits: 0, misses: 0, evicted: 0, expired: 0, aged: 0 },
+      ...{ deleted: 0, tombstones: 0 },
     };
+    records.findAged();
+    records.catchEvicted((evicted) => {
+      if (this.tombstones.covers(evicted.key, evicted.stamp)) return undefined;
+      return onPushedOut?.(evicted.key, entryOf(evicted), evicted.cause);
+    });
+    for (const cache of [records, deletes])
+      cache.onClosed = () => {
+        const { ended } = cache;
+        if (ended && ended.code !== 'ERR_CACHE_CLOSED') onEnded?.(ended);
+      };
+  }
+
+  /** @throws {IpcError} ERR_RELAY_CONFIG if a node of that name has it; those of `cache`. */
+  static async open(options: SessionTableOptions): Promise<SessionTable> {
+    const { runDirectory, node, table, onMadeAnew, now = monotonicMs() } = options;
+    if (node.length > tableNodeLengthMax)
+      throw IpcError.of(
+        'ERR_RELAY_CONFIG',
+        `relay node ${node}`,
+        `its name is too long: at most ${tableNodeLengthMax} characters`,
+      );
+    const { records, deletes } = tableCaches(node, table);
+    const lock = lockOf(runDirectory, node, records.name);
+    const opened: Cache<unknown>[] = [];
+    try {
+      for (const { name, shape } of [records, deletes])
+        opened.push(await openKept(runDirectory, name, shape, now, onMadeAnew));
+      return new SessionTable(options, opened[0]!, opened[1]!, lock, now);
+    } catch (error) {
+      for (const cache of opened) await cache.close();
+      lock.release();
+      throw error;
+    }
+  }
+
+  /** Without those whose time is over only once they are swept. */
+  get size(): number {
+    return this.#records.figures.live;
+  }
+
+  /** As they are now; as they were last while the lock is held, or once it is closed. */
+  get stats(): SessionTableStats {
+    const figures = this.#records.statsNow();
+    const deletes = this.#deletes.ended ? undefined : this.#deletes.figures;
+    if (figures && deletes) {
+      const { records, hits, misses, evicted, expired, aged } = figures;
+      const { deletes: deleted } = figures;
+      const { capacity } = this;
+      this.#stats = {
+        records,
+        capacity,
+        hits,
+        misses,
+        evicted,
+        expired,
+        aged,
+        deleted,
+        tombstones: deletes.dead,
+      };
+    }
+    return this.#stats;
   }
 
   /** What is there, with what is left of its life; a delete that is remembered, too. Counts as use. */
   find(key: string): CacheEntry | CacheTombstone | undefined {
-    const tombstone = this.tombstones.find(key);
-    const record = this.#living(key);
-    if (record && !this.tombstones.covers(key, record.entry.stamp)) {
-      this.#hits++;
-      record.marked = true;
-      record.usedMs = this.#options.now();
-      return this.#asEntry(record);
-    }
-    this.#misses++;
-    return tombstone;
+    const record = this.#records.recall(key);
+    if (record && !this.tombstones.covers(key, record.stamp)) return entryOf(record);
+    return this.tombstones.find(key);
   }
 
-  put(key: string, entry: CacheEntry): Kept {
-    const { recordBytes, now } = this.#options;
-    if (entry.value.length > recordBytes) return { how: 'large' };
-    if (this.tombstones.covers(key, entry.stamp))
-      return { how: 'deleted', tombstone: this.tombstones.find(key) ?? this.tombstones.floorStone };
-    const there = this.#living(key);
-    if (there && there.entry.stamp > entry.stamp) return { how: 'older' };
-    const nowMs = now();
-    const untilMs = entry.ttlMs === undefined ? Number.POSITIVE_INFINITY : nowMs + entry.ttlMs;
-    let pushedOut: readonly [string, CacheEntry] | undefined;
-    if (there) this.#records.delete(key);
-    else if (this.#records.size >= this.capacity) pushedOut = this.#makeRoom();
-    this.#records.set(key, { entry, untilMs, usedMs: nowMs, marked: false });
-    return { how: 'kept', pushedOut };
+  /** @throws {IpcError} those of `set`. */
+  async put(key: string, { value, form, stamp, ttlMs }: CacheEntry): Promise<Kept> {
+    if (value.length > this.#recordBytes) return { how: 'large' };
+    if (this.tombstones.covers(key, stamp)) return this.#deleted(key);
+    const lifeMs = ttlMs === undefined ? 0 : Math.max(noLifeMs, ttlMs);
+    const kept = await this.#records.setFormed(key, { form, value }, { ttlMs: lifeMs, stamp });
+    // Where the lock was held, a delete may have come meanwhile.
+    if (kept && this.tombstones.covers(key, stamp)) {
+      await this.#drop(key);
+      return this.#deleted(key);
+    }
+    return { how: kept ? 'kept' : 'older' };
   }
 
-  /** Remembers a delete. @returns whether it is news. */
-  forget(key: string, tombstone: CacheTombstone): boolean {
-    const news = this.tombstones.put(key, tombstone);
-    const there = this.#records.get(key);
-    if (there && there.entry.stamp <= tombstone.stamp) {
-      this.#records.delete(key);
-      this.#deleted++;
-    }
+  /** Remembers a delete. @returns whether it is news. @throws {IpcError} those of `set`. */
+  async forget(key: string, tombstone: CacheTombstone): Promise<boolean> {
+    const news = await this.tombstones.put(key, tombstone);
+    await this.#drop(key);
     return news;
   }
 
-  /** Removes what is over. @returns how many. */
-  sweep(): number {
-    const before = this.#records.size;
-    for (const key of [...this.#records.keys()]) this.#living(key);
-    this.tombstones.sweep();
-    return before - this.#records.size;
+  /** Removes what is over, and hands on what has aged. @returns how many. */
+  async sweep(): Promise<number> {
+    await this.tombstones.sweep();
+    return this.#records.sweep();
   }
 
   *keys(): IterableIterator<string> {
     yield* this.#records.keys();
   }
 
-  #living(key: string): Record | undefined {
-    const record = this.#records.get(key);
-    if (!record) return undefined;
-    const nowMs = this.#options.now();
-    const { agedOutMs } = this.#options;
-    const isAged = agedOutMs !== undefined && nowMs - record.usedMs >= agedOutMs;
-    if (nowMs < record.untilMs && !isAged) return record;
-    this.#records.delete(key);
-    if (isAged) this.#aged++;
-    else this.#expired++;
-    return undefined;
+  /** Closing twice is fine. */
+  async close(): Promise<void> {
+    await this.#records.close();
+    await this.#deletes.close();
+    this.#lock.release();
   }
 
-  /** The oldest one that was not used since it was looked at; the used ones get another round. */
-  #makeRoom(): readonly [string, CacheEntry] | undefined {
-    for (;;) {
-      const [key, record] = this.#records.entries().next().value as [string, Record];
-      this.#records.delete(key);
-      if (record.marked) {
-        record.marked = false;
-        this.#records.set(key, record);
-        continue;
-      }
-      if (this.#options.now() >= record.untilMs) {
-        this.#expired++;
-        return undefined;
-      }
-      this.#evicted++;
-      return [key, this.#asEntry(record)];
-    }
+  #deleted(key: string): Kept {
+    return { how: 'deleted', tombstone: this.tombstones.find(key) ?? this.tombstones.floorStone };
   }
 
-  #asEntry({ entry, untilMs }: Record): CacheEntry {
-    const { ttlMs: _, ...rest } = entry;
-    if (untilMs === Number.POSITIVE_INFINITY) return rest;
-    return { ...rest, ttlMs: Math.max(1, Math.ceil(untilMs - this.#options.now())) };
+  /** Removes the record, unless it is newer than the delete. */
+  async #drop(key: string): Promise<void> {
+    const there = this.#records.entryNow(key);
+    if (there && this.tombstones.covers(key, there.stamp))
+      await this.#records.delete(key, { revision: there.revision });
   }
+}
+
+function lockOf(runDirectory: string, node: string, cache: string): FileLock {
+  const folder = ensureRunDirectory(cacheDirectory(ensureRunDirectory(runDirectory), cache));
+  const lock = FileLock.take(join(folder, 'node.lock'));
+  if (lock instanceof FileLock) return lock;
+  throw IpcError.of(
+    'ERR_RELAY_CONFIG',
+    `relay node ${node}`,
+    `process ${lock.holder} is a node of that name, with the same run directory; give one of them another name`,
+  );
+}
+
+/** The cache that is there, or a new one in place of one that does not fit: the configuration has changed. */
+async function openKept(
+  runDirectory: string,
+  name: string,
+  shape: CacheShape,
+  now: () => number,
+  onMadeAnew: SessionTableOptions['onMadeAnew'],
+): Promise<Cache<unknown>> {
+  const options = { ...shape, timeoutMs: openTimeoutMs };
+  try {
+    return await openCache(runDirectory, name, options, now);
+  } catch (error) {
+    const other =
+      error instanceof IpcError &&
+      (error.code === 'ERR_CACHE_MISMATCH' || error.code === 'ERR_CACHE_REFUSED');
+    if (!other) throw error;
+    onMadeAnew?.(error);
+    return openCache(runDirectory, name, { ...options, takeOver: true }, now);
+  }
+}
+
+function entryOf({ value, form, stamp, ttlMs }: Omit<EvictedBytes, 'key' | 'cause'>): CacheEntry {
+  return { value, form, stamp, ...(ttlMs !== 0 && { ttlMs: Math.max(1, Math.ceil(ttlMs)) }) };
 }

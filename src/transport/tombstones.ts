@@ -5,12 +5,20 @@ import type { CacheTombstone } from '../spec/downstream.ts';
 
 const tombstonesMaxDefault = 100_000;
 
+/** What two nodes that meet tell each other. */
+export interface RememberedDeletes {
+  readonly floorStone: CacheTombstone;
+  entries(): Iterable<[string, CacheTombstone]>;
+  /** Another node's floor counts here, too. */
+  raiseFloor(stamp: number, ttlMs: number): void;
+}
+
 interface Stone {
   readonly stamp: number;
   readonly untilMs: number;
 }
 
-export class Tombstones {
+export class Tombstones implements RememberedDeletes {
   readonly #now: () => number;
   readonly #max: number;
   readonly #stones = new Map<string, Stone>();
@@ -85,7 +93,6 @@ export class Tombstones {
     this.raiseFloor(stone.stamp, stone.untilMs - this.#now());
   }
 
-  /** Another node's floor counts here, too. */
   raiseFloor(stamp: number, ttlMs: number): void {
     this.#floor = Math.max(this.floor, stamp);
     this.#floorUntilMs = Math.max(this.#floorUntilMs, this.#now() + ttlMs);

@@ -434,7 +434,7 @@ describe('a link', function () {
         node: 'other',
         listen: [{ host: 'localhost', port: 0, tls: authority.issue('other', ['elsewhere.example']) }],
       });
-      const tls = authority.issue('a');
+      const tls = authority.issue('a', ['b', 'c']);
       const toForeign = nodes.connect({
         node: 'a',
         endpoint: { host: 'localhost', port: foreign.ports[0]! },
@@ -450,8 +450,8 @@ describe('a link', function () {
     it('asks for one of the names that it was told', async () => {
       const relay = await secured({ ...authority.issue('relay'), peerNames: ['front-a'] });
       const endpoint = { host: 'localhost', port: relay.ports[0]! };
-      const wrong = nodes.connect({ node: 'b', endpoint, tls: authority.issue('front-b') });
-      await nodes.connected({ node: 'a', endpoint, tls: authority.issue('front-a') });
+      const wrong = nodes.connect({ node: 'front-b', endpoint, tls: authority.issue('front-b') });
+      await nodes.connected({ node: 'front-a', endpoint, tls: authority.issue('front-a') });
       await waitUntil('it is refused', () => relay.refused.identity > 0);
       assert.equal(wrong.status, 'lost');
       const careful = nodes.connect({
@@ -463,6 +463,40 @@ describe('a link', function () {
         nodes.complaints.some((each) => /made out to relay, localhost, not to sibling/.test(each)),
       );
       assert.equal(careful.status, 'lost');
+    });
+
+    it('takes nobody for another node than his certificate says, unless it is told to', async () => {
+      const relay = await secured(authority.issue('relay'));
+      const endpoint = { host: 'localhost', port: relay.ports[0]! };
+      const tls = authority.issue('a', ['also-a', 'localhost']);
+      for (const node of ['a', 'also-a']) await nodes.connected({ node, endpoint, tls });
+      const other = nodes.connect({ node: 'b', endpoint, tls });
+      const refusal = /it calls itself b, and its certificate is made out to a, also-a, localhost/;
+      await waitUntil('it is refused', () => nodes.complaints.some((each) => refusal.test(each)));
+      assert.equal(relay.refused.identity, 1);
+      const error = (await other
+        .request('x', null, { timeoutMs: 10_000 })
+        .catch((thrown) => thrown)) as IpcError;
+      assert.equal(error.code, 'ERR_RELAY_REFUSED');
+      assert.match(error.message, refusal);
+
+      const shared = await secured({ ...authority.issue('relay'), anyName: true });
+      await nodes.connected({ node: 'b', endpoint: { host: 'localhost', port: shared.ports[0]! }, tls });
+    });
+
+    it('goes to no hub that calls itself otherwise than its certificate, unless it is told to', async () => {
+      const listen = [{ host: 'localhost', port: 0, tls: authority.issue('other', ['localhost']) }];
+      const hub = await nodes.serve({ node: 'relay', listen });
+      const endpoint = { host: 'localhost', port: hub.ports[0]! };
+      const tls = authority.issue('a');
+      const member = nodes.connect({ node: 'a', endpoint, tls });
+      await waitUntil('it will not have it', () =>
+        nodes.complaints.some((each) =>
+          /we will not have it: it calls itself relay, and its certificate is made out to other/.test(each),
+        ),
+      );
+      assert.equal(member.status, 'lost');
+      await nodes.connected({ node: 'c', endpoint, tls: { ...authority.issue('c'), anyName: true } });
     });
 
     it('refuses a plain client, and a client of TLS at a plain port', async () => {

@@ -2,8 +2,11 @@
 import { assert } from 'chai';
 import { RelayDownstream } from '../../src/actors/relay-downstream.ts';
 import type { IpcError } from '../../src/errors.ts';
+import { DeclaredCaches } from '../../src/runtime/declared-caches.ts';
 import type { CacheNews } from '../../src/spec/downstream.ts';
+import { tableCaches, tableDefaults } from '../../src/spec/relay-node.ts';
 import { ownersOf } from '../../src/spec/rendezvous.ts';
+import { openCache } from '../../src/transport/cache.ts';
 import { keyHasher } from '../../src/transport/placement-hash.ts';
 import { entry, type Front, said, signal, stone, Tier, type TierNode } from '../support/relay/tier.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -213,6 +216,88 @@ describe('the relay tier', function () {
       const a = await tier.front('a', relay);
       await putAll(a, 11);
       await waitUntil('all copies', () => sum(aging, 'records') === 20);
+    });
+
+    it('hands what nobody has used for too long to an aging node, and finds it there (D10)', async () => {
+      const relay = await tier.relay({ table: { capacity: 100, agedOutMs: 300, sweepMs: 50 } });
+      const sibling = await tier.sibling(relay);
+      const aging = await tier.relief('aging', 'aging', sibling);
+      const a = await tier.front('a', relay);
+      await putAll(a, 90);
+      await waitUntil('all of them', () => aging.stats!.table!.records === 90);
+      assert.deepInclude(relay.stats!, { overflowLost: 0, overflowKept: 90 });
+      assert.equal(relay.stats!.table!.aged, 90);
+      for (const i of [0, 41, 89]) assert.equal(await ask(a, `k${i}`), `v${i}`);
+    });
+
+    it('finds its table again when it is started anew, as long as somebody holds it', async () => {
+      const { relay: table, old } = { relay: { capacity: 10 }, old: { capacity: 50, tombstonesMax: 20 } };
+      const held = new DeclaredCaches(
+        tier.runDirectory,
+        Object.fromEntries(
+          [
+            tableCaches('relay', { ...tableDefaults, ...table }),
+            tableCaches('old', { ...tableDefaults, ...old }),
+          ]
+            .flatMap((caches) => Object.values(caches))
+            .map(({ name, shape }) => [name, shape]),
+        ),
+        tier.nodes.host.log,
+      );
+      try {
+        const relay = await tier.relay({ table });
+        const sibling = await tier.sibling(relay);
+        const aging = await tier.relief('aging', 'old', sibling, old);
+        const a = await tier.front('a', relay);
+        await putAll(a, 30);
+        await waitUntil('all overflow', () => aging.stats!.table!.records === 20);
+        await a.downstream.forget('k3', stone(), signal());
+        await a.downstream.close();
+        for (const node of [aging, sibling, relay]) await node.stop();
+
+        const again = await tier.relay({ table });
+        assert.deepInclude(again.stats!.table!, { records: 10, tombstones: 1 });
+        const another = await tier.sibling(again);
+        const agingAgain = await tier.relief('aging', 'old', another, old);
+        assert.deepInclude(agingAgain.stats!.table!, { records: 19, tombstones: 1 });
+        const b = await tier.front('b', again);
+        assert.equal(await ask(b, 'k29'), 'v29');
+        assert.equal(await ask(b, 'k4'), 'v4');
+        assert.equal(await ask(b, 'k3'), 'deleted');
+      } finally {
+        held.release();
+      }
+    });
+
+    it('makes its table anew, and says so, where its configuration has another size than the one that is there', async () => {
+      const { name, shape } = tableCaches('relay', { ...tableDefaults, capacity: 10 }).records;
+      const held = new DeclaredCaches(tier.runDirectory, { [name]: shape }, tier.nodes.host.log);
+      try {
+        const relay = await tier.relay({ siblingListen: undefined, table: { capacity: 20 } });
+        const a = await tier.front('a', relay);
+        await putAll(a, 20);
+        assert.equal(relay.stats!.table!.records, 20);
+        assert.match(tier.nodes.complaints.join(), /made anew, and empty: .*its capacity is 10, not 20/);
+      } finally {
+        held.release();
+      }
+    });
+
+    it('ends with the reason when its table is taken over, or when another node of its name has it', async () => {
+      const relay = await tier.relay({ siblingListen: undefined });
+      const { node: hub } = { node: relay.open!.ports[0]! };
+      const other = tier.start({
+        ...{ role: 'aging', node: 'relay', cluster: '', seed: '0', table: tableDefaults },
+        sibling: { endpoint: { host: '127.0.0.1', port: hub } },
+      });
+      await waitUntil('its end', () => other.end);
+      assert.equal(other.end!.error!.code, 'ERR_RELAY_CONFIG');
+      assert.match(other.end!.error!.message, new RegExp(`process ${process.pid} is a node of that name`));
+      const { name, shape } = tableCaches('relay', tableDefaults).records;
+      const taken = await openCache(tier.runDirectory, name, { ...shape, takeOver: true });
+      await waitUntil('the end of the relay', () => relay.end);
+      assert.equal(relay.end!.error!.code, 'ERR_CACHE_REPLACED');
+      await taken.close();
     });
 
     it('loses what has no room and nowhere to go, counts it, and says it once', async () => {

@@ -86,10 +86,9 @@ describe('the web-sessions example', function () {
       '--import',
       import.meta.resolve('tsx/esm'),
       fileOf('load.ts'),
+      ...['--seconds', '2', '--at-once', '8'],
       urlOf('north')!,
       urlOf('south')!,
-      '2',
-      '8',
     ]);
     const { code, stdout, stderr } = await load.end;
     assert.equal(code, 0, stderr);

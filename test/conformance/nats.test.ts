@@ -1,8 +1,12 @@
 // The engine's mode, by the suite of all modes; one server, and a cluster's name of its own for each test.
+
+import { type RelayBench, relayConformance } from '../../src/runtime/relay-conformance.ts';
 import type { Relay } from '../../src/spec/relay.ts';
 import { NatsMember } from '../../src/transport/nats-member.ts';
 import { NatsServer } from '../support/nats/server.ts';
-import { describeRelay } from './relay.ts';
+
+const conforms = (name: string, open: () => Promise<RelayBench>) =>
+  relayConformance(name, open, { describe, it, beforeEach, afterEach });
 
 describe('with nats-server', () => {
   let server: NatsServer;
@@ -12,7 +16,7 @@ describe('with nats-server', () => {
   });
   after(() => server.remove());
 
-  describeRelay('nats', async () => {
+  conforms('nats', async () => {
     const cluster = `c${++count}`;
     const open: Relay[] = [];
     return {

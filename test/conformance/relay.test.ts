@@ -1,10 +1,13 @@
 import { join } from 'node:path';
+import { type RelayBench, relayConformance } from '../../src/runtime/relay-conformance.ts';
 import type { LinkTls, RelayEndpoint } from '../../src/spec/relay-link.ts';
 import { Authority } from '../support/relay/certificates.ts';
 import { Nodes } from '../support/relay/nodes.ts';
 import { folderOfEachTest } from '../support/temporary-folder.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { describeRelay, type RelayBench } from './relay.ts';
+
+const conforms = (name: string, open: () => Promise<RelayBench>) =>
+  relayConformance(name, open, { describe, it, beforeEach, afterEach });
 
 async function linked(
   listen: RelayEndpoint & { tls?: LinkTls },
@@ -19,7 +22,7 @@ async function linked(
   };
 }
 
-describeRelay('local', async () => {
+conforms('local', async () => {
   const nodes = new Nodes();
   const relay = await nodes.serve();
   return {
@@ -32,14 +35,14 @@ describeRelay('local', async () => {
   };
 });
 
-describeRelay('link over TCP', () => linked({ host: '127.0.0.1', port: 0 }));
+conforms('link over TCP', () => linked({ host: '127.0.0.1', port: 0 }));
 
 describe('with files', () => {
   const folder = folderOfEachTest();
 
-  describeRelay('link over a Unix socket', () => linked({ path: join(folder(), 'relay.sock') }));
+  conforms('link over a Unix socket', () => linked({ path: join(folder(), 'relay.sock') }));
 
-  describeRelay('link over TLS, both sides with certificates', () => {
+  conforms('link over TLS, both sides with certificates', () => {
     const authority = new Authority(folder());
     return linked({ host: 'localhost', port: 0, tls: authority.issue('relay') }, (node) =>
       authority.issue(node),

@@ -118,7 +118,7 @@ function provided(): AnyStateMachine[] {
   });
   retire(host, address, unused, { shutdown: 'kill', kind: 'exec' });
   startMulticast(host, { address, readers: [] } as never);
-  startRelayNode(host, { address, spec: { role: 'relay', node: 'x' } } as never);
+  startRelayNode(host, { address, runDirectory: '', spec: { role: 'relay', node: 'x' } } as never);
   startRemoteHost(host, { address, input: { host: 'b', silentAfterMs: 1 }, onReport: unused });
   startLinkPeer(host, { address, endpoint: { path: '' }, times: linkTimes } as never);
   return host.logics;

@@ -9,16 +9,20 @@ import {
   type Table,
 } from '../support/machines/table.ts';
 
-const [opened, failed, found, lost, closed, stop] = relayNodeEvents as [
+const [opened, failed, found, lost, closed, stop, broken] = relayNodeEvents as [
   RelayNodeEvent,
   RelayNodeEvent & { type: 'node.failed' },
   RelayNodeEvent & { type: 'neighbour.found' },
   RelayNodeEvent & { type: 'neighbour.lost' },
   RelayNodeEvent,
   RelayNodeEvent,
+  RelayNodeEvent & { type: 'table.ended' },
 ];
 const says = (state: string) => [['reportState', { state: `operative.${state}` }]] as const;
-const stopping = { on: stop, to: 'stopping', does: [['close']] } as const;
+const stopping = [
+  { on: stop, to: 'stopping', does: [['close']] },
+  { on: broken, to: 'stopping', does: [['close']] },
+] as const;
 
 const table: Table<RelayNodeEvent, RelayNodeInput> = {
   input: relayNodeInput,
@@ -32,7 +36,7 @@ const table: Table<RelayNodeEvent, RelayNodeInput> = {
         { on: opened, to: 'serving.degraded', does: says('degraded') },
         { on: opened, when: 'with its sibling', by: [found], to: 'serving.whole', does: says('whole') },
         { on: failed, to: 'failed', does: [] },
-        stopping,
+        ...stopping,
       ],
     },
     'serving.degraded': {
@@ -45,7 +49,7 @@ const table: Table<RelayNodeEvent, RelayNodeInput> = {
           to: 'serving.degraded',
           does: [],
         },
-        stopping,
+        ...stopping,
       ],
     },
     'serving.whole': {
@@ -59,7 +63,7 @@ const table: Table<RelayNodeEvent, RelayNodeInput> = {
           to: 'serving.whole',
           does: [],
         },
-        stopping,
+        ...stopping,
       ],
     },
     stopping: {
@@ -82,6 +86,9 @@ describe('relayNodeMachine', () => {
 
   it('ends with the reason of its failure, or with none', () => {
     assert.deepEqual(after(relayNodeMachine, relayNodeInput, [failed]).output, { error: failed.error });
+    assert.deepEqual(after(relayNodeMachine, relayNodeInput, [opened, broken, closed]).output, {
+      error: broken.error,
+    });
     assert.deepEqual(after(relayNodeMachine, relayNodeInput, [opened, stop, closed]).output, { error: null });
   });
 });

@@ -33,7 +33,7 @@ describe(`a relay tier on six machines${missing ? ` (skipped: ${missing})` : ''}
       return { server_key: key, server_cert: cert, client_cert: ca };
     };
     const clientTls = (name: string) => {
-      const { ca, cert, key } = authority.issue(`${name}-client`);
+      const { ca, cert, key } = authority.issue(`${name}-client`, [name]);
       return { client_key: key, client_cert: cert, server_cert: ca };
     };
     const relief = (name: string, kind: string) => ({

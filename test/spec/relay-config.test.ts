@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { assert } from 'chai';
 import type { IpcError } from '../../src/errors.ts';
 import { checkRelayConfig, readRelayConfig } from '../../src/spec/relay-config.ts';
-import type { MidwaySpec, ReliefSpec, SiblingSpec } from '../../src/spec/relay-node.ts';
-import { relay } from '../../src/spec/topology.ts';
+import type { GatewaySpec, MidwaySpec, ReliefSpec, SiblingSpec } from '../../src/spec/relay-node.ts';
+import { cache as cacheOf, relay, supervisor } from '../../src/spec/topology.ts';
+import { checkTopology } from '../../src/spec/topology-check.ts';
 import { folderOfEachTest } from '../support/temporary-folder.ts';
 
 const check = (config: object) => checkRelayConfig(config, '/etc/relay/node.conf');
@@ -84,6 +85,16 @@ describe('a configuration file of a relay node', () => {
     assert.deepInclude(expansion, { role: 'expansion', node: 'spare' });
   });
 
+  it('a gateway, which has a relay or is one', () => {
+    const apps = { away: { feed: 'b' }, here: { desk: ['b', 'c'] } };
+    const relayed = check({ gateway: true, name: 'a', universe: 'news', relay: { address: 'b' }, apps }).spec;
+    assert.deepInclude(relayed, { role: 'gateway', node: 'a', universe: 'news', listen: [], ...apps });
+    assert.deepEqual((relayed as GatewaySpec).relay?.endpoint, { host: 'b', port: 7878 });
+    const own = check({ gateway: true, universe: 'news', path: 'g.sock', outage_ms: 500, apps }).spec;
+    assert.deepInclude(own, { node: 'gateway', outageMs: 500 });
+    assert.deepEqual((own as GatewaySpec).listen[0], { path: 'g.sock', tls: undefined } as never);
+  });
+
   const rows: [what: string, config: object, mistakes: RegExp[]][] = [
     [
       'a role that is misspelt',
@@ -126,6 +137,31 @@ describe('a configuration file of a relay node', () => {
       [/tls\.server_cert: is missing/, /tls\.client_cert: is missing/],
     ],
     ['a name that is none', { ...sibling, name: 'a b' }, [/name: "a b" is not allowed/]],
+    ['a name that is too long', { ...sibling, name: 'n'.repeat(57) }, [/at most 56 characters/]],
+    [
+      'a gateway that says neither where its relay is nor which apps there are',
+      { gateway: true, universe: '' },
+      [/needs either "relay"/, /apps: is missing/, /universe: must be the name/],
+    ],
+    [
+      'apps and nodes that are none',
+      {
+        gateway: true,
+        universe: 'u',
+        port: 1,
+        relay: { port: 1 },
+        apps: { hear: {}, here: { 'a b': ['x'], feed: 'b' }, away: { feed: 7, other: 'c' } },
+      },
+      [
+        /needs either/,
+        /apps\.hear: unknown key \(did you mean here\?\)/,
+        /apps\.here\.a b: is no name/,
+        /apps\.here\.feed: must be a list of names of nodes, not "b"/,
+        /apps\.away\.feed: must be the name of a node, not 7/,
+        /apps\.away: a gateway stands in for one app/,
+        /apps\.away\.feed: it can not be both/,
+      ],
+    ],
     [
       'a program that is none',
       { ...midway, path_types: { auths: { relay: { proc_name: 7 } } } },
@@ -185,12 +221,48 @@ describe('a configuration file of a relay node', () => {
     });
   });
 
+  it('has the root of its tree hold the table of each node that keeps one', () => {
+    const inTier = (children: Record<string, unknown>, caches = {}) =>
+      checkTopology({ name: 'tier', children, caches }, join(process.cwd(), 'tier.ts')).caches ?? {};
+    const nodes = {
+      relay: relay({ ...midway, path_types: { auths: { relay: { local: true }, cache } } }),
+      sibling: relay(sibling),
+      behind: supervisor({ children: { old: relay({ ...relief, name: 'old' }) } }),
+    };
+    const caches = inTier(nodes);
+    assert.sameMembers(Object.keys(caches), ['table-relay', 'deletes-relay', 'table-old', 'deletes-old']);
+    assert.deepInclude(caches['table-relay'], { capacity: 20_000, recordBytes: 384, tombstones: 0 });
+    assert.deepInclude(caches['deletes-old'], { tombstones: 100_000 });
+    assert.isEmpty(inTier({ sibling: relay(sibling) }));
+    for (const [children, more, mistake] of [
+      [
+        { ...nodes, other: relay({ ...relief, name: 'old' }) },
+        {},
+        /called old, as children\..*old is; give one of them/,
+      ],
+      [
+        nodes,
+        { 'table-old': cacheOf() },
+        /caches\.table-old: a relay node of this tree has a cache of that name/,
+      ],
+    ] as const) {
+      try {
+        inTier(children, more);
+        assert.fail('nothing was thrown');
+      } catch (error) {
+        assert.match((error as Error).message, mistake);
+      }
+    }
+  });
+
   it('stands in a topology as well, without the sibling', () => {
     const child = relay(
       { ...midway, path_types: { auths: { relay: { local: true }, cache } } },
       { restart: 'transient' },
     );
     assert.deepInclude(child, { kind: 'node', restart: 'transient' });
+    const gateway = { gateway: true, universe: 'news', path: 'g.sock', apps: { away: { feed: 'b' } } };
+    assert.deepInclude(relay(gateway), { app: 'feed' });
     assert.match(
       mistakesOf(() => relay(midway)),
       /the sibling is a child of its own/,

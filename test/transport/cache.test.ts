@@ -110,6 +110,45 @@ describe('a cache', function () {
     });
   });
 
+  describe('what it evicts', () => {
+    it('is handed to the user whose set has done it, once, before that answers', async () => {
+      const cache = await open<unknown>({ capacity: 2 });
+      const other = await open<unknown>();
+      const told: unknown[] = [];
+      const toldOther: unknown[] = [];
+      const end = cache.onEvicted((record) => told.push(record));
+      other.onEvicted(({ key }) => toldOther.push(key));
+      await cache.set('a', 'grün', { stamp: 5, ttlMs: 100 });
+      await cache.set('b', { n: 1 });
+      nowMs += 40;
+      assert.isTrue(cache.trySet('c', new Uint8Array([1])));
+      assert.deepEqual(told, [{ key: 'a', value: 'grün', stamp: 5, ttlMs: 60, cause: 'room' }]);
+      await other.set('d', 7);
+      assert.deepEqual(toldOther, ['b']);
+      assert.lengthOf(told, 1);
+      end();
+      await cache.set('e', 1);
+      assert.lengthOf(told, 1);
+      assert.deepEqual(toldOther, ['b']);
+    });
+
+    it('is also what nobody has used for too long, in a sweep; never what is deleted or over', async () => {
+      const cache = await open<string>({ capacity: 400, agedOutMs: 1_000 });
+      const told: string[] = [];
+      cache.onEvicted(({ key, cause }) => told.push(`${key} ${cause}`));
+      for (let i = 0; i < 300; i++) await cache.set(`k${i}`, 'v');
+      await cache.set('short', 'v', { ttlMs: 10 });
+      await cache.delete('k0');
+      await cache.set('k1', 'replaced');
+      nowMs += 1_000;
+      assert.equal(await cache.sweep(), 300);
+      assert.lengthOf(told, 299);
+      assert.lengthOf(new Set(told), 299);
+      assert.include(told, 'k1 age');
+      assert.equal((await cache.stats()).records, 0);
+    });
+  });
+
   describe('its keys', () => {
     it('are compared in full, however they hash', async () => {
       const cache = await open<string>({ capacity: 100, seed: 5 });

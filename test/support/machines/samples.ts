@@ -338,6 +338,7 @@ export const relayNodeEvents: RelayNodeEvent[] = [
   { type: 'neighbour.lost', node: 'sibling', role: 'sibling' },
   { type: 'node.closed' },
   { type: 'stop' },
+  { type: 'table.ended', error },
 ];
 
 export const remoteHostInput: RemoteHostInput = { host: 'b', silentAfterMs: 10_000 };

@@ -13,6 +13,7 @@ import {
   tableDefaults,
 } from '../../../src/spec/relay-node.ts';
 import type { RelayMember } from '../../../src/transport/relay-member.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { waitUntil } from '../wait-until.ts';
 import { Nodes, times } from './nodes.ts';
 
@@ -33,14 +34,21 @@ export interface TierNode extends RunningNode {
 
 export class Tier {
   readonly nodes = new Nodes();
+  readonly #folder = temporaryFolder();
   #number = 0;
   readonly #running: TierNode[] = [];
+
+  /** Where the tables of the nodes are. */
+  get runDirectory(): string {
+    return this.#folder.path;
+  }
 
   start(spec: RelayNodeSpec, hooks: RelayHooks = {}): TierNode {
     const states: string[] = [];
     let end: TierNode['end'];
     const running = startRelayNode(this.nodes.host, {
       address: addressOf(`${spec.node}-${++this.#number}`),
+      runDirectory: this.runDirectory,
       spec,
       hooks,
       onState: (state) => states.push(state.slice('operative.'.length)),
@@ -145,6 +153,7 @@ export class Tier {
   async close(): Promise<void> {
     await this.nodes.close();
     for (const node of this.#running.splice(0).reverse()) await node.stop();
+    this.#folder[Symbol.dispose]();
   }
 }
 

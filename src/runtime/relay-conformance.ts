@@ -1,26 +1,40 @@
-// Conformance of a relay: what every mode must do alike. `describeRelay(name, open)` is the suite; `open` gives a hub's nodes.
-import { assert } from 'chai';
-import { IpcError } from '../../src/errors.ts';
-import type { Relay } from '../../src/spec/relay.ts';
-import { waitUntil } from '../support/wait-until.ts';
+// Relay conformance: what every mode of a relay must do alike, as tests for whatever framework. It needs nothing but Node's own
+// assertions, since those who write an engine of their own run it, too. Part of the entry `actor-ipc/test`.
+import { strict as assert } from 'node:assert';
+import { setTimeout as pause } from 'node:timers/promises';
+import { IpcError } from '../errors.ts';
+import type { Relay } from '../spec/relay.ts';
 
+/** What tests are declared with: mocha, vitest, jest and `node:test` have all of it. */
+export interface TestFramework {
+  describe(name: string, body: () => void): unknown;
+  it(name: string, body: () => void | Promise<void>): unknown;
+  beforeEach(body: () => Promise<void>): unknown;
+  afterEach(body: () => Promise<void>): unknown;
+}
+
+/** What is tested. */
 export interface RelayBench {
-  /** Another node, connected. */
+  /** Another node of the same relay, connected. Names are those of nodes. */
   node(name: string): Promise<Relay>;
+  /** Closes all of it. */
   close(): Promise<void>;
 }
 
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-  } catch (error) {
-    assert.instanceOf(error, IpcError, String(error));
-    return (error as IpcError).code;
-  }
-  return 'nothing was thrown';
-}
+/** How often a condition is looked at, and how long: not times that anything is expected to take. */
+const lookMs = 5;
+const watchdogMs = 40_000;
 
-export function describeRelay(name: string, open: () => Promise<RelayBench>): void {
+/**
+ * Describes what a relay of every mode must do: to somebody's own transport or engine below `Relay`, it is the test.
+ * @param open makes a hub, or the like, for one test.
+ * @param framework where the tests are to be declared.
+ */
+export function relayConformance(
+  name: string,
+  open: () => Promise<RelayBench>,
+  { describe, it, beforeEach, afterEach }: TestFramework,
+): void {
   describe(`a relay: ${name}`, () => {
     let bench: RelayBench;
     let a: Relay;
@@ -40,11 +54,11 @@ export function describeRelay(name: string, open: () => Promise<RelayBench>): vo
         await b.subscribe('news', (message, from) => heard.push([message, from]));
         for (let i = 0; i < 100; i++) a.publish('news', i);
         await waitUntil('all messages', () => heard.length === 100);
-        assert.deepEqual(
+        assert.deepStrictEqual(
           heard,
           Array.from({ length: 100 }, (_, i) => [i, 'a']),
         );
-        assert.deepEqual(echo, []);
+        assert.deepStrictEqual(echo, []);
       });
 
       it('hands on nothing after the release', async () => {
@@ -57,7 +71,7 @@ export function describeRelay(name: string, open: () => Promise<RelayBench>): vo
         a.publish('news', 1);
         a.publish('other', 2);
         await waitUntil('the other message', () => heard.length > 0);
-        assert.deepEqual(heard, [2]);
+        assert.deepStrictEqual(heard, [2]);
       });
 
       it('keeps values as they are: texts with braces, bytes, large numbers, nothing', async () => {
@@ -73,7 +87,7 @@ export function describeRelay(name: string, open: () => Promise<RelayBench>): vo
         await b.subscribe('news', (message) => heard.push(message));
         for (const value of values) a.publish('news', value);
         await waitUntil('all messages', () => heard.length === values.length);
-        assert.deepEqual(
+        assert.deepStrictEqual(
           heard.map((each) => (each instanceof Uint8Array ? new Uint8Array(each) : each)),
           values,
         );
@@ -83,14 +97,14 @@ export function describeRelay(name: string, open: () => Promise<RelayBench>): vo
         try {
           a.publish('news', new Uint8Array(2 * 1024 * 1024));
           // A relay without frames takes it.
-          assert.equal(a.mode, 'local');
+          assert.strictEqual(a.mode, 'local');
         } catch (error) {
-          assert.equal((error as IpcError).code, 'ERR_MESSAGE_TOO_LARGE');
+          assert.strictEqual((error as IpcError).code, 'ERR_MESSAGE_TOO_LARGE');
         }
       });
 
       it('has no topic without a name, and none of a page of text', async () => {
-        assert.equal(await codeOf(a.subscribe('', () => {})), 'ERR_OPTIONS_INVALID');
+        assert.strictEqual(await codeOf(a.subscribe('', () => {})), 'ERR_OPTIONS_INVALID');
         assert.throws(() => a.publish('x'.repeat(300), 1), /1 to 255/);
       });
     });
@@ -98,7 +112,7 @@ export function describeRelay(name: string, open: () => Promise<RelayBench>): vo
     describe('request and serve', () => {
       it('answers each request with what the handler gives, and says who asks', async () => {
         await b.serve('double', async (body, { from }) => [(body as number) * 2, from]);
-        assert.deepEqual(await Promise.all([1, 2, 3].map((n) => a.request('double', n))), [
+        assert.deepStrictEqual(await Promise.all([1, 2, 3].map((n) => a.request('double', n))), [
           [2, 'a'],
           [4, 'a'],
           [6, 'a'],
@@ -113,13 +127,16 @@ export function describeRelay(name: string, open: () => Promise<RelayBench>): vo
           throw IpcError.of('ERR_REFUSED', 'tea', 'it is late');
         });
         const failed = a.request('fails');
-        assert.equal(await codeOf(failed), 'ERR_REQUEST_FAILED');
+        assert.strictEqual(await codeOf(failed), 'ERR_REQUEST_FAILED');
         await failed.catch((error) => assert.match(error.message, /no tea today/));
-        assert.equal(await codeOf(a.request('refuses')), 'ERR_REFUSED');
+        assert.strictEqual(await codeOf(a.request('refuses')), 'ERR_REFUSED');
       });
 
       it('says at once that nobody serves it', async () => {
-        assert.equal(await codeOf(a.request('nothing', 1, { timeoutMs: 10_000 })), 'ERR_RELAY_UNAVAILABLE');
+        assert.strictEqual(
+          await codeOf(a.request('nothing', 1, { timeoutMs: 10_000 })),
+          'ERR_RELAY_UNAVAILABLE',
+        );
       });
 
       it('gives up in time, and tells the handler', async () => {
@@ -134,7 +151,7 @@ export function describeRelay(name: string, open: () => Promise<RelayBench>): vo
               });
             }),
         );
-        assert.equal(await codeOf(a.request('slow', 1, { timeoutMs: 30 })), 'ERR_TIMEOUT');
+        assert.strictEqual(await codeOf(a.request('slow', 1, { timeoutMs: 30 })), 'ERR_TIMEOUT');
         await waitUntil('the handler', () => gaveUp);
       });
 
@@ -152,21 +169,21 @@ export function describeRelay(name: string, open: () => Promise<RelayBench>): vo
         await b.serve('work', () => 'b', { group: 'workers' });
         await c.serve('work', () => 'c', { group: 'workers' });
         const by = await Promise.all([1, 2, 3, 4].map((n) => a.request('work', n)));
-        assert.deepEqual([...by].sort(), ['b', 'b', 'c', 'c']);
+        assert.deepStrictEqual([...by].sort(), ['b', 'b', 'c', 'c']);
       });
 
       it('finds the one node that is asked for', async () => {
         const c = await bench.node('c');
         for (const each of [b, c]) await each.serve('who', () => each.node);
-        assert.equal(await a.request('who', null, { to: 'c' }), 'c');
-        assert.equal(await a.request('who', null, { to: 'b' }), 'b');
-        assert.equal(await codeOf(a.request('who', null, { to: 'z' })), 'ERR_RELAY_UNAVAILABLE');
+        assert.strictEqual(await a.request('who', null, { to: 'c' }), 'c');
+        assert.strictEqual(await a.request('who', null, { to: 'b' }), 'b');
+        assert.strictEqual(await codeOf(a.request('who', null, { to: 'z' })), 'ERR_RELAY_UNAVAILABLE');
       });
 
       it('refuses a second group for the same service, and the same service twice', async () => {
         await b.serve('work', () => 1, { group: 'x' });
-        assert.equal(await codeOf(a.serve('work', () => 1, { group: 'y' })), 'ERR_REFUSED');
-        assert.equal(await codeOf(b.serve('work', () => 1)), 'ERR_REFUSED');
+        assert.strictEqual(await codeOf(a.serve('work', () => 1, { group: 'y' })), 'ERR_REFUSED');
+        assert.strictEqual(await codeOf(b.serve('work', () => 1)), 'ERR_REFUSED');
       });
 
       it('fails what was asked of a node that has gone', async () => {
@@ -174,26 +191,26 @@ export function describeRelay(name: string, open: () => Promise<RelayBench>): vo
         const asked = a.request('slow', 1, { timeoutMs: 10_000 });
         await a.nodes();
         await b.close();
-        assert.equal(await codeOf(asked), 'ERR_RELAY_UNAVAILABLE');
+        assert.strictEqual(await codeOf(asked), 'ERR_RELAY_UNAVAILABLE');
       });
     });
 
     describe('a lease', () => {
       it('has one holder, and a greater token for each next one', async () => {
         const first = await a.lease('leader', { ttlMs: 10_000 });
-        assert.equal(await codeOf(b.lease('leader')), 'ERR_LEASE_HELD');
+        assert.strictEqual(await codeOf(b.lease('leader')), 'ERR_LEASE_HELD');
         await first.release();
         const second = await b.lease('leader');
-        assert.isAbove(second.token, first.token);
-        assert.isTrue(first.signal.aborted);
-        assert.isFalse(second.signal.aborted);
+        assert.ok(second.token > first.token);
+        assert.strictEqual(first.signal.aborted, true);
+        assert.strictEqual(second.signal.aborted, false);
       });
 
       it('is kept by renewal', async () => {
         const lease = await a.lease('leader', { ttlMs: 60 });
         const untilMs = performance.now() + 200;
         await waitUntil('some renewals', () => performance.now() > untilMs);
-        assert.equal(await codeOf(b.lease('leader')), 'ERR_LEASE_HELD');
+        assert.strictEqual(await codeOf(b.lease('leader')), 'ERR_LEASE_HELD');
         await lease.release();
       });
 
@@ -204,33 +221,33 @@ export function describeRelay(name: string, open: () => Promise<RelayBench>): vo
         await old.release();
         const next = await b.lease('leader');
         await b.kv('settings').put('k', 2, { lease: next });
-        assert.equal(await codeOf(table.put('k', 3, { lease: old })), 'ERR_LEASE_LOST');
-        assert.equal((await table.get('k'))?.value, 2);
+        assert.strictEqual(await codeOf(table.put('k', 3, { lease: old })), 'ERR_LEASE_LOST');
+        assert.strictEqual((await table.get('k'))?.value, 2);
       });
     });
 
     describe('a table of keys', () => {
       it('keeps what was put, with a revision that goes up', async () => {
         const table = a.kv('settings');
-        assert.isUndefined(await table.get('color'));
+        assert.strictEqual(await table.get('color'), undefined);
         const first = await table.put('color', { is: 'red' });
         const second = await b.kv('settings').put('color', { is: 'blue' });
-        assert.isAbove(second, first);
-        assert.deepEqual(await table.get('color'), { value: { is: 'blue' }, revision: second });
-        assert.deepEqual(await table.keys(), ['color']);
+        assert.ok(second > first);
+        assert.deepStrictEqual(await table.get('color'), { value: { is: 'blue' }, revision: second });
+        assert.deepStrictEqual(await table.keys(), ['color']);
         await table.delete('color');
-        assert.isUndefined(await table.get('color'));
+        assert.strictEqual(await table.get('color'), undefined);
       });
 
       it('writes only what has not changed, if asked to', async () => {
         const table = a.kv('settings');
         const revision = await table.create('n', 1);
-        assert.equal(await codeOf(table.create('n', 1)), 'ERR_KV_CONFLICT');
+        assert.strictEqual(await codeOf(table.create('n', 1)), 'ERR_KV_CONFLICT');
         await b.kv('settings').update('n', 2, revision);
-        assert.equal(await codeOf(table.update('n', 3, revision)), 'ERR_KV_CONFLICT');
-        assert.equal(await codeOf(table.delete('n', { revision })), 'ERR_KV_CONFLICT');
-        assert.equal(await codeOf(table.update('missing', 3, revision)), 'ERR_KV_CONFLICT');
-        assert.equal((await table.get('n'))?.value, 2);
+        assert.strictEqual(await codeOf(table.update('n', 3, revision)), 'ERR_KV_CONFLICT');
+        assert.strictEqual(await codeOf(table.delete('n', { revision })), 'ERR_KV_CONFLICT');
+        assert.strictEqual(await codeOf(table.update('missing', 3, revision)), 'ERR_KV_CONFLICT');
+        assert.strictEqual((await table.get('n'))?.value, 2);
       });
 
       it('loses no count to those who count at once', async () => {
@@ -242,12 +259,12 @@ export function describeRelay(name: string, open: () => Promise<RelayBench>): vo
               await relay.kv('settings').update('n', (value as number) + 1, revision);
               done++;
             } catch (error) {
-              assert.equal((error as IpcError).code, 'ERR_KV_CONFLICT');
+              assert.strictEqual((error as IpcError).code, 'ERR_KV_CONFLICT');
             }
           }
         };
         await Promise.all([count(a), count(b), count(a)]);
-        assert.equal((await a.kv('settings').get('n'))?.value, 60);
+        assert.strictEqual((await a.kv('settings').get('n'))?.value, 60);
       });
 
       it('tells those who watch', async () => {
@@ -257,14 +274,17 @@ export function describeRelay(name: string, open: () => Promise<RelayBench>): vo
         await a.kv('other').put('y', 1);
         await a.kv('settings').delete('x');
         await waitUntil('both changes', () => seen.length === 2);
-        assert.deepEqual(seen, [
+        assert.deepStrictEqual(seen, [
           ['x', 1],
           ['x', undefined],
         ]);
       });
 
       it('refuses a value that is not small', async () => {
-        assert.equal(await codeOf(a.kv('settings').put('k', 'x'.repeat(100_000))), 'ERR_MESSAGE_TOO_LARGE');
+        assert.strictEqual(
+          await codeOf(a.kv('settings').put('k', 'x'.repeat(100_000))),
+          'ERR_MESSAGE_TOO_LARGE',
+        );
       });
     });
 
@@ -272,36 +292,57 @@ export function describeRelay(name: string, open: () => Promise<RelayBench>): vo
       const bytes = Uint8Array.from({ length: 3_000_000 }, (_, i) => (i * 31) & 0xff);
       await a.blobs.put('picture', bytes);
       const got = await b.blobs.get('picture');
-      assert.equal(Buffer.compare(got!, bytes), 0);
+      assert.strictEqual(Buffer.compare(got!, bytes), 0);
       await b.blobs.put('picture', new Uint8Array(0));
-      assert.lengthOf((await a.blobs.get('picture'))!, 0);
+      assert.strictEqual((await a.blobs.get('picture'))!.length, 0);
       await a.blobs.delete('picture');
-      assert.isUndefined(await b.blobs.get('picture'));
+      assert.strictEqual(await b.blobs.get('picture'), undefined);
     });
 
     it('lists its nodes', async () => {
       const names = async () =>
         (await a.nodes()).filter(({ connected }) => connected).map(({ node }) => node);
-      assert.includeMembers(await names(), ['a', 'b']);
+      assert.deepStrictEqual((await names()).filter((name) => name === 'a' || name === 'b').sort(), [
+        'a',
+        'b',
+      ]);
       await b.close();
       await waitUntil('b is gone', () => b.status === 'closed');
       const untilMs = performance.now() + 10_000;
-      while ((await names()).includes('b')) assert.isBelow(performance.now(), untilMs);
+      while ((await names()).includes('b')) assert.ok(performance.now() < untilMs, 'b is still listed');
     });
 
     it('can be waited for', async () => {
       await a.connected();
       await a.close();
-      assert.equal(await codeOf(a.connected({ timeoutMs: 10 })), 'ERR_RELAY_CLOSED');
+      assert.strictEqual(await codeOf(a.connected({ timeoutMs: 10 })), 'ERR_RELAY_CLOSED');
     });
 
     it('refuses everything once it is closed', async () => {
       await a.close();
       await a.close();
-      assert.equal(a.status, 'closed');
-      assert.equal(await codeOf(a.request('x')), 'ERR_RELAY_CLOSED');
-      assert.equal(await codeOf(a.subscribe('x', () => {})), 'ERR_RELAY_CLOSED');
+      assert.strictEqual(a.status, 'closed');
+      assert.strictEqual(await codeOf(a.request('x')), 'ERR_RELAY_CLOSED');
+      assert.strictEqual(await codeOf(a.subscribe('x', () => {})), 'ERR_RELAY_CLOSED');
       assert.throws(() => a.publish('x', 1), /closed/);
     });
   });
+}
+
+async function waitUntil(what: string, condition: () => boolean): Promise<void> {
+  const givenUpAt = performance.now() + watchdogMs;
+  while (!condition()) {
+    if (performance.now() > givenUpAt) throw new Error(`waited in vain: ${what}`);
+    await pause(lookMs);
+  }
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+  } catch (error) {
+    assert.ok(error instanceof IpcError, String(error));
+    return error.code;
+  }
+  return 'nothing was thrown';
 }
