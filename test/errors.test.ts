@@ -29,6 +29,8 @@ function thrownBy(call: () => unknown): IpcError {
 describe('the table of errors', () => {
   const tests = readdirSync(here, { recursive: true, encoding: 'utf8' })
     .filter((name) => /\.(ts|mjs)$/.test(name))
+    // The tests of a relay are handed out with the package.
+    .concat('../src/runtime/relay-conformance.ts')
     .map((name) => readFileSync(join(here, name), 'utf8').replace(/^\s*\/\/.*$/gm, ''))
     .join('\n');
   for (const code of errorCodes)

@@ -231,6 +231,8 @@ class MidwayRelay implements OpenNode {
 
   async #put(body: unknown, from: string): Promise<object> {
     const { key, hash, entry } = parseKeyedEntry(body);
+    // Counted now: others may be put before we go on.
+    const records = this.#table.size + 1;
     const kept = await this.#table.put(key, entry);
     if (kept.how === 'large')
       throw new Error(
@@ -239,7 +241,7 @@ class MidwayRelay implements OpenNode {
     if (kept.how !== 'kept') return kept;
     const { hub, own } = this.#links;
     hub.publish('session', { key, hash, entry }, from);
-    if (this.#siblings > 0 && this.#table.size >= this.#spec.highWater * this.#table.capacity)
+    if (this.#siblings > 0 && records >= this.#spec.highWater * this.#table.capacity)
       own.publish('session.new', { key, hash, entry });
     return { how: 'kept' };
   }

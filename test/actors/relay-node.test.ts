@@ -68,8 +68,8 @@ describe('the relay tier', function () {
       await put(a, 'long', 'v', 60_000);
       const found = await a.downstream.ask('long', signal());
       assert.isTrue(found && 'value' in found && found.ttlMs !== undefined && found.ttlMs <= 60_000);
-      await waitUntil('its end', () => relay.stats!.table!.expired > 0 || void ask(a, 'short'));
-      assert.equal(await ask(a, 'short'), 'nothing');
+      while ((await ask(a, 'short')) !== 'nothing');
+      assert.equal(await ask(a, 'long'), 'v');
     });
 
     it('refuses a value that is larger than a record, and says so (D11)', async () => {
@@ -224,8 +224,9 @@ describe('the relay tier', function () {
       const aging = await tier.relief('aging', 'aging', sibling);
       const a = await tier.front('a', relay);
       await putAll(a, 90);
-      await waitUntil('all of them', () => aging.stats!.table!.records === 90);
-      assert.deepInclude(relay.stats!, { overflowLost: 0, overflowKept: 90 });
+      await waitUntil('all of them', () => relay.stats!.overflowKept === 90);
+      assert.equal(aging.stats!.table!.records, 90);
+      assert.equal(relay.stats!.overflowLost, 0);
       assert.equal(relay.stats!.table!.aged, 90);
       for (const i of [0, 41, 89]) assert.equal(await ask(a, `k${i}`), `v${i}`);
     });
