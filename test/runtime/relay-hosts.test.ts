@@ -150,6 +150,29 @@ describe(`a relay tier on six machines${missing ? ` (skipped: ${missing})` : ''}
     assert.isAtLeast(stats.table.tombstones, 2);
   });
 
+  it('serves a front end behind a thin line, which holds up nobody else', async function () {
+    try {
+      // What the relay sends to it, 90 KiB, takes three seconds; what it says itself half a second.
+      hosts.thin('b', '64kbit');
+      hosts.thin('relay', '512kbit');
+    } catch (error) {
+      this.test!.title += ` (skipped: no tc: ${(error as Error).message.split('\n')[0]})`;
+      return this.skip();
+    }
+    try {
+      const slow = does('b', 'put', { key: 'thin', value: 'v'.repeat(300) });
+      assert.equal(await does('a', 'fill', { count: 300 }), 'filled');
+      await slow;
+      await sets('b', 'thin');
+      assert.equal(await does('a', 'ask', { key: 'thin' }), 'v');
+      await sets('a', 'wide');
+      await hears('b', 'entry.put', 'wide');
+      assert.equal(await does('b', 'ask', { key: 'fill-299' }), 'v'.repeat(300));
+    } finally {
+      for (const name of ['b', 'relay']) hosts.thin(name, undefined);
+    }
+  });
+
   it('goes on while a front end is stopped, and lets it catch up', async () => {
     programs.b!.child.kill('SIGSTOP');
     try {

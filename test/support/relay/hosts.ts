@@ -75,6 +75,23 @@ export class Hosts {
     this.#ip('-n', this.#ns('sw'), 'link', 'set', `p${this.#names.indexOf(name)}`, plugged ? 'up' : 'down');
   }
 
+  /** Lets a host send no more than that each second, as over a thin line: `256kbit`. Undefined: as much as it can. */
+  thin(name: string, rate: string | undefined): void {
+    const args = [
+      'netns',
+      'exec',
+      this.#ns(name),
+      'tc',
+      'qdisc',
+      rate ? 'add' : 'del',
+      'dev',
+      'eth0',
+      'root',
+    ];
+    if (rate) args.push('tbf', 'rate', rate, 'burst', '4kb', 'latency', '1s');
+    this.#ip(...args);
+  }
+
   run(name: string, fixture: string, args: readonly string[], env: NodeJS.ProcessEnv): HostProgram {
     return this.node(
       name,
