@@ -267,7 +267,8 @@ TEST_SUITE("cache") {
     Cache cache(file.mapping);
     cache.Catch(&evicted.record);
     CacheAnswer answer;
-    CacheValue value = ValueOf("1");
+    const std::string one = "1";
+    CacheValue value = ValueOf(one);
     value.stamp = 41;
     value.ttl_ms = 500;
     REQUIRE(cache.Set("a", value, 1, &answer).ok());
