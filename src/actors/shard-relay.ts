@@ -76,7 +76,7 @@ export class ShardRelay implements ClusterNode {
     let opened: ShardRelay | undefined;
     const table = await SessionTable.open({
       ...{ runDirectory, node: relay.node, table: { ...tableDefaults, ...spec.table } },
-      onPushedOut: (key, entry) => opened?.#pass('aging', key, hasher(key), entry),
+      onPushedOut: (key, entry) => (opened ? opened.#pass('aging', key, hasher(key), entry) : undefined),
       onMadeAnew: (why) => tellMadeAnew(host, relay.node, why),
       onEnded: () => void opened?.close(),
     }).catch(async (error: unknown) => {

@@ -15,6 +15,7 @@ import { startFixture } from '../support/fixture.ts';
 import { NatsServer } from '../support/nats/server.ts';
 import { Nodes } from '../support/relay/nodes.ts';
 import { entry, said, signal, stone } from '../support/relay/tier.ts';
+import { folderOfEachTest } from '../support/temporary-folder.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 const shards = 8;
@@ -38,25 +39,32 @@ describe('the session tier over an engine', function () {
     await nodes.close();
   });
   after(() => server.remove());
+  // Removed once all of them are closed.
+  const folder = folderOfEachTest();
 
   const member = (node: string, role: 'relay' | 'front' | 'expansion' | 'aging') =>
     NatsMember.open({ node, role, cluster: `t${count}`, servers: [server.url] });
   const relay = async (node: string, spec: Partial<ShardRelaySpec> = {}) => {
-    const opened = await ShardRelay.open(nodes.host, await member(node, 'relay'), {
-      node,
-      role: 'relay',
-      servers: [],
-      shards,
-      seed,
-      leaseTtlMs: 1_500,
-      ...spec,
-    });
+    const opened = await ShardRelay.open(
+      nodes.host,
+      await member(node, 'relay'),
+      {
+        node,
+        role: 'relay',
+        servers: [],
+        shards,
+        seed,
+        leaseTtlMs: 1_500,
+        ...spec,
+      },
+      folder(),
+    );
     open.push(opened);
     return opened;
   };
   const relief = async (role: 'expansion' | 'aging', node: string) => {
     const joined = await member(node, role);
-    const opened = await ShardRelief.open(nodes.host, joined, { node, role, servers: [], seed });
+    const opened = await ShardRelief.open(nodes.host, joined, { node, role, servers: [], seed }, folder());
     open.push(opened);
     return { relief: opened, member: joined };
   };
