@@ -58,6 +58,16 @@ export const keys: readonly Key[] = [
     },
   },
   {
+    shown: ['m'],
+    does: 'channels and shared memory',
+    act: {
+      m: (page) => {
+        page.centre = 'transport';
+        page.changed();
+      },
+    },
+  },
+  {
     shown: ['f', '+', '−'],
     does: 'fit the drawing, zoom; arrows move it once it has the focus',
     act: {

@@ -7,6 +7,7 @@ import './style/tree.css';
 import './style/chart.css';
 import './style/detail.css';
 import './style/timeline.css';
+import './style/transport.css';
 import { Connection } from './feed/connection.ts';
 import { Model } from './feed/model.ts';
 import { Topics } from './frame/topics.ts';

@@ -6,7 +6,7 @@ import type { Connection } from './feed/connection.ts';
 import type { ActorEntry, Model } from './feed/model.ts';
 import { isSame, linkTo, readLink, type Selection } from './selection.ts';
 
-export type CentreView = 'topology' | 'chart';
+export type CentreView = 'topology' | 'chart' | 'transport';
 export type TimelineView = 'events' | 'sequence' | 'log';
 
 export class PageState {
@@ -28,14 +28,14 @@ export class PageState {
     this.model = model;
     this.connection = connection;
     this.selection = readLink(location.hash);
-    this.centre = this.selection === null ? 'topology' : 'chart';
+    this.centre = viewOf(this.selection) ?? 'topology';
     addEventListener('hashchange', () => this.select(readLink(location.hash)));
     // What is shown of a unit is found only when its actors have come.
     model.topics.listen(['actors', 'units', 'connection'], () => this.#watchShown());
   }
 
   /** Looks at something else, and shows its chart unless the reader stays where the whole is seen. */
-  select(selection: Selection | null, centre: CentreView | null = selection ? 'chart' : null): void {
+  select(selection: Selection | null, centre: CentreView | null = viewOf(selection)): void {
     if (!isSame(selection, this.selection)) {
       this.selection = selection;
       const link = linkTo(selection);
@@ -105,6 +105,12 @@ export class PageState {
     this.model.topics.changed('context');
     this.connection.send({ type: 'watch', place });
   }
+}
+
+/** Where the selected is best seen; null: wherever the reader is. */
+function viewOf(selection: Selection | null): CentreView | null {
+  if (selection === null) return null;
+  return selection.kind === 'resource' ? 'transport' : 'chart';
 }
 
 const PageContext = createContext<PageState | null>(null);

@@ -12,6 +12,7 @@ import { type CentreView, PageProvider, type PageState, usePage } from './page-s
 import { PlaybackBar } from './playback-bar.tsx';
 import { Splitter } from './splitter.tsx';
 import { TimelinePane } from './timeline/timeline-pane.tsx';
+import { TransportView } from './transport/transport-view.tsx';
 import { TreePane } from './tree/tree-pane.tsx';
 
 export function Page({ page }: { readonly page: PageState }) {
@@ -40,6 +41,7 @@ export function Page({ page }: { readonly page: PageState }) {
 const centres: readonly { readonly view: CentreView; readonly name: string; readonly key: string }[] = [
   { view: 'topology', name: 'Dependences', key: 'd' },
   { view: 'chart', name: 'Chart', key: 'c' },
+  { view: 'transport', name: 'Transport', key: 'm' },
 ];
 
 function CentrePane() {
@@ -86,7 +88,9 @@ function CentrePane() {
         ) : null}
       </header>
       <div class="centre-body">
-        {centre === 'topology' ? <DependenceView /> : life ? <LifeView life={life} /> : <ChartView />}
+        {centre === 'topology' ? <DependenceView /> : null}
+        {centre === 'transport' ? <TransportView /> : null}
+        {centre === 'chart' ? life ? <LifeView life={life} /> : <ChartView /> : null}
       </div>
     </section>
   );

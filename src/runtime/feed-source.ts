@@ -11,6 +11,8 @@ import { droppedRecord, RecordQueue } from './record-queue.ts';
 /** Records are sent together this often; a page that shows them is not drawn more often either. */
 const flushMs = 50;
 const batchMax = 100;
+/** So many don't wait for the next round: a turn that makes thousands of them would lose those that the ring has room for. */
+const flushAt = 1_000;
 /** Finding out where actors are means to go through all of them. */
 const anewMs = 1_000;
 
@@ -68,8 +70,8 @@ export class FeedSource {
     this.#queue.push({ k: 'reset', at: momentMs() });
     this.#unwatch = this.#feed.watch((record) => {
       this.#queue.push(record);
-      // Its process may end with it.
-      if (record.k === 'crash' && !this.#queue.overrun) this.#flush();
+      // After a crash the process may end at once.
+      if ((record.k === 'crash' || this.#queue.length === flushAt) && !this.#queue.overrun) this.#flush();
     });
     this.#outdated.clear();
     // However many actors there are: they are not what has piled up.

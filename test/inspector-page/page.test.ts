@@ -282,6 +282,32 @@ describePage(`the inspector page${skipped}`, function () {
     await page.getByText('no change left').waitFor();
   });
 
+  it('lists channels with rate, depth and latency, and shared memory with how full it is', async () => {
+    await open();
+    const [till, stock] = [
+      { process: 'till#1', actor: 'door' },
+      { process: 'stock#1', actor: 'shelf' },
+    ];
+    const flow = { from: till, to: stock, channel: 'orders', messagesPerS: 12_345, depth: 17, waitMs: 0.034 };
+    const stuck = { from: stock, to: till, channel: 'receipts', messagesPerS: 0, depth: 512, waitMs: null };
+    server.tell({ ...metricsOf(startedAtMs, ['till#1', 'stock#1']), flows: [stuck, flow] });
+    await page.keyboard.press('m');
+    const channels = page.locator('.transport table').first();
+    await channels.locator('td', { hasText: 'orders' }).waitFor();
+    assert.deepEqual(await channels.locator('tbody tr').allTextContents(), [
+      'till#1stock#1orders12k/s1734 µs',
+      'stock#1till#1receipts0/s512–',
+    ]);
+    assert.equal(await textOf('.metric[data-figure="waitMs"] strong'), '34 µs');
+    await page.locator('.transport button', { hasText: 'shop/orders' }).click();
+    await page.locator('.transport tr.selected').waitFor();
+    assert.include(await textOf('.detail'), '64 packets');
+    assert.include(await textOf('.transport tr.selected'), '364');
+    // A channel leads to whoever sends.
+    await channels.locator('button', { hasText: 'till#1' }).first().click();
+    await active('door.closed').waitFor();
+  });
+
   it('draws what depends on what, with the state of each gate', async () => {
     await open();
     await page.locator('.dependence[data-gate="open"]').waitFor();

@@ -29,7 +29,8 @@ export function ChartView() {
 
 function whyNothing(kind: string): string {
   if (kind === 'actor') return 'That actor does not run now. Its last events are in the log below.';
-  if (kind === 'resource') return 'Shared memory has no chart. Its figures are on the right.';
+  if (kind === 'resource')
+    return 'Shared memory has no chart. Its figures are on the right, and under Transport.';
   return 'This unit has no chart that the root has told of.';
 }
 
