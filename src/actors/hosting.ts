@@ -56,7 +56,7 @@ export interface ShownChannel {
   stats(): { readonly sent: number; readonly received: number; readonly dropped: number };
   /** Messages of ours that the peer has not taken. */
   unread(): number;
-  /** Bytes of ours that the peer has taken, as a word that wraps, and those that it has not; null: it has ended. */
+  /** Bytes of the peer that we have taken, as a word that wraps, and those that we have not; null: it has ended. */
   progress(): { readonly taken: number; readonly unreadBytes: number } | null;
 }
 

@@ -309,18 +309,25 @@ export class LiveSource implements Source {
 
   #flows(): Flow[] {
     const flows: Flow[] = [];
+    // How long messages wait, whoever takes them knows.
+    const waits = new Map<string, number | null>();
+    const keyOf = ({ process, actor }: ActorPlace, channel: string) => `${process} ${actor} ${channel}`;
     for (const [process, { record }] of this.#metrics)
-      for (const { actor, link, channel, sentPerS, unread, waitMs } of record.channels) {
+      for (const { actor, channel, waitMs } of record.channels)
+        waits.set(keyOf({ process, actor }, channel), waitMs);
+    for (const [process, { record }] of this.#metrics)
+      for (const { actor, link, channel, sentPerS, unread } of record.channels) {
         const to = this.#mirror.peerOf(link, process, actor);
-        if (to && (sentPerS > 0 || unread > 0))
-          flows.push({
-            from: { process, actor },
-            to,
-            channel,
-            messagesPerS: sentPerS,
-            depth: unread,
-            waitMs,
-          });
+        if (!to || (sentPerS === 0 && unread === 0)) continue;
+        const waitMs = waits.get(keyOf(to, channel)) ?? null;
+        flows.push({
+          from: { process, actor },
+          to,
+          channel,
+          messagesPerS: sentPerS,
+          depth: unread,
+          waitMs,
+        });
       }
     return flows;
   }

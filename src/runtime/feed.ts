@@ -154,7 +154,7 @@ export interface ChannelFigures {
   readonly receivedPerS: number;
   /** Of ours, what the peer has not taken yet. */
   readonly unread: number;
-  /** How long ours wait on average until the peer takes them; null: it has taken none for some seconds. */
+  /** How long those of the peer wait on average until we take them; null: we have taken none for some seconds. */
   readonly waitMs: number | null;
   readonly dropped: number;
 }

@@ -1,5 +1,6 @@
 // Wait gauge: how long messages wait in channels until they are taken, without a word about any of them. What waits is looked at
 // many times a second; by Little's law, its mean divided by what is taken in that time is the mean wait. The hot path has no part in it.
+// Who receives looks: who sends by a timer would look just after it has sent, again and again.
 import type { OpenSession, ShownChannel } from '../actors/hosting.ts';
 
 /** Each look is one load per channel. */

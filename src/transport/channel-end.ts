@@ -13,6 +13,7 @@ import type { Breach } from '../spec/session.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
 import type { DialogHandler, ReplyHandler } from './answers.ts';
 import { IncomingHandles } from './handles.ts';
+import type { LaneReader } from './lane.ts';
 import type { Link, LinkMember } from './link.ts';
 import { ChannelLoan, type LoanOwner } from './loan.ts';
 import { MessageCheck } from './message-check.ts';
@@ -51,6 +52,7 @@ export class ChannelEnd implements Channel, LinkMember {
   readonly #sender: Sender;
   readonly #numbered: NumberedSender;
   readonly #receiver: Receiver;
+  readonly #reader: LaneReader;
   readonly #requests: Requests;
   readonly #strays: Strays;
   readonly #handles = new IncomingHandles();
@@ -73,6 +75,7 @@ export class ChannelEnd implements Channel, LinkMember {
   ) {
     const { writer, reader } = link.lane(lane);
     this.#memory = memory;
+    this.#reader = reader;
     this.name = name;
     this.tailBytes = reader.tailBytes;
     this.#check = MessageCheck.of(name, spec.schema, side);
@@ -312,9 +315,9 @@ export class ChannelEnd implements Channel, LinkMember {
     return this.#closed.promise;
   }
 
-  /** How far the peer has come in our ring; null once the channel has ended. */
+  /** How far we have come in the peer's ring; null once the channel has ended. */
   progress(): { readonly taken: number; readonly unreadBytes: number } | null {
-    return this.#finished ? null : this.#sender.progress();
+    return this.#finished ? null : this.#reader.progress();
   }
 
   /** Messages in our ring that the peer never took. */

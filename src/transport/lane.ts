@@ -297,6 +297,12 @@ export class LaneReader {
     return unread > 0;
   }
 
+  /** Bytes that have been read, as a word that wraps, and those that have come and have not; for figures alone. */
+  progress(): { taken: number; unreadBytes: number } {
+    const unread = (Atomics.load(this.#peer, this.#tailAt) - this.#head) | 0;
+    return { taken: this.#head, unreadBytes: Math.min(this.capacity, Math.max(0, unread)) };
+  }
+
   /** SYNC room-visible: gives the room of all read records back. @returns whether the writer waits for it. */
   release(): boolean {
     if (this.#released === this.#head) return false;

@@ -73,12 +73,6 @@ export class Sender implements LoanLane {
     return this.#writer.unreadBytes();
   }
 
-  /** Bytes that the reader has taken, as a word that wraps, and those in the ring that it has not. */
-  progress(): { taken: number; unreadBytes: number } {
-    const unreadBytes = this.#writer.unreadBytes();
-    return { taken: (this.#writer.position - unreadBytes) | 0, unreadBytes };
-  }
-
   /** Messages that the reader never took. */
   unread(): number {
     let count = this.#sending.length;

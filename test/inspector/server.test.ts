@@ -175,6 +175,12 @@ describe('the inspector', function () {
     const { inner } = metrics.processes.find(({ process }) => process === 'door#1')!;
     assert.isAbove(inner!.heapBytes, 0);
     assert.isAbove(inner!.actors, 3);
+    const rings = await page.waits('a channel whose messages were taken', () =>
+      page.last('metrics')!.flows.find(({ channel, waitMs }) => channel === 'rings' && waitMs !== null),
+    );
+    assert.deepEqual([rings.from.process, rings.to.process], ['bell#1', 'door#1']);
+    assert.isAbove(rings.messagesPerS, 1);
+    assert.isAtLeast(rings.waitMs!, 0);
   });
 
   it('tells a message between processes with both its ends', async () => {
