@@ -22,6 +22,9 @@ export type RefusedWhy =
   | 'taken'
   | 'left';
 
+/** Whether a node may come in, or why not. @param names in its certificate; undefined without TLS. */
+export type Admit = (node: string, role: RelayRole, names?: readonly string[]) => boolean | string;
+
 export interface ListenerSettings {
   readonly address: Address;
   readonly self: SelfNode;
@@ -33,7 +36,7 @@ export interface ListenerSettings {
   readonly anyName: boolean;
   /** Who may come. */
   readonly roles: readonly RelayRole[];
-  readonly admit?: ((node: string, role: RelayRole) => boolean) | undefined;
+  readonly admit?: Admit | undefined;
   /** Gets each new peer, before its first message. */
   readonly onPeer: (peer: LinkPeer) => void;
 }
@@ -162,8 +165,10 @@ export class RelayListener {
         'role',
         `here is no place for a node of role ${role}; there is for ${roles.join(', ')}`,
       );
-    if (admit && !admit(node, role)) return this.#refuse(socket, 'role', `node ${node} is not wanted here`);
     const names = socket.identities;
+    const verdict = admit?.(node, role, names) ?? true;
+    if (typeof verdict === 'string') return this.#refuse(socket, 'identity', verdict);
+    if (!verdict) return this.#refuse(socket, 'role', `node ${node} is not wanted here`);
     if (keys && peerNames && !names?.some((name) => peerNames.includes(name)))
       return this.#refuse(
         socket,

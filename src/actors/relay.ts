@@ -10,7 +10,7 @@ import { localPorts } from '../transport/relay-port.ts';
 import { checkKeys, type LinkKeys } from '../transport/relay-socket.ts';
 import type { Host } from './hosting.ts';
 import { type LinkPeer, type LinkStats, newIncarnation, startLinkPeer } from './link-peer.ts';
-import { type RefusedWhy, RelayListener } from './relay-listener.ts';
+import { type Admit, type RefusedWhy, RelayListener } from './relay-listener.ts';
 
 /** One place at which a relay listens. */
 export type RelayListen = RelayEndpoint & {
@@ -28,7 +28,7 @@ export interface ServeRelayOptions extends HubOptions {
   /** Nowhere: a relay of this process alone. */
   readonly listen?: readonly RelayListen[];
   /** Asked for each node that comes. */
-  readonly admit?: ((node: string, role: RelayRole) => boolean) | undefined;
+  readonly admit?: Admit | undefined;
   readonly times?: Partial<LinkTimes> | undefined;
 }
 

@@ -10,7 +10,7 @@ import { FullScreen, type Key } from './full-screen.ts';
 import { type Column, gridLines } from './grid.ts';
 import { type Sorting, sortings, sortKeys, topLines } from './top-page.ts';
 import { durationMs } from './tree-options.ts';
-import { hostCells, hostColumns, silentHosts, treeHead, unitCells, unitColumns } from './unit-rows.ts';
+import { silentHosts, treeHead, unitLines } from './unit-rows.ts';
 
 interface StatusOptions {
   readonly workspace?: string;
@@ -72,9 +72,7 @@ const heads: Column[] = cacheColumns.map((column) =>
 );
 
 function statusLines(found: TreeStatus, width?: number): string[] {
-  const units = found.hosts
-    ? gridLines(hostColumns, found.units.flatMap(hostCells), width)
-    : gridLines(unitColumns, found.units.flatMap(unitCells), width);
+  const units = unitLines(found, found.units, width);
   const caches = found.caches.map((cache) => cacheColumns.map(({ head }) => String(cache[head])));
   return [
     treeHead(found),

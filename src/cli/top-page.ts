@@ -2,7 +2,7 @@
 import type { TreeStatus, UnitStatus } from '../runtime/status.ts';
 import { paint } from './color.ts';
 import { type Column, gridLines } from './grid.ts';
-import { describeBytes, treeHead, unitCells, unitColumns } from './unit-rows.ts';
+import { describeBytes, silentHosts, treeHead, unitLines } from './unit-rows.ts';
 
 export type Sorting = (typeof sortings)[number];
 export const sortings = ['tree', 'cpu', 'memory', 'restarts', 'uptime', 'name'] as const;
@@ -40,7 +40,8 @@ export function topLines(status: TreeStatus, sorting: Sorting, width?: number): 
   return [
     treeHead(status),
     ...(width === undefined ? [] : [`sorted by ${keys.join(' ')}   ${paint.bold('q')} leaves`]),
-    ...gridLines(unitColumns, sorted(status.units, sorting).flatMap(unitCells), width),
+    ...silentHosts(status),
+    ...unitLines(status, sorted(status.units, sorting), width),
     ...(channels.length === 0 ? [] : ['', ...gridLines(channelColumns, channels, width)]),
   ];
 }

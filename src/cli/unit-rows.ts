@@ -1,7 +1,7 @@
 // Unit rows: the units of a tree as cells of a listing, for all commands that show them.
 import { describeMs, type TreeStatus, type UnitStatus } from '../runtime/status.ts';
 import { paint } from './color.ts';
-import type { Column } from './grid.ts';
+import { type Column, gridLines } from './grid.ts';
 
 export const unitColumns: readonly Column[] = [
   { head: 'unit', cut: true },
@@ -15,16 +15,19 @@ export const unitColumns: readonly Column[] = [
   { head: 'last exit', drop: 8 },
 ];
 
-/** The same with the host of each, where there are several. */
-export const hostColumns: readonly Column[] = [
+const hostColumns: readonly Column[] = [
   unitColumns[0]!,
   { head: 'host', cut: true },
   ...unitColumns.slice(1),
 ];
 
-/** Cells of `hostColumns`. */
-export function hostCells(unit: UnitStatus): string[][] {
-  return unitCells(unit).map(([name, ...cells]) => [name!, unit.host ?? '', ...cells]);
+/** The units as lines, each with its host where there are several. */
+export function unitLines({ hosts }: TreeStatus, units: readonly UnitStatus[], width?: number): string[] {
+  if (!hosts) return gridLines(unitColumns, units.flatMap(unitCells), width);
+  const rows = units.flatMap((unit) =>
+    unitCells(unit).map(([name, ...cells]) => [name!, unit.host ?? '', ...cells]),
+  );
+  return gridLines(hostColumns, rows, width);
 }
 
 /** A line for each other host that is not heard. */

@@ -165,7 +165,7 @@ export class LiveSource implements Source {
     return {
       messages: [
         { type: 'processes', units: this.#unitsNow() },
-        { type: 'dependences', edges: this.#tree.dependences() },
+        { type: 'dependences', edges: this.#edgesNow() },
         { type: 'resources', resources: this.#resources },
         ...(metrics ? [metrics] : []),
         { type: 'log', lines: [...this.#lines] },
@@ -178,6 +178,10 @@ export class LiveSource implements Source {
   #unitsNow(): UnitView[] {
     const own = unitViews(this.#tree.status(), this.#tree.deaths);
     return [...own, ...this.#far.units(), ...(this.guests?.units() ?? [])];
+  }
+
+  #edgesNow() {
+    return [...this.#tree.dependences(), ...this.#far.edges()];
   }
 
   #onRecord(process: ProcessId, record: FeedRecord): void {
@@ -210,7 +214,7 @@ export class LiveSource implements Source {
       this.#told.units = units;
       for (const { audience } of this.#audiences) audience.tell({ type: 'processes', units: this.#units });
     }
-    const dependences = this.#tree.dependences();
+    const dependences = this.#edgesNow();
     const edges = JSON.stringify(dependences);
     if (edges !== this.#told.edges) {
       this.#told.edges = edges;

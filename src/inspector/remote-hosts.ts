@@ -15,6 +15,7 @@ export interface FarAudience {
 
 interface Known {
   status: TreeStatus;
+  edges: FeedPart['edges'];
   readonly processes: Set<ProcessId>;
 }
 
@@ -60,10 +61,16 @@ export class RemoteHosts {
     });
   }
 
-  #onPart(host: string, { status, records, dropped }: FeedPart): void {
-    const known = this.#hosts.get(host) ?? { status, processes: new Set() };
+  /** Whom their units wait for, as those hosts know it. */
+  edges(): FeedPart['edges'] {
+    return [...this.#hosts.values()].flatMap(({ edges }) => edges);
+  }
+
+  #onPart(host: string, { status, edges, records, dropped }: FeedPart): void {
+    const known = this.#hosts.get(host) ?? { status, edges, processes: new Set() };
     this.#hosts.set(host, known);
     known.status = status;
+    known.edges = edges;
     for (const [unit, epoch, record] of records) {
       const process = unit === null ? rootOf(host) : processId(unit, epoch);
       known.processes.add(process);

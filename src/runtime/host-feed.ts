@@ -1,8 +1,11 @@
 // Host feed: what happens in the processes of one host, for the inspector of another. It is asked for again and again, so who reads
 // slowly, or is cut off, costs no more than a bounded queue for a moment; nobody asks, and nothing is made.
+import { z } from 'zod';
 import { IpcError } from '../errors.ts';
+import { edgeModes } from '../spec/child.ts';
 import type { RelayRequest } from '../spec/relay.ts';
 import { type Frame, textOf } from '../transport/frame.ts';
+import type { Dependence } from './dependences.ts';
 import type { FeedRecord } from './feed.ts';
 import { checkedStatus } from './host-status.ts';
 import type { Hosts } from './hosts.ts';
@@ -15,6 +18,7 @@ export type FarRecord = readonly [unit: string | null, epoch: number, record: Fe
 
 export interface FeedPart {
   readonly status: TreeStatus;
+  readonly edges: readonly Dependence[];
   readonly records: readonly FarRecord[];
   /** So many were left out since the last part. */
   readonly dropped: number;
@@ -23,6 +27,7 @@ export interface FeedPart {
 interface WatchedTree {
   watch(watcher: (unit: string | null, epoch: number, record: FeedRecord) => void): () => void;
   status(): TreeStatus;
+  dependences(): Dependence[];
 }
 
 interface Item {
@@ -81,7 +86,12 @@ export class FeedService {
       } else records.push(item.record);
       left -= length;
     }
-    return { status: this.#tree.status(), records, dropped: queue.takeDropped() };
+    return {
+      status: this.#tree.status(),
+      edges: this.#tree.dependences(),
+      records,
+      dropped: queue.takeDropped(),
+    };
   }
 
   /** Hosts that look on now. */
@@ -160,8 +170,19 @@ export function followHosts(hosts: Hosts, listener: FarListener): () => void {
   };
 }
 
+const name = z.string().max(1_024);
+const edgesSchema = z
+  .array(
+    z.object({
+      ...{ unit: name, on: name, state: name },
+      mode: z.enum(edgeModes),
+      gate: z.enum(['open', 'closed', 'barred']),
+    }),
+  )
+  .max(10_000);
+
 function checkedPart(value: unknown): FeedPart | undefined {
-  const { records, dropped, ...told } = (value ?? {}) as Partial<Record<keyof FeedPart, unknown>>;
+  const { records, dropped, edges, ...told } = (value ?? {}) as Partial<Record<keyof FeedPart, unknown>>;
   const status = checkedStatus(told.status);
   if (!status || !Array.isArray(records)) return undefined;
   const checked = records.flatMap((each: unknown): FarRecord[] => {
@@ -171,5 +192,5 @@ function checkedPart(value: unknown): FeedPart | undefined {
     return found && named && Number.isSafeInteger(epoch) ? [[unit, epoch, found]] : [];
   });
   const missing = records.length - checked.length + (Number.isSafeInteger(dropped) ? (dropped as number) : 0);
-  return { status, records: checked, dropped: missing };
+  return { status, edges: edgesSchema.safeParse(edges).data ?? [], records: checked, dropped: missing };
 }

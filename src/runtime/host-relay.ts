@@ -54,8 +54,19 @@ export async function openHostRelay(
   const serving = await serveRelay(host, address, {
     ...{ node, role, cluster },
     listen: [{ ...listen, ...(tls && { tls }) }],
-    // A hub of this topology alone: nobody else has any business here.
-    admit: (other) => other !== node && Object.hasOwn(hosts, other),
+    admit: (other, _, names) => whyNot(other, names, topology) ?? true,
   });
   return { relay: serving.own, close: () => serving.close() };
+}
+
+/** A hub of this topology alone; and no host passes for another one by its certificate. */
+function whyNot(
+  other: string,
+  names: readonly string[] | undefined,
+  { hosts, host, name }: HostsTopology,
+): string | undefined {
+  if (other === host || !Object.hasOwn(hosts, other)) return `${other} is no other host of ${name}`;
+  const own = [other, hosts[other]!.hostname];
+  if (!hosts[host]!.tls || own.some((each) => names?.includes(each))) return undefined;
+  return `its certificate is made out to ${names?.join(', ') || 'nobody'}, not to host ${own.join(' or ')}`;
 }

@@ -13,7 +13,7 @@ const words = z
   .string()
   .max(4_096)
   .transform((text) => text.replaceAll(/\p{Cc}/gu, ' '));
-const usage = z.object({ cpuPercent: z.number(), memoryBytes: z.number() }).nullable();
+const usage = z.object({ cpuPercent: z.number(), memoryBytes: z.number(), processes: count }).nullable();
 const unitSchema = z.object({
   name: words,
   kind: z.enum(['node', 'exec', 'supervisor', 'actor']),

@@ -68,6 +68,7 @@ for (const mode of ['link', 'nats'] as const)
               inner: {
                 kind: 'supervisor',
                 host: 'back',
+                dependsOn: { page: 'ready' },
                 children: { deep: { kind: 'exec', file: 'sleep', args: ['1000000'] } },
               },
             }),
@@ -160,6 +161,10 @@ for (const mode of ['link', 'nats'] as const)
         assert.equal(page.unit('store')!.host, 'back');
         assert.equal(page.unit('@back')!.process, '@back#0');
         assert.notProperty(page.unit('page'), 'host');
+        assert.deepEqual(page.last('dependences')!.edges, [
+          { unit: 'page', on: 'store', state: 'ready', mode: 'requires', gate: 'open' },
+          { unit: 'inner', on: 'page', state: 'ready', mode: 'requires', gate: 'open' },
+        ]);
         await waitUntil('its actors', () => page.actors.get('@back#0')?.has('supervisor'));
         const before = page.seen.length;
         await ask('back', 'restart', 'inner/deep');
@@ -186,6 +191,10 @@ for (const mode of ['link', 'nats'] as const)
       assert.equal((await ask('back', 'down')).code, 0);
       const status = await sees('front', ({ hosts }) => hosts!.some(({ heard }) => heard === 'left'));
       assert.deepEqual([phases(status).store, phases(status).page], ['idle', 'up']);
+      assert.match(
+        (await ask('front', 'status', file)).output,
+        /^host back has been taken down, last heard .* ago$/m,
+      );
       const { code, output } = await ask('front', 'stop', 'store');
       assert.equal(code, 4);
       assert.match(output, /the root of host back can't be asked: it has been taken down/);

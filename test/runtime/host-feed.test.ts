@@ -107,6 +107,7 @@ describe('the feed of another host', () => {
     const service = new FeedService({
       watch: (watcher) => feed.watch((record) => watcher(null, 0, record)),
       status: () => status,
+      dependences: () => [],
     });
     const ask = (id: string, from = 'a') => service.answer({ t: 'feed', id }, { from });
     return { feed, service, ask, isWatched: () => watched };

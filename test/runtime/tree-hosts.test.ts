@@ -1,6 +1,6 @@
 // One topology on three machines, each a network of its own with a root of the command line, linked by TLS: what its units and its
 // listings are when cables are pulled, roots are killed, and a host comes late.
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
@@ -230,5 +230,17 @@ describe(`a topology on three machines${missing ? ` (skipped: ${missing})` : ''}
     assert.equal(after.db!.phase, 'idle');
     assert.equal(after.keeps!.pid, before.keeps!.pid);
     assert.match(after.bound!.note!, /host b has been taken down/);
+  });
+
+  it('takes no host for another one by its certificate', async () => {
+    const own = JSON.parse(readFileSync(file, 'utf8'));
+    own.hosts.b.tls = own.hosts.c.tls;
+    const forged = join(folder.path, 'forged.json');
+    writeFileSync(forged, JSON.stringify(own));
+    const env = { ACTOR_IPC_RUN_DIR: join(folder.path, 'run-forged'), NO_COLOR: '1' };
+    const args = [main, 'run', forged, '--host', 'b', '--workspace', workspaceOf('forged')];
+    const root = hosts.node('c', args, env);
+    await root.sees('the refusal', (line) => line.includes('its certificate is made out to c, '));
+    assert.equal(heard(await status('a'), 'b'), 'left');
   });
 });
