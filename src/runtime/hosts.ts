@@ -171,8 +171,12 @@ export class Hosts {
     clearInterval(this.#beat);
     this.#over.abort(new Error('the root ends'));
     for (const { hosted } of this.#remotes.values()) hosted?.stop();
-    const late = new Promise<void>((resolve) => setTimeout(resolve, goodbyeTimeoutMs));
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, goodbyeTimeoutMs);
+    });
     await Promise.race([this.#leave(), late]);
+    clearTimeout(timer);
   }
 
   async #leave(): Promise<void> {

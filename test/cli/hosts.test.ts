@@ -1,5 +1,5 @@
 // One topology on two hosts, both on this machine: what the command line shows and does from either, over links and over NATS.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { assert } from 'chai';
@@ -176,7 +176,6 @@ for (const mode of ['link', 'nats'] as const)
       });
 
       it('refuses another topology that moves units between hosts', async () => {
-        const { readFileSync } = await import('node:fs');
         const next = JSON.parse(readFileSync(file, 'utf8'));
         next.children.inner.host = 'front';
         const moved = join(place.folder, 'moved.json');
@@ -184,6 +183,19 @@ for (const mode of ['link', 'nats'] as const)
         const { code, output } = await ask('front', 'apply', moved);
         assert.equal(code, 6, output);
         assert.match(output, /units of another host are different/);
+      });
+
+      it('applies what has changed for the units of its own host', async () => {
+        const next = JSON.parse(readFileSync(file, 'utf8'));
+        next.children.page.args = ['1000001'];
+        writeFileSync(file, JSON.stringify(next));
+        const front = await ask('front', 'apply', file);
+        assert.equal(front.code, 0, front.output);
+        assert.match(front.output, /restart page \(args\)/);
+        const back = await ask('back', 'apply', file);
+        assert.equal(back.code, 0, back.output);
+        assert.notMatch(back.output, /restart/);
+        await sees('back', (status) => status.units.every(({ phase }) => phase === 'up'));
       });
     }
 
@@ -213,6 +225,8 @@ describe('a host that is none', function () {
     const children = { a: { kind: 'exec', file: 'true', host: 'one' } };
     const relay = { mode: 'link', path: 'hosts.sock' };
     writeFileSync(file, JSON.stringify({ name: 'x', hosts: { one: {}, two: {} }, relay, children }));
+    const hub = new Command(['run', file, '--host', 'two', '--workspace', place.workspace], place.env);
+    await hub.sees(/x is operative/);
     const named = await command(['run', file, '--host', 'on'], place.env);
     assert.equal(named.code, 2);
     assert.match(named.output, /host on: .* has the hosts one, two \(did you mean one\?\)/);
@@ -222,5 +236,9 @@ describe('a host that is none', function () {
     const { output } = await command(['check', file], place.env);
     assert.match(output, /a \(exec true, permanent, on one\)/);
     assert.match(output, /roots reach each other by links to one at hosts\.sock; silent after 10\.0 s/);
+    // It has no units, and goes on: others may need it.
+    assert.isNull(hub.process.exitCode);
+    hub.signal('SIGTERM');
+    assert.equal((await hub.ended).code, 0);
   });
 });
