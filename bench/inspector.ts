@@ -29,6 +29,30 @@ const folder = mkdtempSync(join(tmpdir(), 'actor-ipc-bench-'));
 /** Of the kernel, per second. */
 const ticksPerS = 100;
 
+/** In the page itself, since the browser would have to hand each message to us; counted in the text, since that is quick. */
+const countsInPage = `
+  globalThis.told = { bytes: 0, records: 0, transitions: 0, droppedAtRoot: 0, droppedInMills: 0 };
+  const Plain = WebSocket;
+  globalThis.WebSocket = class extends Plain {
+    constructor(url) {
+      super(url);
+      this.addEventListener('message', ({ data }) => {
+        if (data.startsWith('{"type":"dropped"')) told.droppedAtRoot += JSON.parse(data).count;
+        if (!data.startsWith('{"type":"records"')) return;
+        told.bytes += data.length;
+        told.records += data.split('"k":"').length - 1;
+        told.transitions += data.split('"k":"transition"').length - 1;
+        for (const [, count] of data.matchAll(/"k":"dropped","at":[^,]+,"count":([0-9]+)/g)) told.droppedInMills += Number(count);
+      });
+    }
+  };
+`;
+
+// What has to be tidied up is, at the exit of this process.
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+process.on('SIGINT', () => process.exit(130));
+process.on('SIGTERM', () => process.exit(143));
+
 console.log(
   `${mills} processes, ${turnsPerS.toLocaleString('en')} transitions a second in all, ${seconds} s each\n`,
 );
@@ -101,22 +125,7 @@ async function watchPage(url: string): Promise<string> {
 
 async function framesOf(browser: Browser, url: string): Promise<string> {
   const page = await browser.newPage({ viewport: { width: 1280, height: 720 } });
-  const told = { bytes: 0, records: 0, transitions: 0, dropped: 0 };
-  let counting = false;
-  page.on('websocket', (socket) =>
-    socket.on('framereceived', ({ payload }) => {
-      if (!counting || typeof payload !== 'string') return;
-      const message = JSON.parse(payload);
-      if (message.type === 'dropped') told.dropped += message.count;
-      if (message.type !== 'records') return;
-      told.bytes += payload.length;
-      for (const { records } of message.batches as { records: { k: string; count?: number }[] }[]) {
-        told.records += records.length;
-        told.transitions += records.filter(({ k }) => k === 'transition').length;
-        for (const { k, count = 0 } of records) if (k === 'dropped') told.dropped += count;
-      }
-    }),
-  );
+  await page.addInitScript(countsInPage);
   await page.goto(`${url}#show=actor&process=mill1%231&actor=mill`);
   await page.locator('.state.active').first().waitFor();
   const session = await page.context().newCDPSession(page);
@@ -127,7 +136,7 @@ async function framesOf(browser: Browser, url: string): Promise<string> {
   };
   await pause(settleMs);
   const before = await busyS();
-  counting = true;
+  await page.evaluate('Object.keys(told).forEach((name) => (told[name] = 0))');
   const gaps = (await page.evaluate(
     `new Promise((resolve) => {
       const gaps = [];
@@ -142,7 +151,7 @@ async function framesOf(browser: Browser, url: string): Promise<string> {
       requestAnimationFrame(frame);
     })`,
   )) as number[];
-  counting = false;
+  const told = (await page.evaluate('told')) as Told;
   const busy = (await busyS()) - before;
   const ordered = gaps.toSorted((one, other) => one - other);
   const at = (part: number) =>
@@ -150,10 +159,18 @@ async function framesOf(browser: Browser, url: string): Promise<string> {
   const lines = [
     `${(gaps.length / seconds).toFixed(1)} frames/s; between two: median ${at(0.5)} ms, p99 ${at(0.99)} ms, longest ${at(1)} ms`,
     `its main thread was busy for ${percent(busy / seconds)} of the time`,
-    `${Math.round(told.records / seconds).toLocaleString('en')} records/s, ${Math.round(told.transitions / seconds).toLocaleString('en')} of them transitions; ${told.dropped.toLocaleString('en')} left out`,
+    `${Math.round(told.records / seconds).toLocaleString('en')} records/s, ${Math.round(told.transitions / seconds).toLocaleString('en')} of them transitions; left out: ${told.droppedInMills.toLocaleString('en')} by the processes, ${told.droppedAtRoot.toLocaleString('en')} for the page`,
     `${(told.bytes / Math.max(1, told.records)).toFixed(1)} bytes per record, as JSON`,
   ];
   return lines.map((line) => `  ${line}`).join('\n');
+}
+
+interface Told {
+  readonly bytes: number;
+  readonly records: number;
+  readonly transitions: number;
+  readonly droppedAtRoot: number;
+  readonly droppedInMills: number;
 }
 
 async function outputUntil(child: ChildProcess, pattern: RegExp): Promise<string> {

@@ -8,6 +8,18 @@ import { waitUntil } from '../support/wait-until.ts';
 const skipped = hasChromium ? '' : ' (skipped: no chromium)';
 const describePage = hasChromium ? describe : describe.skip;
 
+/** Notes with each frame where the rows of units are, once all of them are there. */
+const watchRows = `
+  globalThis.rowPlaces = new Set();
+  const look = () => {
+    const rows = [...document.querySelectorAll('.tree-row')];
+    const places = rows.map((row) => row.dataset.key + ' ' + Math.round(row.getBoundingClientRect().top));
+    if (rows.filter((row) => row.classList.contains('tree-unit')).length === 5) rowPlaces.add(places.slice(0, 5).join());
+    requestAnimationFrame(look);
+  };
+  look();
+`;
+
 describePage(`the inspector page of a running tree${skipped}`, function () {
   this.timeout(120_000);
   const place = scratch();
@@ -23,9 +35,10 @@ describePage(`the inspector page of a running tree${skipped}`, function () {
       place.env,
     );
     [url] = await run.sees(/http:\/\/127\.0\.0\.1:\d+\/\?token=[\w-]+/);
-    await run.sees(/telemetry is operative/);
     browser = await startChromium();
     page = await open(url);
+    await page.evaluate(watchRows);
+    await run.sees(/telemetry is operative/);
   });
 
   after(async () => {
@@ -56,6 +69,12 @@ describePage(`the inspector page of a running tree${skipped}`, function () {
       await page.locator(`.tree-row[data-key="unit ${unit}"][data-tone="good"]`).waitFor();
     await page.locator('.dependence[data-gate="open"]').nth(2).waitFor();
     await page.waitForSelector('.metric[data-figure="messagesPerS"] strong:not(:text("–"))');
+  });
+
+  it('has all rows where they were when it started', async () => {
+    const places = (await page.evaluate('[...globalThis.rowPlaces]')) as string[];
+    assert.lengthOf(places, 1, places.join('\n'));
+    assert.match(places[0]!, /unit aggregator \d+,unit probe \d+,unit client \d+,unit alerts \d+/);
   });
 
   it('shows how numbers go from process to process', async () => {

@@ -38,7 +38,10 @@ export function VirtualList({
   const element = useRef<HTMLDivElement>(null);
   const [scrollTop, setScrollTop] = useState(0);
   const { height } = useSize(element);
-  const end = Math.max(0, length * rowHeight - height);
+  const rowsHeight = length * rowHeight;
+  // A list that follows stands on whole rows: half a line at its upper edge could not be read.
+  const spare = onLeaveEnd && rowsHeight > height ? height % rowHeight : 0;
+  const end = Math.max(0, rowsHeight + spare - height);
   // Where it will stand once it is drawn: a list that follows must not show its old rows for a frame.
   const top = follow ? end : Math.min(scrollTop, end);
 
@@ -89,7 +92,7 @@ export function VirtualList({
       {length === 0 ? (
         empty
       ) : (
-        <div class="virtual-list-space" style={{ height: `${length * rowHeight}px` }}>
+        <div class="virtual-list-space" style={{ height: `${rowsHeight + spare}px` }}>
           <div class="virtual-list-rows" style={{ transform: `translateY(${first * rowHeight}px)` }}>
             {rows}
           </div>
