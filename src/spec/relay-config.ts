@@ -112,6 +112,10 @@ const roles = {
  * @throws {IpcError} ERR_RELAY_CONFIG with one line for each mistake.
  */
 export function readRelayConfig(file: string): RelayConfig {
+  return read(file, false);
+}
+
+function read(file: string, asSibling: boolean): RelayConfig {
   const text = readText(file);
   const mistakes: ParseError[] = [];
   const value: unknown = parse(text, mistakes, { allowTrailingComma: true });
@@ -120,11 +124,16 @@ export function readRelayConfig(file: string): RelayConfig {
       file,
       mistakes.map((each) => syntaxOf(text, each)),
     );
-  return checkRelayConfig(value, file);
+  return check(value, file, asSibling);
 }
 
 /** The same for what stands in such a file. */
 export function checkRelayConfig(value: unknown, file: string): RelayConfig {
+  return check(value, file, false);
+}
+
+/** @param asSibling whose own sibling is of no interest: files that name each other have no end. */
+function check(value: unknown, file: string, asSibling: boolean): RelayConfig {
   const reader = new Reader(dirname(file));
   const config = reader.map(value, '');
   const named = Object.keys(roles).filter((key) => config[key] === true) as (keyof typeof roles)[];
@@ -141,7 +150,7 @@ export function checkRelayConfig(value: unknown, file: string): RelayConfig {
   const checked = strange.length === 0 && named.length < 2 && reader.read(role, config);
   if (reader.mistakes.length > 0 || !checked) throw invalid(file, reader.mistakes);
   const { spec, procName } = checked;
-  const sibling = procName && siblingOf(procName, file);
+  const sibling = procName && !asSibling && siblingOf(procName, file);
   const { notes } = reader;
   return { file, spec, notes, ...(sibling && { sibling }) };
 }
@@ -152,7 +161,7 @@ function siblingOf(procName: readonly string[], file: string): RelayConfig['sibl
   const config = args.find((arg) => arg !== 'relay');
   if (config === undefined)
     throw invalid(file, [`path_types.relay.proc_name: ${program} needs the sibling's file`]);
-  const sibling = readRelayConfig(resolve(dirname(file), config));
+  const sibling = read(resolve(dirname(file), config), true);
   if (sibling.spec.role !== 'sibling')
     throw invalid(file, [
       `path_types.relay.proc_name: ${sibling.file} describes a node of role ${sibling.spec.role}; it must be half_edge`,

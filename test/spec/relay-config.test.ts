@@ -219,6 +219,20 @@ describe('a configuration file of a relay node', () => {
         /it must be half_edge/,
       );
     });
+
+    it('can not be its own sibling', () => {
+      const file = write(
+        'itself.conf',
+        JSON.stringify({
+          ...midway,
+          path_types: { auths: { relay: { proc_name: ['global-sessions', 'itself.conf'] } } },
+        }),
+      );
+      assert.match(
+        mistakesOf(() => readRelayConfig(file)),
+        /itself\.conf describes a node of role relay; it must be half_edge/,
+      );
+    });
   });
 
   it('has the root of its tree hold the table of each node that keeps one', () => {
