@@ -95,6 +95,9 @@ function inspect(
     return;
   }
   if (!isNode(node)) return;
+  // One expression of some characters could hold up this process for years.
+  if (node.op === 'rcall' && node.args[0] === 'matches')
+    throw invalid(text, "matches can't be used here; use startsWith, endsWith and contains", node.start);
   if (node.op === 'rcall' && walks.has(node.args[0])) {
     const [name, list, parameters] = node.args;
     // A process may have thousands of files open, and this one has other things to do.

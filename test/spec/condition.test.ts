@@ -54,6 +54,7 @@ describe('a condition', () => {
     ["''.constructor.constructor('return 1')()", 'character'],
     ['import("node:fs")', 'character'],
     ['__import__("os")', 'character'],
+    ["fp.cmdline.exists(word, word.matches('(a+)+b'))", "matches can't be used here"],
     [
       'fp.files.all(a, fp.files.exists(b, a != b))',
       "exists can't stand within another walk through a list at character 17",
