@@ -10,10 +10,14 @@ export interface FuzzOptions {
   /** Stops after so many inputs, or after so long, whichever comes first. */
   readonly inputs: number;
   readonly ms: number;
+  /** So many in any case, however slow the machine is. Default 0. */
+  readonly inputsMin?: number;
 }
 
 export interface FuzzResult {
   inputs: number;
+  /** The most processor time that one input took. */
+  slowestMs: number;
   /** How much more memory the process has than before, at most. */
   grownBytes: number;
 }
@@ -21,18 +25,25 @@ export interface FuzzResult {
 /** No input is larger than a packet or a ring; this leaves room for the collector to be lazy. */
 const grownMax = 400 * 1024 * 1024;
 const lookEvery = 256;
+/** Of processor time. No input is large enough to be worth more, by a wide margin. */
+const inputMsMax = 4_000;
 
 /** @throws an Error that names target and seed. */
-export async function fuzz({ target, seed, inputs, ms }: FuzzOptions): Promise<FuzzResult> {
+export async function fuzz({ target, seed, inputs, ms, inputsMin = 0 }: FuzzOptions): Promise<FuzzResult> {
   const fed = await targets[target]!();
   const rss = process.memoryUsage.rss();
-  const result: FuzzResult = { inputs: 0, grownBytes: 0 };
+  const result: FuzzResult = { inputs: 0, slowestMs: 0, grownBytes: 0 };
   const endsAt = performance.now() + ms;
   try {
-    for (; result.inputs < inputs && performance.now() < endsAt; result.inputs++) {
+    const goesOn = () => performance.now() < endsAt || result.inputs < inputsMin;
+    for (; result.inputs < inputs && goesOn(); result.inputs++) {
       try {
         const random = new Random(scattered(seed + result.inputs));
+        const before = process.cpuUsage();
         await fed.feed(random);
+        const { user, system } = process.cpuUsage(before);
+        result.slowestMs = Math.max(result.slowestMs, (user + system) / 1_000);
+        if (result.slowestMs > inputMsMax) throw new Error(`it took ${result.slowestMs} ms`);
       } catch (error) {
         throw new Error(`target ${target}, seed ${seed + result.inputs}`, { cause: error });
       }

@@ -17,6 +17,102 @@ export function mutate(random: Random, corpus: readonly Uint8Array[]): Uint8Arra
   return mutant.length > bytesMax ? mutant.slice(0, bytesMax) : mutant;
 }
 
+/** What has a meaning in some language of ours. */
+const tokens = [
+  ...[
+    '{',
+    '}',
+    '[',
+    ']',
+    '"',
+    "'",
+    '`',
+    ',',
+    ':',
+    ': ',
+    '\n',
+    '\n  ',
+    '\t',
+    '\0',
+    '\u2028',
+    'ä',
+    '\u{1f600}',
+    '\ud800',
+  ],
+  ...[
+    'null',
+    'true',
+    '-1',
+    '1e999',
+    '0x10',
+    '9007199254740993',
+    'NaN',
+    '""',
+    '{}',
+    '[]',
+    '__proto__',
+    'constructor',
+  ],
+  ...[
+    '&a ',
+    '*a',
+    '<<: *a',
+    '!!binary x',
+    '!!js/function x',
+    '---\n',
+    '# ',
+    '//',
+    '/*',
+    '| ',
+    '? ',
+    '../',
+    '/',
+    '%',
+    '%00',
+  ],
+  ...[
+    '(',
+    ')',
+    '&&',
+    '||',
+    '!',
+    '.',
+    '..',
+    ' in ',
+    '+',
+    '*',
+    '(a+)+$',
+    '.exists(x, ',
+    '@',
+    '#',
+    '?',
+    '=',
+    '&',
+    '$',
+    '$'.concat('{X}'),
+  ],
+];
+
+/** The same for texts: of half of them, tokens are put in, taken out or doubled. */
+export function mutateText(random: Random, corpus: readonly string[]): string {
+  if (random.below(2) === 0)
+    return Buffer.from(
+      mutate(
+        random,
+        corpus.map((text) => Uint8Array.from(Buffer.from(text))),
+      ),
+    ).toString();
+  let text = corpus[random.below(corpus.length)]!;
+  for (let left = random.below(6); left > 0; left--) {
+    const at = random.below(text.length + 1);
+    const token = tokens[random.below(tokens.length)]!;
+    const gone = random.below(3) === 0 ? random.below(12) : 0;
+    const times = random.below(12) === 0 ? 1 + random.below(600) : 1;
+    text = text.slice(0, at) + token.repeat(times) + text.slice(at + gone);
+  }
+  return text;
+}
+
 function change(random: Random, from: Uint8Array<ArrayBuffer>, other: Uint8Array): Uint8Array<ArrayBuffer> {
   const at = from.length === 0 ? 0 : random.below(from.length);
   const count = 1 + random.below(8);

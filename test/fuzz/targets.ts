@@ -35,8 +35,25 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 import { LaneEnds, newPlace } from '../support/transport/lane-ends.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { frames, messages, requests } from './corpus.ts';
+import {
+  conditionTarget,
+  envFileTarget,
+  recordingTarget,
+  relayConfigTarget,
+  topologyTarget,
+  uriTarget,
+  workspaceTarget,
+} from './file-targets.ts';
 import { handleTarget, regionTarget } from './memory-targets.ts';
 import { mutate } from './mutate.ts';
+import {
+  inspectorTarget,
+  linkTarget,
+  natsTarget,
+  probeTarget,
+  recordTarget,
+  relayTarget,
+} from './peer-targets.ts';
 
 export interface Target {
   /** One input. */
@@ -369,4 +386,17 @@ export const targets: Readonly<Record<string, () => Target | Promise<Target>>> =
   control: controlTarget,
   handle: handleTarget,
   region: regionTarget,
+  'relay-config': relayConfigTarget,
+  'env-file': envFileTarget,
+  topology: topologyTarget,
+  workspace: workspaceTarget,
+  condition: conditionTarget,
+  uri: uriTarget,
+  recording: recordingTarget,
+  inspector: inspectorTarget,
+  record: recordTarget,
+  probe: probeTarget,
+  link: linkTarget,
+  relay: relayTarget,
+  nats: natsTarget,
 };
