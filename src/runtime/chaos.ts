@@ -8,6 +8,7 @@ import { Chance } from './chance.ts';
 import { askTree } from './control-client.ts';
 import { isAlive, type Living, livingBelow } from './living.ts';
 import type { TreeStatus, UnitStatus } from './status.ts';
+import { StopOrder } from './stop-order.ts';
 
 export interface ChaosOptions {
   /** What starts the tree, with its arguments. It runs until SIGTERM. */
@@ -59,6 +60,11 @@ const afterRootMs = 1_000;
 /** So many descriptors more than at first are no leak yet: a session is just opening, somebody asks. */
 const descriptorsMore = 16;
 const lookMs = 20;
+/** So long it is left alone at the beginning and at the end. Who starts more often meanwhile does so for ever. */
+const quietMs = 2_000;
+const quietStartsMax = 2;
+/** Of a stop: how often it is looked at who is still there. */
+const orderMs = 2;
 
 /** Lets chaos loose on a tree. @throws {IpcError} ERR_REFUSED if the tree does not come up at all. */
 export function chaos(options: ChaosOptions): Promise<ChaosReport> {
@@ -90,6 +96,7 @@ class Chaos {
       if (!status)
         throw IpcError.of('ERR_REFUSED', 'chaos', `the tree is not up; see ${this.#options.outputPath}`);
       this.#first = descriptorsOf(status.pid);
+      await this.#leaveAlone(status);
       while (
         this.#elapsedMs < this.#options.forMs &&
         !this.#options.signal?.aborted &&
@@ -198,7 +205,25 @@ class Chaos {
     return [];
   }
 
+  /** Whoever crashes and is restarted without anybody having done anything to it. */
+  async #leaveAlone(before: TreeStatus): Promise<void> {
+    const at = performance.now();
+    const { signal } = this.#options;
+    await pause(quietMs, undefined, signal && { signal }).catch(() => {});
+    if (signal?.aborted) return;
+    const now = await this.#status();
+    for (const { name, starts } of now?.units ?? []) {
+      const more = starts - (before.units.find((unit) => unit.name === name)?.starts ?? 0);
+      if (more <= quietStartsMax) continue;
+      const seconds = ((performance.now() - at) / 1_000).toFixed(1);
+      this.#violate(`${name} has started ${more} times in ${seconds} s, and nothing was done to it`);
+    }
+  }
+
   async #end(): Promise<void> {
+    // What was last done to it is not mistaken for a part of its end.
+    const settled = this.#violations.length === 0 ? await this.#settled() : undefined;
+    if (settled) await this.#leaveAlone(settled);
     if (this.#root.exitCode !== null || this.#root.signalCode !== null)
       return this.#violate(
         `the tree has ended by itself, with ${this.#root.signalCode ?? `code ${this.#root.exitCode}`}`,
@@ -206,11 +231,19 @@ class Chaos {
     this.#seen = livingBelow(this.#root.pid!);
     const ended = new Promise((resolve) => this.#root.once('exit', resolve));
     this.#tell('stop the tree in order');
+    // Where not all were up, who ends first says nothing.
+    const order = new StopOrder(settled?.units ?? []);
     this.#root.kill('SIGTERM');
-    const late = await Promise.race([
-      ended.then(() => false),
-      pause(this.#options.patienceMs, true, { ref: false }),
-    ]);
+    let late: boolean | undefined;
+    void ended.then(() => {
+      late ??= false;
+    });
+    const until = performance.now() + this.#options.patienceMs;
+    while (late === undefined) {
+      for (const what of order.look()) this.#violate(what);
+      if (performance.now() > until) late = true;
+      else await pause(orderMs);
+    }
     if (late)
       this.#violate(
         `the tree is still there ${Math.round(this.#options.patienceMs / 1_000)} s after it was to stop`,

@@ -12,10 +12,13 @@ export interface Living {
 export function livingBelow(pid: number): Living[] {
   const table = new ProcessTable();
   table.refresh();
-  return [pid, ...table.below(pid)].flatMap((each) => {
-    const startTicks = startOf(each);
-    return startTicks === undefined ? [] : [{ pid: each, startTicks }];
-  });
+  return [pid, ...table.below(pid)].flatMap((each) => livingAs(each) ?? []);
+}
+
+/** The process that has this number now; undefined if there is none. */
+export function livingAs(pid: number): Living | undefined {
+  const startTicks = startOf(pid);
+  return startTicks === undefined ? undefined : { pid, startTicks };
 }
 
 /** Whether it is still there. What is dead and waits for its parent only is not. */
