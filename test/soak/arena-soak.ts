@@ -10,13 +10,13 @@ import { once } from 'node:events';
 import { closeSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { setup } from 'xstate';
 import { type Arena, type IpcError, type SharedArena, sessionOf } from '../../src/index.ts';
 import { Runtime } from '../../src/runtime/program.ts';
 import { Random } from '../support/random.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { ArenaLoad, type ArenaSession } from './arena-load.ts';
+import { compiled } from './compiled.ts';
 import { type Counts, readLedger } from './ledger.ts';
 import { arenaSoak } from './universe.ts';
 
@@ -56,7 +56,6 @@ const lifeMaxMs = 250;
 const startMaxMs = 120_000;
 const stopMs = 5;
 const violationsMax = 20;
-const victimFile = fileURLToPath(new URL('arena-victim.ts', import.meta.url));
 
 /** One session, from the survivor's side. */
 interface Survivor {
@@ -93,6 +92,7 @@ export class ArenaSoak {
   readonly #runtime: Runtime;
   readonly #shared: SharedArena;
   readonly #errors: number;
+  #victimFile!: string;
   #started = 0;
   /** Of one round, by the victim's process number. */
   readonly #survivors = new Map<number, Survivor>();
@@ -110,6 +110,7 @@ export class ArenaSoak {
   async run(): Promise<ArenaSoakReport> {
     const { kills, folder, onProgress } = this.#options;
     const { report } = this;
+    this.#victimFile = await compiled('arena-victim', folder);
     await this.#runtime.serve(arenaSoak.quarry, this.#machine());
     // What is made once and kept is made in this.
     await this.#round(1, undefined);
@@ -174,12 +175,13 @@ export class ArenaSoak {
     const role = roles[random.below(roles.length)]!;
     const ledger = join(this.#options.folder, `ledger-${++this.#started}`);
     const env = { ...process.env, ACTOR_IPC_RUN_DIR: this.#options.folder };
-    const args = ['--import', 'tsx/esm', victimFile, String(random.next() + 1), role, ledger];
+    const args = [this.#victimFile, String(random.next() + 1), role, ledger];
     const victim = spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', this.#errors] });
     const ended = once(victim, 'exit');
     await this.#end(victim, random);
     await ended;
-    report.kills++;
+    if (victim.signalCode === 'SIGKILL') report.kills++;
+    else this.#violated(`a victim that did ${role} ended by itself`);
     report.byRole[role]++;
     const survivor = this.#survivors.get(victim.pid!);
     if (!survivor) return;

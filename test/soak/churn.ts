@@ -1,7 +1,7 @@
 // Churn: sessions opened and closed in one process, which must not hold more of anything afterwards.
 //   npm run churn -- SESSIONS
-// Prints { sessions, before, after, rssGrownBytes }: descriptors, mappings of shared memory and actors before and after, and
-// how much the resident memory has grown since the first half.
+// Prints { sessions, before, after, rssGrownBytes, sessionMs }: descriptors, mappings of shared memory and actors before and after,
+// how much the resident memory has grown since the first half, and how long a session took in the first and the last quarter.
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -72,9 +72,12 @@ function later<T>() {
 const sessions = Number(process.argv[2]);
 for (let number = 0; number < 20; number++) await one(number);
 const before = held();
+const took: number[] = [];
 let rss = 0;
 for (let number = 0; number < sessions; number++) {
+  const beganAt = performance.now();
   await one(number);
+  took.push(performance.now() - beganAt);
   if (number === sessions >> 1) rss = process.memoryUsage.rss();
 }
 await waitUntil(
@@ -83,6 +86,9 @@ await waitUntil(
   5_000,
 ).catch(quiet);
 const rssGrownBytes = process.memoryUsage.rss() - rss;
-console.log(JSON.stringify({ sessions, before, after: held(), rssGrownBytes }));
+const median = (times: number[]) => times.sort((a, b) => a - b)[times.length >> 1]!;
+const quarter = sessions >> 2;
+const sessionMs = { first: median(took.slice(0, quarter)), last: median(took.slice(-quarter)) };
+console.log(JSON.stringify({ sessions, before, after: held(), rssGrownBytes, sessionMs }));
 for (const runtime of [client, server]) await runtime.stop();
 rmSync(folder, { recursive: true, force: true });

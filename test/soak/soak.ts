@@ -12,6 +12,7 @@ import { type IpcError, type Session, sessionOf } from '../../src/index.ts';
 import { Runtime } from '../../src/runtime/program.ts';
 import { appSocketPath } from '../../src/transport/run-directory.ts';
 import { Random } from '../support/random.ts';
+import { compiled } from './compiled.ts';
 import { faultOf, makeMessage } from './message.ts';
 import { soak } from './universe.ts';
 import { type Ledger, type VictimKind, Victims } from './victim.ts';
@@ -29,7 +30,10 @@ export interface SoakOptions {
 }
 
 export interface SoakReport {
+  /** Victims that died of SIGKILL. */
   kills: number;
+  /** Victims that had ended before they were killed. */
+  ended: number;
   /** Victims that died with an open session; the others died while it was opened. */
   sessions: number;
   /** Kills by the victim itself at one of its crash points. */
@@ -127,6 +131,7 @@ class Survivor {
 export class Soak {
   readonly report: SoakReport = {
     kills: 0,
+    ended: 0,
     sessions: 0,
     atPoints: 0,
     stopped: 0,
@@ -139,7 +144,7 @@ export class Soak {
   };
   readonly #options: SoakOptions;
   readonly #random: Random;
-  readonly #victims: Victims;
+  #victims!: Victims;
   readonly #runtime: Runtime;
   #survivor: Survivor | undefined;
   #strays = 0;
@@ -147,7 +152,6 @@ export class Soak {
   constructor(options: SoakOptions) {
     this.#options = options;
     this.#random = new Random(options.seed);
-    this.#victims = new Victims(options.program, options.folder);
     const quiet = () => undefined;
     const log = { debug: quiet, info: quiet, warn: quiet, error: quiet };
     this.#runtime = new Runtime({ runDirectory: options.folder, log });
@@ -156,12 +160,14 @@ export class Soak {
   async run(): Promise<SoakReport> {
     const { kills, nodeEvery, onProgress } = this.#options;
     const { report } = this;
+    const { program, folder } = this.#options;
+    this.#victims = new Victims(program, await compiled('node-victim', folder), folder);
     await this.#runtime.serve(soak.store, this.#machine());
     this.#runtime.connect(soak.courier, soak.vault, this.#machine(), { reconnect: { minMs: 1, maxMs: 3 } });
     // What is made once and kept is made in these.
     for (const kind of ['client', 'server'] as const) await this.#kill(kind, undefined);
     const before = leftovers();
-    for (let kill = 1; kill <= kills && report.violations.length < violationsMax; kill++) {
+    for (let kill = 1; report.kills < kills && report.violations.length < violationsMax; kill++) {
       const isNode = nodeEvery > 0 && kill % nodeEvery === 0;
       await this.#kill(isNode ? 'node-client' : this.#random.below(3) === 0 ? 'server' : 'client', before);
       onProgress?.(report);
@@ -193,7 +199,7 @@ export class Soak {
   async #kill(kind: VictimKind, before: string | undefined): Promise<void> {
     const random = this.#random;
     const { report } = this;
-    const number = report.kills;
+    const number = report.kills + report.ended;
     const app = kind === 'server' ? soak.vault : soak.store;
     const atPoint =
       kind !== 'node-client' && random.below(2) === 0 ? 1 + random.below(pointsMax[random.below(3)]!) : 0;
@@ -203,7 +209,8 @@ export class Soak {
     const ended = new Promise<void>((resolve) => victim.once('exit', () => resolve()));
     await this.#end(victim, atPoint);
     await ended;
-    report.kills++;
+    if (victim.signalCode === 'SIGKILL') report.kills++;
+    else report.ended++;
     report.byKind[kind]++;
     if (atPoint > 0) report.atPoints++;
     const violated = (what: string) => this.#violated(`kill ${number} (${kind}, point ${atPoint}): ${what}`);

@@ -3,7 +3,7 @@
 // While it goes on: no start of a unit is counted back, and nobody is up who is bound to what is down. Whenever it is left alone for
 // a moment: all are up, each unit has one process (and one that stands by, where it has a standby), no member of a group has outlived
 // the last death that its strategy restarts it for. At the end nothing is left, no process, no record, no descriptor.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { addressOf } from '../../src/names.ts';
@@ -16,11 +16,14 @@ import type { Workspace } from '../../src/workspace/workspace.ts';
 import { openDescriptors } from '../support/descriptors.ts';
 import { Random } from '../support/random.ts';
 import { waitUntil } from '../support/wait-until.ts';
+import { childrenOf, killAlive, startedIn } from './process-tree.ts';
 
 export interface TreeSoakOptions {
   /** An empty folder. */
   readonly folder: string;
+  /** Ends after so long, or after so many kills, whichever comes first. */
   readonly seconds: number;
+  readonly kills: number;
   readonly seed: number;
 }
 
@@ -44,6 +47,7 @@ const groups: Readonly<Record<string, (dead: string) => readonly string[]>> = {
   rest: (dead) => ['a', 'b', 'c'].slice(['a', 'b', 'c'].indexOf(dead)),
 };
 const killsPerRound = 8;
+const violationsMax = 20;
 /** A round under other load takes this long at the most. */
 const calmMs = 30_000;
 
@@ -92,7 +96,8 @@ export class TreeSoak {
       await this.#calm();
       const descriptors = kindsOfOpen();
       const untilMs = performance.now() + this.#options.seconds * 1_000;
-      while (performance.now() < untilMs) {
+      const goesOn = () => performance.now() < untilMs && this.report.kills < this.#options.kills;
+      while (goesOn() && this.report.violations.length < violationsMax) {
         for (let i = 0; i < killsPerRound; i++) {
           this.#kill();
           await pause(this.#random.below(20));
@@ -111,9 +116,12 @@ export class TreeSoak {
     }
     this.#tree.stop();
     await this.#tree.ended;
-    if (this.#processes().length > 0) this.#violated('processes are left');
-    const left = this.#workspace.leftRecords().map(({ unit }) => unit);
-    if (left.length > 0) this.#violated(`records are left: ${left.join(', ')}`);
+    const left = () => startedIn(this.#options.folder);
+    await waitUntil('all processes to be gone', () => left().length === 0, calmMs).catch(() =>
+      this.#violated(`processes are left: ${left().join(', ')}`),
+    );
+    const records = this.#workspace.leftRecords().map(({ unit }) => unit);
+    if (records.length > 0) this.#violated(`records are left: ${records.join(', ')}`);
     return this.report;
   }
 
@@ -124,12 +132,8 @@ export class TreeSoak {
     if (!victim) return;
     const [above, id] = victim.unit.includes('/') ? (victim.unit.split('/') as [string, string]) : [];
     const now = ticksNow();
-    try {
-      process.kill(this.#random.below(4) === 0 ? parentOf(victim.pid) : victim.pid, 'SIGKILL');
-    } catch {
-      // It has ended by itself.
-      return;
-    }
+    // Who has ended by itself meanwhile was not killed.
+    if (!killAlive(this.#random.below(4) === 0 ? victim.minder : victim.pid)) return;
     this.report.kills++;
     // Whoever restarts for it starts after this.
     const hit = above && !victim.standby ? groups[above]!(id!).map((each) => `${above}/${each}`) : [];
@@ -180,26 +184,24 @@ export class TreeSoak {
   }
 
   /** The programs of the tree, without their minders. */
-  #processes(): { pid: number; unit: string; standby: boolean; startTicks: number }[] {
-    return readdirSync('/proc').flatMap((name) => {
-      try {
-        const pid = Number(name);
-        if (!(pid > 0) || pid === process.pid) return [];
-        const environment = readFileSync(`/proc/${name}/environ`, 'latin1').split('\0');
-        if (!environment.some((each) => each.startsWith(`ACTOR_IPC_RUN_DIR=${this.#options.folder}`)))
+  #processes(): { pid: number; minder: number; unit: string; standby: boolean; startTicks: number }[] {
+    const known = new Set(this.#tree.status().units.map(({ pid }) => pid));
+    // What translates a program runs beside it, and is none of the tree's.
+    return childrenOf(process.pid).flatMap((minder) =>
+      childrenOf(minder).flatMap((pid) => {
+        try {
+          if (!isMinder(minder) || isMinder(pid)) return [];
+          const environment = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
+          const unit = environment.find((each) => each.startsWith('ACTOR_IPC_UNIT='))!.slice(15);
+          const startTicks = native().startTicks(pid);
+          const name = unit.slice(unit.indexOf('/') + 1);
+          return [{ pid, minder, unit: name, standby: !known.has(pid), startTicks }];
+        } catch {
+          // It has just ended.
           return [];
-        // What translates a program runs beside it, and is none of the tree's.
-        if (isMinder(pid) || !isMinder(parentOf(pid))) return [];
-        const unit = environment.find((each) => each.startsWith('ACTOR_IPC_UNIT='))!.slice(15);
-        const standby = this.#tree.status().units.every((each) => each.pid !== pid);
-        return [
-          { pid, unit: unit.slice(unit.indexOf('/') + 1), standby, startTicks: native().startTicks(pid) },
-        ];
-      } catch {
-        // It has just ended.
-        return [];
-      }
-    });
+        }
+      }),
+    );
   }
 
   #violated(what: string): void {
@@ -224,10 +226,4 @@ function ticksNow(): number {
 
 function isMinder(pid: number): boolean {
   return /minder/.test(readFileSync(`/proc/${pid}/comm`, 'latin1'));
-}
-
-/** Of a program: its minder. */
-function parentOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  return Number(stat.slice(stat.lastIndexOf(')') + 4).split(' ')[0]);
 }

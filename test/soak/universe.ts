@@ -1,5 +1,6 @@
 // The session that the soak test kills. cpp/test/soak_victim.cc knows it by heart.
-import { channel, defineUniverse, type Handle } from '../../src/index.ts';
+import { broadcast, channel, defineUniverse, type Handle } from '../../src/index.ts';
+import type { LoadFigures } from './load-client.ts';
 
 const carried = {
   words: channel<{ up: Uint8Array; down: Uint8Array }>({ codec: 'bytes', capacityBytes: 4096 }),
@@ -35,4 +36,27 @@ export const arenaSoak = defineUniverse('arena-soak', {
     },
   },
   mason: {},
+});
+
+/** What the two of the load soak can take in one tick; the load is ten times that. */
+export const loadRates = { tickMs: 10, taken: 50, asked: 5, calmGrains: 100 } as const;
+
+/** The session of the load soak. */
+export const load = defineUniverse('load-soak', {
+  mill: {
+    allow: ['farmer'],
+    channels: {
+      grains: channel<{ up: Uint8Array }>({ codec: 'bytes', capacityBytes: 65_536, overflow: 'drop-newest' }),
+      sums: channel<{
+        requests: {
+          echo: [number, number];
+          done: [null, null];
+          calm: [null, null];
+          figures: [null, LoadFigures & { droppedByChannel: number }];
+        };
+      }>({}),
+    },
+    broadcasts: { prices: broadcast<number>({ capacityBytes: 16_384 }) },
+  },
+  farmer: {},
 });

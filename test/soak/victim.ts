@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { acceptedFrame, helloFrame, readyFrame } from '../../src/actors/session-frame.ts';
 import { protocolVersions } from '../../src/machines/login.ts';
 import type { AppSpec } from '../../src/spec/universe.ts';
@@ -34,13 +33,15 @@ export interface Ledger {
 
 export class Victims {
   readonly #program: string;
+  readonly #nodeProgram: string;
   readonly #folder: string;
   readonly #ledger: number;
   readonly #errors: number;
 
-  /** @param program of cpp/test/soak_victim.cc. */
-  constructor(program: string, folder: string) {
+  /** @param program of cpp/test/soak_victim.cc; `nodeProgram` is the compiled node-victim.ts. */
+  constructor(program: string, nodeProgram: string, folder: string) {
     this.#program = program;
+    this.#nodeProgram = nodeProgram;
     this.#folder = folder;
     this.#ledger = openSync(join(folder, 'ledger'), 'w+');
     this.#errors = openSync(join(folder, 'errors'), 'a');
@@ -53,9 +54,8 @@ export class Victims {
     writeSync(this.#ledger, new Uint8Array(4096), 0, 4096, 0);
     const stdio = ['ignore', 'ignore', this.#errors] as const;
     if (kind === 'node-client') {
-      const file = fileURLToPath(new URL('node-victim.ts', import.meta.url));
       const env = { ...process.env, ACTOR_IPC_RUN_DIR: this.#folder };
-      return spawn(process.execPath, ['--import', 'tsx/esm', file], { stdio: [...stdio], env });
+      return spawn(process.execPath, [this.#nodeProgram], { stdio: [...stdio], env });
     }
     const args = [kind, socket, join(this.#folder, `${kind}.frames`), join(this.#folder, 'ledger')];
     return spawn(this.#program, [...args, String(seed), String(dieAt)], { stdio: [...stdio] });
