@@ -97,8 +97,9 @@ class Chaos {
         throw IpcError.of('ERR_REFUSED', 'chaos', `the tree is not up; see ${this.#options.outputPath}`);
       this.#first = descriptorsOf(status.pid);
       await this.#leaveAlone(status);
+      const until = performance.now() + this.#options.forMs;
       while (
-        this.#elapsedMs < this.#options.forMs &&
+        performance.now() < until &&
         !this.#options.signal?.aborted &&
         this.#violations.length === 0
       )
