@@ -98,11 +98,7 @@ class Chaos {
       this.#first = descriptorsOf(status.pid);
       await this.#leaveAlone(status);
       const until = performance.now() + this.#options.forMs;
-      while (
-        performance.now() < until &&
-        !this.#options.signal?.aborted &&
-        this.#violations.length === 0
-      )
+      while (performance.now() < until && !this.#options.signal?.aborted && this.#violations.length === 0)
         await this.#round();
       const last = this.#root.exitCode === null ? descriptorsOf(this.#root.pid!) : undefined;
       await this.#end();
