@@ -7,7 +7,7 @@ import { classOfEnd, reasonOfEnd } from '../machines/actor-report.ts';
 import type { IncarnationEvent, IncarnationOrder } from '../machines/incarnation.ts';
 import { type Address, addressOf, isStatePath } from '../names.ts';
 import type { ActorSpec, ActorsChild } from '../spec/child.ts';
-import { startActor } from './actor-run.ts';
+import { startActor, type Told } from './actor-run.ts';
 import { ActorSupervision } from './actor-supervision.ts';
 import type { Host } from './hosting.ts';
 
@@ -32,18 +32,14 @@ export function runActor(place: ActorPlace, { source, input }: ActorSpec): Obey 
     send({ type: 'incarnation.reported', epoch, state: stateOf(run.snapshot()) });
     send({ type: 'incarnation.ready', epoch, atMs: atMs() });
   };
-  const start = startActor(
-    host,
-    addressOf(unit, 'actor'),
-    { source, input },
-    {
-      started: () => up(running!),
-      ignored: () => ignore(place),
-      ended: (end) => tellEnd(place, end),
-      changed: (snapshot) =>
-        running && send({ type: 'incarnation.reported', epoch, state: stateOf(snapshot) }),
-    },
-  );
+  const told: Told<null> = {
+    started: () => up(running!),
+    ignored: () => ignore(place),
+    ended: (_, __, end) => tellEnd(place, end),
+    changed: (snapshot) => running && send({ type: 'incarnation.reported', epoch, state: stateOf(snapshot) }),
+  };
+  const address = addressOf(unit, 'actor');
+  const start = startActor(source, { host, address, input, told, about: null, epoch });
   send({ type: 'incarnation.spawned', epoch, pid: null, atMs: atMs() });
   if (start.how === 'failed') tellEnd(place, { how: 'crashed', why: start.why });
   else if (start.how === 'ignored') ignore(place);

@@ -4,20 +4,31 @@ import { messageOf } from '../errors.ts';
 import type { End, Run, Start } from '../machines/actor-child.ts';
 import type { Address } from '../names.ts';
 import type { ActorLogic, ActorSource, ActorStart } from '../spec/child.ts';
-import type { ActorEnd, Host, Hosted } from './hosting.ts';
+import type { ActorEnd, Host, Hosted, HostOptions } from './hosting.ts';
 
 /** What an actor is told that is to end; a machine that takes it where it is has its time to do so. */
 export const stopEvent = { type: 'stop' } as const;
 
-type Ended = (end: End) => void;
-
-/** Who hears what becomes of a start. */
-export interface Told {
-  started(info: unknown): void;
-  ignored(): void;
-  ended(end: End): void;
+/**
+ * Who hears what becomes of a start, with what it was started for. One for all starts of a supervisor: an object or a function
+ * of each child would weigh more than all else about it.
+ */
+export interface Told<T> {
+  started(about: T, epoch: number, info: unknown): void;
+  ignored(about: T, epoch: number): void;
+  ended(about: T, epoch: number, end: End): void;
   /** Gets each snapshot, while somebody wants them. */
   readonly changed?: (snapshot: unknown) => void;
+}
+
+/** One start: of what, and who hears of it. */
+export interface Starting<T> {
+  readonly host: Host;
+  readonly address: Address;
+  readonly input: unknown;
+  readonly told: Told<T>;
+  readonly about: T;
+  readonly epoch: number;
 }
 
 interface AnyActor {
@@ -26,28 +37,23 @@ interface AnyActor {
 }
 
 /** Starts an actor, or asks its start function whom to start. `ended` is called once, after this has returned. */
-export function startActor(
-  host: Host,
-  address: Address,
-  { source, input }: { source: ActorSource; input?: unknown },
-  told: Told,
-): Start {
-  if (typeof source !== 'function') return startLogic(host, address, source, input, told);
+export function startActor<T>(source: ActorSource, starting: Starting<T>): Start {
+  if (typeof source !== 'function') return startLogic(source, starting, starting.input);
   try {
-    const answer = source(input);
-    if (answer instanceof Promise) return startLater(host, address, answer, input, told);
-    return startAnswer(host, address, answer, input, told);
+    const answer = source(starting.input);
+    if (answer instanceof Promise) return startLater(answer, starting);
+    return startAnswer(answer, starting);
   } catch (error) {
     return { how: 'failed', why: messageOf(error) };
   }
 }
 
-function startAnswer(host: Host, address: Address, answer: ActorStart, input: unknown, told: Told): Start {
+function startAnswer<T>(answer: ActorStart, starting: Starting<T>): Start {
   if (answer === 'ignore') return { how: 'ignored' };
-  if (isLogic(answer)) return startLogic(host, address, answer, input, told);
+  if (isLogic(answer)) return startLogic(answer, starting, starting.input);
   if (!isLogic(answer?.logic)) return { how: 'failed', why: 'its start function gave no logic' };
-  const given = 'input' in answer ? answer.input : input;
-  const start = startLogic(host, address, answer.logic, given, told);
+  const given = 'input' in answer ? answer.input : starting.input;
+  const start = startLogic(answer.logic, starting, given);
   return start.how === 'up' ? { ...start, info: answer.info } : start;
 }
 
@@ -55,18 +61,10 @@ function isLogic(value: unknown): value is ActorLogic {
   return typeof (value as Partial<ActorLogic> | undefined)?.getInitialSnapshot === 'function';
 }
 
-function startLogic(host: Host, address: Address, logic: ActorLogic, input: unknown, told: Told): Start {
-  const run = new ActorRun(told);
+function startLogic<T>(logic: ActorLogic, starting: Starting<T>, input: unknown): Start {
+  const run = new ActorRun(starting, input);
   try {
-    run.hosted = host.start(logic as unknown as AnyActorLogic, {
-      address,
-      input,
-      bind: (actor) => {
-        run.actor = actor as AnyActor;
-        if (told.changed) run.actor.subscribe({ next: told.changed, error() {} });
-      },
-      onEnd: (end) => run.end(end),
-    });
+    run.hosted = starting.host.start(logic as unknown as AnyActorLogic, run);
   } catch (error) {
     return { how: 'failed', why: messageOf(error) };
   }
@@ -77,13 +75,28 @@ function startLogic(host: Host, address: Address, logic: ActorLogic, input: unkn
   return { how: 'failed', why: messageOf(snapshot.error) };
 }
 
-class ActorRun implements Run {
-  actor: AnyActor | undefined;
-  hosted: Hosted | undefined;
-  readonly #told: Told;
+/** Also what its host is told of it: there can be very many, and nothing else is made for each. */
+class ActorRun<T> implements Run, HostOptions<AnyActorLogic> {
+  readonly address: Address;
+  readonly input: unknown;
+  actor: AnyActor | undefined = undefined;
+  hosted: Hosted | undefined = undefined;
+  readonly #told: Told<T>;
+  readonly #about: T;
+  readonly #epoch: number;
 
-  constructor(told: Told) {
+  constructor({ address, told, about, epoch }: Starting<T>, input: unknown) {
+    this.address = address;
+    this.input = input;
     this.#told = told;
+    this.#about = about;
+    this.#epoch = epoch;
+  }
+
+  bind(actor: object): void {
+    this.actor = actor as AnyActor;
+    const { changed } = this.#told;
+    if (changed) this.actor.subscribe({ next: changed, error() {} });
   }
 
   ask(): boolean {
@@ -105,38 +118,35 @@ class ActorRun implements Run {
     return this.actor?.getSnapshot();
   }
 
-  end(end: ActorEnd<unknown>): void {
+  onEnd(end: ActorEnd<unknown>): void {
     // It never started: that has been told.
     if (!this.actor) return;
-    this.#told.ended(end.how === 'crashed' ? { how: 'crashed', why: messageOf(end.error) } : end);
+    const told: End = end.how === 'crashed' ? { how: 'crashed', why: messageOf(end.error) } : end;
+    this.#told.ended(this.#about, this.#epoch, told);
   }
 }
 
 /** Its start function takes its time. */
-function startLater(
-  host: Host,
-  address: Address,
-  answer: Promise<ActorStart>,
-  input: unknown,
-  told: Told,
-): Start {
-  const run = new LateRun(host, (end) => told.ended(end));
+function startLater<T>(answer: Promise<ActorStart>, starting: Starting<T>): Start {
+  const { host, told, about, epoch } = starting;
+  const run = new LateRun(host, (end) => told.ended(about, epoch, end));
   const fail = (why: string) => run.over({ how: 'crashed', why });
+  const inner: Told<null> = {
+    started() {},
+    ignored() {},
+    ended: (_, __, end) => run.over(end),
+  };
   answer.then(
     (given) => {
       if (run.ended) return;
-      const start = startAnswer(host, address, given, input, {
-        started() {},
-        ignored() {},
-        ended: (end) => run.over(end),
-      });
+      const start = startAnswer(given, { ...starting, told: inner, about: null });
       if (start.how === 'failed') fail(start.why);
       else if (start.how === 'ignored') {
         run.ended = true;
-        host.later(() => told.ignored());
+        host.later(() => told.ignored(about, epoch));
       } else {
         run.inner = start.run;
-        host.later(() => told.started(start.info));
+        host.later(() => told.started(about, epoch, start.info));
       }
     },
     (error) => run.ended || fail(messageOf(error)),
@@ -149,9 +159,9 @@ class LateRun implements Run {
   inner: Run | undefined;
   ended = false;
   readonly #host: Host;
-  readonly #onEnd: Ended;
+  readonly #onEnd: (end: End) => void;
 
-  constructor(host: Host, onEnd: Ended) {
+  constructor(host: Host, onEnd: (end: End) => void) {
     this.#host = host;
     this.#onEnd = onEnd;
   }

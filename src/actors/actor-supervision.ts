@@ -1,11 +1,11 @@
 // Actor supervision: a supervisor of actors on the host of this process, with those below it, and what programs can ask of it.
 import { IpcError } from '../errors.ts';
 import { ActorCalls } from '../machines/actor-calls.ts';
-import type { ActorChild, End, Run, Start } from '../machines/actor-child.ts';
+import type { ActorChild, Run, Start } from '../machines/actor-child.ts';
 import type { ActorReport } from '../machines/actor-report.ts';
 import { ActorSupervisor } from '../machines/actor-supervisor.ts';
 import type { SupervisorOutput } from '../machines/exit.ts';
-import { type Address, addressOf } from '../names.ts';
+import type { Address } from '../names.ts';
 import type { ActorChildInput } from '../spec/actor-check.ts';
 import { checkActorChild } from '../spec/actor-check.ts';
 import type { ActorChildSpec, ActorsSpec } from '../spec/child.ts';
@@ -17,7 +17,7 @@ import type {
   StartAnswer,
   Supervision,
 } from '../spec/supervision.ts';
-import { startActor, type Told } from './actor-run.ts';
+import { startActor } from './actor-run.ts';
 import type { Host } from './hosting.ts';
 
 export interface ActorSupervisionOptions {
@@ -136,6 +136,8 @@ export class ActorSupervision implements Supervision {
 
   /** What changes something waits for its turn. */
   #call<T>(ask: (answer: (given: T) => void) => void): Promise<T> {
+    // Most calls wait for nobody, and need nothing that could.
+    if (!this.#supervisor.busy && !this.#isOver) return new Promise(ask);
     return new Promise((resolve, reject) => {
       const stopping = () => reject(IpcError.of('ERR_STOPPING', `supervisor ${this.address}`));
       if (this.#isOver) return stopping();
@@ -155,9 +157,14 @@ export class ActorSupervision implements Supervision {
   #start(child: ActorChild<ActorChildSpec>): Start {
     const { spec, epoch } = child;
     if (spec.kind === 'supervisor') return this.#startBelow(child, spec);
-    const input = child.input === undefined ? spec.input : child.input;
-    const told = new Telling(this.#supervisor, child, epoch);
-    return startActor(this.#host, childAddress(this.address, child), { source: spec.source, input }, told);
+    return startActor(spec.source, {
+      host: this.#host,
+      address: childAddress(this.address, child),
+      input: child.input === undefined ? spec.input : child.input,
+      told: this.#supervisor,
+      about: child,
+      epoch,
+    });
   }
 
   #startBelow(child: ActorChild<ActorChildSpec>, spec: ActorsSpec): Start {
@@ -188,32 +195,8 @@ export class ActorSupervision implements Supervision {
 }
 
 function childAddress(above: Address, { key }: ActorChild): Address {
-  return addressOf(above, typeof key === 'string' ? key : `#${key}`);
-}
-
-/** What a start tells its supervisor. A class: closures of every child would weigh more than all else about it. */
-class Telling implements Told {
-  readonly #supervisor: ActorSupervisor<ActorChildSpec>;
-  readonly #child: ActorChild<ActorChildSpec>;
-  readonly #epoch: number;
-
-  constructor(supervisor: ActorSupervisor<ActorChildSpec>, child: ActorChild<ActorChildSpec>, epoch: number) {
-    this.#supervisor = supervisor;
-    this.#child = child;
-    this.#epoch = epoch;
-  }
-
-  started(info: unknown): void {
-    this.#supervisor.started(this.#child, this.#epoch, info);
-  }
-
-  ignored(): void {
-    this.#supervisor.ignored(this.#child, this.#epoch);
-  }
-
-  ended(end: End): void {
-    this.#supervisor.ended(this.#child, this.#epoch, end);
-  }
+  // Joining a list takes several times as long.
+  return (typeof key === 'string' ? `${above}/${key}` : `${above}/#${key}`) as Address;
 }
 
 class SupervisorRun implements Run {

@@ -23,8 +23,8 @@ export interface HostOptions<L extends AnyActorLogic> {
   readonly address: Address;
   readonly input?: InputFrom<L>;
   /** Called with the actor before it starts, so that its effects find their handles from the first step on. */
-  readonly bind?: (actor: object, hosted: Hosted<L>) => void;
-  readonly onEnd?: (end: ActorEnd<OutputFrom<L>>) => void;
+  bind?(actor: object, hosted: Hosted<L>): void;
+  onEnd?(end: ActorEnd<OutputFrom<L>>): void;
 }
 
 export interface Host {

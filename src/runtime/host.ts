@@ -33,30 +33,38 @@ interface HostSettings {
   readonly exposure?: Exposure;
 }
 
+/** What an entry asks of the host. */
+interface Owner {
+  readonly host: HostPort;
+  readonly turns: Turns;
+  ended(entry: Entry, end: ActorEnd<unknown>): void;
+}
+
 /** An actor that runs; what its owner holds, too. There can be very many. */
 class Entry implements Hosted, Residence {
   readonly address: Address;
   readonly actor: Actor<AnyActorLogic>;
   readonly chart: Chart | undefined;
-  /** Numbers in the flight recorder: its name, and where it was last. */
-  readonly flightName: number;
+  /** Numbers in the flight recorder: its name, once it has done something, and where it was last. */
+  flightName = 0;
   lastState = 0;
   lastValue: unknown = undefined;
   unwatch: (() => void) | undefined = undefined;
-  readonly onEnd: ((end: ActorEnd<unknown>) => void) | undefined;
+  /** Who wanted it; hears of its end. */
+  readonly wanted: HostOptions<AnyActorLogic>;
   readonly #owner: Owner;
 
   constructor(
     owner: Owner,
-    { address, actor, chart, flightName }: Pick<Entry, 'address' | 'actor' | 'chart' | 'flightName'>,
-    onEnd: Entry['onEnd'],
+    actor: Actor<AnyActorLogic>,
+    wanted: HostOptions<AnyActorLogic>,
+    chart: Chart | undefined,
   ) {
     this.#owner = owner;
-    this.address = address;
+    this.address = wanted.address;
     this.actor = actor;
+    this.wanted = wanted;
     this.chart = chart;
-    this.flightName = flightName;
-    this.onEnd = onEnd;
   }
 
   get host(): HostPort {
@@ -64,16 +72,16 @@ class Entry implements Hosted, Residence {
   }
 
   post(event: EventFromLogic<AnyActorLogic>): void {
-    this.#owner.later(() => this.actor.send(event));
+    this.#owner.turns.send(this.actor, event);
   }
 
   stop(): void {
-    this.#owner.later(() => this.actor.stop());
+    this.#owner.turns.later(() => this.actor.stop());
   }
 
-  /** As the observer of its actor: that failed. */
-  error(error: unknown): void {
-    this.#owner.ended(this, { how: 'crashed', error });
+  /** As the observer of its actor: that failed. A function that is made when it is asked for: XState calls it by itself. */
+  get error(): (error: unknown) => void {
+    return (error) => this.#owner.ended(this, { how: 'crashed', error });
   }
 
   /** As the observer of its actor: that came to its end, or was stopped. */
@@ -81,13 +89,6 @@ class Entry implements Hosted, Residence {
     const { status, output } = this.actor.getSnapshot();
     this.#owner.ended(this, status === 'done' ? { how: 'done', output } : { how: 'stopped' });
   }
-}
-
-/** What an entry asks of the host. */
-interface Owner {
-  readonly host: HostPort;
-  later(task: () => void): void;
-  ended(entry: Entry, end: ActorEnd<unknown>): void;
 }
 
 interface Timer {
@@ -109,7 +110,9 @@ export class Host implements HostPort {
   readonly #contexts: ContextWatch;
   /** While somebody watches. */
   #meter: Meter | undefined;
-  readonly #recordedLogics = new WeakMap<object, AnyActorLogic>();
+  readonly #hostedLogics = new WeakMap<object, AnyActorLogic>();
+  /** The address of the actor that is being made. */
+  #starting = '' as Address;
   /** The clock of all actors: what a timer sends takes its turn like everything else. */
   readonly #timers: Pick<Clock, 'setTimeout' | 'clearTimeout'> = {
     setTimeout: (callback, delayMs): Timer => {
@@ -125,12 +128,14 @@ export class Host implements HostPort {
       this.clock.clearTimeout(running);
     },
   };
+  /** Of actors without an input; the same for all, since XState takes its time to copy each option that it does not know. */
+  readonly #actorOptions = { clock: this.#timers };
+  readonly #turns = new Turns();
   readonly #owner: Owner = {
     host: this,
-    later: (task) => this.later(task),
+    turns: this.#turns,
     ended: (entry, end) => this.#ended(entry, end),
   };
-  readonly #turns = new Turns();
 
   constructor({ log, clock = systemClock, random = Math.random, recorder, exposure }: HostSettings) {
     this.log = log;
@@ -195,28 +200,32 @@ export class Host implements HostPort {
     return undefined;
   }
 
-  start<L extends AnyActorLogic>(logic: L, { address, input, bind, onEnd }: HostOptions<L>): Hosted<L> {
+  start<L extends AnyActorLogic>(logic: L, wanted: HostOptions<L>): Hosted<L> {
+    const { address, input } = wanted;
     if (this.#entries.has(address)) throw new Error(`there is an actor at ${address} already`);
-    const recorded: AnyActorLogic = this.#recorder ? this.#recorded(logic) : logic;
-    const actor = createActor(recorded, { id: address, input, clock: this.#timers });
-    const flightName = this.#recorder?.name(address) ?? 0;
-    const chart = this.#charts.of(logic);
-    const entry = new Entry(this.#owner, { address, actor, chart, flightName }, onEnd as Entry['onEnd']);
+    this.#starting = address;
+    const hosted: AnyActorLogic = this.#hosted(logic);
+    const actor = createActor(
+      hosted,
+      input === undefined ? this.#actorOptions : { clock: this.#timers, input },
+    );
+    const any = wanted as HostOptions<AnyActorLogic>;
+    const entry = new Entry(this.#owner, actor, any, this.#charts.of(logic));
     this.#entries.set(address, entry);
     settleActor(actor, entry);
     try {
-      bind?.(actor, entry as Hosted<L>);
+      wanted.bind?.(actor, entry as Hosted<L>);
     } catch (error) {
       this.#entries.delete(address);
       throw error;
     }
     // Before start: an actor whose first step throws has no other way to tell, and would end the process.
-    actor.subscribe(entry);
+    observe(actor, entry);
     if (this.feed.watched) {
       this.#watch(entry);
       this.feed.tell(this.#actorRecord(entry));
     }
-    this.#turns.queueing(() => actor.start());
+    this.#turns.queueing(actor);
     return entry as Hosted<L>;
   }
 
@@ -229,7 +238,7 @@ export class Host implements HostPort {
   }
 
   #ended(entry: Entry, end: ActorEnd<unknown>): void {
-    const { onEnd } = entry;
+    const { wanted } = entry;
     if (this.#entries.get(entry.address) !== entry) return;
     this.#entries.delete(entry.address);
     if (end.how === 'crashed') {
@@ -246,44 +255,51 @@ export class Host implements HostPort {
         stack: stackOf(end.error, this.exposure),
       });
     }
-    this.#recorder?.record(
-      entry.flightName,
-      this.#recorder.name(`(${end.how})`),
-      this.#recorder.name(end.how),
-    );
+    const recorder = this.#recorder;
+    recorder?.record(nameIn(recorder, entry), recorder.name(`(${end.how})`), recorder.name(end.how));
     this.#tell({ k: 'stop', at: momentMs(), actor: entry.address, how: end.how });
     entry.unwatch?.();
-    if (onEnd) this.later(() => onEnd(end));
+    if (wanted.onEnd) this.later(() => wanted.onEnd!(end));
   }
 
-  /** The same logic, with each transition noted in the flight recorder; made once for all actors of a logic. */
-  #recorded<L extends AnyActorLogic>(logic: L): L {
-    const known = this.#recordedLogics.get(logic);
+  /** The same logic as it runs here; made once for all actors of a logic. */
+  #hosted<L extends AnyActorLogic>(logic: L): L {
+    const known = this.#hostedLogics.get(logic);
     if (known) return known as L;
-    const recorder = this.#recorder!;
-    const recorded: L = {
+    const hosted: L = {
       ...logic,
-      transition: (snapshot: unknown, event: { type: string }, scope: { self: { id: string } }) => {
-        const meter = this.#meter;
-        const from = meter === undefined ? 0 : performance.now();
-        const next = logic.transition(snapshot as never, event as never, scope as never) as {
-          value?: unknown;
-          status: string;
-        };
-        if (meter !== undefined) meter.handled(performance.now() - from);
-        const entry = this.#entries.get(scope.self.id as Address);
-        if (!entry) return next;
-        const value = next.value ?? next.status;
-        if (value !== entry.lastValue) {
-          entry.lastValue = value;
-          entry.lastState = recorder.name(typeof value === 'string' ? value : JSON.stringify(value));
-        }
-        recorder.record(entry.flightName, recorder.name(event.type), entry.lastState);
-        return next;
+      // Not by an option of XState: each option that is given slows down and enlarges the actor by a tenth.
+      getInitialSnapshot: (scope: { id: string; self: { id: string } }, input: unknown) => {
+        scope.id = this.#starting;
+        scope.self.id = this.#starting;
+        return logic.getInitialSnapshot(scope as never, input);
       },
+      ...(this.#recorder && { transition: this.#recording(logic, this.#recorder) }),
     };
-    this.#recordedLogics.set(logic, recorded);
-    return recorded;
+    this.#hostedLogics.set(logic, hosted);
+    return hosted;
+  }
+
+  /** A logic's transition that is noted in the flight recorder. */
+  #recording(logic: AnyActorLogic, recorder: FlightRecorder): AnyActorLogic['transition'] {
+    return (snapshot: unknown, event: { type: string }, scope: { self: { id: string } }) => {
+      const meter = this.#meter;
+      const from = meter === undefined ? 0 : performance.now();
+      const next = logic.transition(snapshot as never, event as never, scope as never) as {
+        value?: unknown;
+        status: string;
+      };
+      if (meter !== undefined) meter.handled(performance.now() - from);
+      const entry = this.#entries.get(scope.self.id as Address);
+      if (!entry) return next;
+      const value = next.value ?? next.status;
+      if (value !== entry.lastValue) {
+        entry.lastValue = value;
+        entry.lastState = recorder.name(typeof value === 'string' ? value : JSON.stringify(value));
+      }
+      recorder.record(nameIn(recorder, entry), recorder.name(event.type), entry.lastState);
+      return next;
+    };
   }
 
   #tell(record: FeedRecord): void {
@@ -356,6 +372,22 @@ export class Host implements HostPort {
     if (record) tell(record);
     return chart?.hash ?? null;
   }
+}
+
+/**
+ * Has an actor that has not started tell an entry of its end. XState's own `subscribe` keeps three functions and an object of
+ * its own for each observer, which of a hundred thousand entries is a tenth of what the actors take themselves.
+ */
+function observe(actor: Actor<AnyActorLogic>, entry: Entry): void {
+  const { observers } = actor as unknown as { readonly observers?: unknown };
+  if (observers instanceof Set) observers.add(entry);
+  else actor.subscribe(entry);
+}
+
+/** The number of an actor's name in the recorder, told when it is first of use: of many actors most have nothing to record. */
+function nameIn(recorder: FlightRecorder, entry: Entry): number {
+  if (entry.flightName === 0) entry.flightName = recorder.name(entry.address);
+  return entry.flightName;
 }
 
 function sessionRecord({ machine: actor, link, peer }: OpenSession): FeedRecord {
