@@ -16,6 +16,34 @@ export interface Encoder {
   readonly structures: readonly string[][];
 }
 
+/** Views of longer messages are not kept: there the copy costs more than the view. */
+const keptViewBytesMax = 512;
+/** Views of msgpackr's memory, which is one for the whole module, from where its last message began; by their lengths. */
+let viewed: Uint8Array | undefined;
+let viewedFrom = 0;
+let views: Uint8Array[] | undefined;
+
+/**
+ * What an encoder holds now, as bytes. To make a view costs more than to copy a small message, so those of one place are kept
+ * once a second message has begun there: in between somebody else may have packed something.
+ */
+export function encodedBytes({ buffer, start, length }: Encoder): Uint8Array {
+  if (start === 0 && length === buffer.length) return buffer;
+  const known =
+    views !== undefined && buffer === viewed && start === viewedFrom && length <= keptViewBytesMax;
+  const kept = known ? views![length] : undefined;
+  if (kept !== undefined) return kept;
+  // Not Buffer's subarray, which takes twice as long.
+  const view = new Uint8Array(buffer.buffer, buffer.byteOffset + start, length);
+  if (known) views![length] = view;
+  else if (length <= keptViewBytesMax) {
+    views = buffer === viewed && start === viewedFrom ? new Array(keptViewBytesMax + 1) : undefined;
+    viewed = buffer;
+    viewedFrom = start;
+  }
+  return view;
+}
+
 export interface Decoder {
   /** Throws on bytes that are none of this codec's. */
   decode(ring: Uint8Array, at: number, length: number): unknown;

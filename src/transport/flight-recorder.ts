@@ -90,7 +90,8 @@ export class FlightRecorder {
     const records = this.#records;
     // A reader takes a record only if its number is what it must be at that place; 0 while it is being written.
     records[at + word.sequence] = 0;
-    records[at + word.timeLow] = (nowUs % 2 ** 32) | 0;
+    // The low 32 bits, as `|` takes them.
+    records[at + word.timeLow] = nowUs | 0;
     records[at + word.timeHigh] = nowUs / 2 ** 32;
     records[at + word.actor] = actor;
     records[at + word.event] = event;

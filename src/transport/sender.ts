@@ -4,7 +4,7 @@ import { IpcError, messageOf } from '../errors.ts';
 import type { ChannelOptions } from '../spec/channel-spec.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
 import type { BorrowedMemory } from './borrowed-memory.ts';
-import { codecs, type Encoder, packPlain } from './codec.ts';
+import { codecs, type Encoder, encodedBytes, packPlain } from './codec.ts';
 import type { LaneWriter } from './lane.ts';
 import type { Link } from './link.ts';
 import { type LoanLane, Loans } from './loans.ts';
@@ -93,12 +93,7 @@ export class Sender implements LoanLane {
   }
 
   trySend(message: unknown): boolean {
-    const { buffer, start, length } = this.#encode(message);
-    // Not Buffer's subarray, which takes twice as long.
-    const payload =
-      start === 0 && length === buffer.length
-        ? buffer
-        : new Uint8Array(buffer.buffer, buffer.byteOffset + start, length);
+    const payload = encodedBytes(this.#encode(message));
     if (this.#sending.length === 0 && this.put(recordKind.message, 0, payload)) return true;
     this.full++;
     if (this.#options.overflow === 'drop-newest') this.dropped++;

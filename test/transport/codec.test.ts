@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { assert } from 'chai';
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
-import { type CodecName, codecs, packPlain, unpackPlain } from '../../src/transport/codec.ts';
+import { type CodecName, codecs, encodedBytes, packPlain, unpackPlain } from '../../src/transport/codec.ts';
 import { Random } from '../support/random.ts';
 
 /** Both ends of one direction of a channel: encodes, tells shapes before their first use, decodes out of a ring. */
@@ -21,8 +21,7 @@ class Direction {
   /** The bytes of a message, copied at once as a channel does it. */
   encode(value: unknown): Uint8Array {
     this.encoder.encode(value);
-    const { buffer, start, length } = this.encoder;
-    return new Uint8Array(buffer.subarray(start, start + length));
+    return new Uint8Array(encodedBytes(this.encoder));
   }
 
   tell(): void {
