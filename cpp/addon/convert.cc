@@ -13,8 +13,9 @@ constexpr double kWholeMax = 9007199254740991.0;
 }
 
 double Number(const Napi::CallbackInfo& info, size_t index, double min, double max, const char* wanted) {
-  if (!info[index].IsNumber()) Refuse(info, index, wanted);
-  const double value = info[index].As<Napi::Number>().DoubleValue();
+  // One call that also says whether it is one: what wraps it asks for the type first, and hot calls feel that.
+  double value = 0;
+  if (napi_get_value_double(info.Env(), info[index], &value) != napi_ok) Refuse(info, index, wanted);
   if (!(value >= min && value <= max) || value != static_cast<double>(static_cast<int64_t>(value)))
     Refuse(info, index, wanted);
   return value;
@@ -71,15 +72,20 @@ uint64_t Whole(const Napi::CallbackInfo& info, size_t index) {
 }
 
 bool Flag(const Napi::CallbackInfo& info, size_t index) {
-  if (!info[index].IsBoolean()) Refuse(info, index, "a boolean");
-  return info[index].As<Napi::Boolean>().Value();
+  bool value = false;
+  if (napi_get_value_bool(info.Env(), info[index], &value) != napi_ok) Refuse(info, index, "a boolean");
+  return value;
 }
 
-std::span<const uint8_t> Bytes(const Napi::CallbackInfo& info, size_t index) {
-  if (!info[index].IsTypedArray() || info[index].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+std::span<uint8_t> Bytes(const Napi::CallbackInfo& info, size_t index) {
+  // Not as it was created but as it is now: a detached one has no bytes.
+  napi_typedarray_type type = napi_uint8_array;
+  size_t bytes = 0;
+  void* data = nullptr;
+  if (napi_get_typedarray_info(info.Env(), info[index], &type, &bytes, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_uint8_array)
     Refuse(info, index, "a Uint8Array");
-  const auto array = info[index].As<Napi::Uint8Array>();
-  return {array.Data(), array.ByteLength()};
+  return {static_cast<uint8_t*>(data), bytes};
 }
 
 std::string Text(const Napi::CallbackInfo& info, size_t index) {

@@ -27,7 +27,7 @@ int32_t Int32(const Napi::CallbackInfo& info, size_t index);
 uint64_t Whole(const Napi::CallbackInfo& info, size_t index);
 bool Flag(const Napi::CallbackInfo& info, size_t index);
 /// The bytes of a Uint8Array, valid until JavaScript runs again.
-std::span<const uint8_t> Bytes(const Napi::CallbackInfo& info, size_t index);
+std::span<uint8_t> Bytes(const Napi::CallbackInfo& info, size_t index);
 std::string Text(const Napi::CallbackInfo& info, size_t index);
 Napi::Function Callback(const Napi::CallbackInfo& info, size_t index);
 std::vector<uint32_t> Uint32List(const Napi::CallbackInfo& info, size_t index);

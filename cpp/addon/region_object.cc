@@ -162,24 +162,17 @@ Napi::Value RegionObject::Dequeue(const Napi::CallbackInfo& info) {
 Napi::Value RegionObject::TakeInto(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const uint32_t pipe = Uint32(info, 0);
-  if (!info[1].IsTypedArray()) throw Napi::TypeError::New(env, "argument 1 must be bytes");
-  // Not as it was created but as it is now: a detached one has no bytes.
-  void* data = nullptr;
-  size_t room = 0;
-  napi_typedarray_type type = napi_uint8_array;
-  if (napi_get_typedarray_info(env, info[1], &type, &room, &data, nullptr, nullptr) != napi_ok ||
-      type != napi_uint8_array)
-    throw Napi::TypeError::New(env, "argument 1 must be a Uint8Array");
+  const std::span<uint8_t> scratch = Bytes(info, 1);
   Region& region = Opened(env);
   Delivery packet;
   const Status status = region.Dequeue(pipe, Take::kCopy, Flag(info, 2), &packet);
   if (!status.ok()) return Napi::Number::New(env, -Answer(env, status).As<Napi::Number>().DoubleValue());
-  const bool fits = data != nullptr && packet.bytes <= std::min(room, kScratchMax);
+  const bool fits = scratch.data() != nullptr && packet.bytes <= std::min(scratch.size(), kScratchMax);
   Napi::Value answer;
   if (!fits)
     answer = Napi::Buffer<uint8_t>::Copy(env, packet.data, packet.bytes);
   else if (packet.bytes > 0)
-    memcpy(data, packet.data, packet.bytes);
+    memcpy(scratch.data(), packet.data, packet.bytes);
   if (packet.block != 0) region.ReleaseSoon(packet.block);
   // The release may have made room for somebody.
   return fits ? Napi::Number::New(env, packet.bytes + (region.RingsDue() ? kTookRingsDue : 0u)) : answer;

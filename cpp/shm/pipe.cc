@@ -48,15 +48,8 @@ Status Pipe::Push(uint32_t block) {
 }
 
 Status Pipe::Take(uint32_t owner, Taken* taken) {
-  const uint32_t number = Load(record_->head);
-  if (number == 0) return Status::Of(Code::kAgain, "pipe empty");
-  PipeEntry* entry = At(number);
-  if (entry == nullptr || !Is(entry, EntryState::kWaiting)) return Broken();
-  const uint32_t next = Load(entry->next);
-  *taken = Taken{number, Load(entry->block), Load(entry->deliveries) + 1};
-  journal_->Set(&record_->head, next);
-  if (next == 0) journal_->Set(&record_->tail, 0);
-  journal_->Set(&record_->packets, Load(record_->packets) - 1);
+  if (Status status = Unlist(taken); !status.ok()) return status;
+  PipeEntry* entry = At(taken->entry);
   journal_->Set(&record_->unacknowledged, Load(record_->unacknowledged) + 1);
   journal_->Set(&entry->state, static_cast<uint32_t>(EntryState::kUnacknowledged));
   journal_->Set(&entry->owner, owner);
@@ -64,15 +57,18 @@ Status Pipe::Take(uint32_t owner, Taken* taken) {
   return Status::Ok();
 }
 
+Status Pipe::Pop(Taken* taken) {
+  if (Status status = Unlist(taken); !status.ok()) return status;
+  Spare(taken->entry, At(taken->entry));
+  return Status::Ok();
+}
+
 Status Pipe::Forget(uint32_t number, uint32_t owner, uint32_t* block) {
   PipeEntry* entry = nullptr;
   if (Status status = Owned(number, owner, &entry); !status.ok()) return status;
   *block = Load(entry->block);
-  journal_->Set(&entry->state, static_cast<uint32_t>(EntryState::kSpare));
-  journal_->Set(&entry->next, Load(record_->spare));
-  journal_->Set(&record_->spare, number);
   journal_->Set(&record_->unacknowledged, Load(record_->unacknowledged) - 1);
-  journal_->Set64(&record_->dequeued, Load64(record_->dequeued) + 1);
+  Spare(number, entry);
   return Status::Ok();
 }
 
@@ -108,6 +104,26 @@ std::vector<uint32_t> Pipe::EntriesOf(uint32_t owner) const {
   std::vector<uint32_t> numbers;
   for (const auto& [order, number] : found) numbers.push_back(number);
   return numbers;
+}
+
+Status Pipe::Unlist(Taken* taken) {
+  const uint32_t number = Load(record_->head);
+  if (number == 0) return Status::Of(Code::kAgain, "pipe empty");
+  const PipeEntry* entry = At(number);
+  if (entry == nullptr || !Is(entry, EntryState::kWaiting)) return Broken();
+  const uint32_t next = Load(entry->next);
+  *taken = Taken{number, Load(entry->block), Load(entry->deliveries) + 1};
+  journal_->Set(&record_->head, next);
+  if (next == 0) journal_->Set(&record_->tail, 0);
+  journal_->Set(&record_->packets, Load(record_->packets) - 1);
+  return Status::Ok();
+}
+
+void Pipe::Spare(uint32_t number, PipeEntry* entry) {
+  journal_->Set(&entry->state, static_cast<uint32_t>(EntryState::kSpare));
+  journal_->Set(&entry->next, Load(record_->spare));
+  journal_->Set(&record_->spare, number);
+  journal_->Set64(&record_->dequeued, Load64(record_->dequeued) + 1);
 }
 
 Status Pipe::Owned(uint32_t number, uint32_t owner, PipeEntry** entry) const {

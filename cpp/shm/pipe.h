@@ -42,6 +42,8 @@ class Pipe {
   Status Push(uint32_t block);
   /// Takes the oldest packet for `owner`; it is with him until Forget or PutBack. Errors: kAgain (empty), kBadLayout.
   Status Take(uint32_t owner, Taken* taken);
+  /// Takes the oldest packet for good, as Take and Forget at once. Errors: kAgain (empty), kBadLayout.
+  Status Pop(Taken* taken);
   /// The packet is dealt with: its entry is spare again. Errors: kBadLayout, kNotFound (`owner` does not have it).
   Status Forget(uint32_t entry, uint32_t owner, uint32_t* block);
   /// The packet waits again, at its old place. Errors: kBadLayout, kNotFound.
@@ -52,6 +54,10 @@ class Pipe {
  private:
   /// Entry number `number` (its index + 1), or null.
   PipeEntry* At(uint32_t number) const { return number - 1 < capacity_ ? &entries_[number - 1] : nullptr; }
+  /// Takes the oldest packet out of the list.
+  Status Unlist(Taken* taken);
+  /// Makes an entry spare that stands in no list, and counts its packet as dealt with.
+  void Spare(uint32_t number, PipeEntry* entry);
   Status Owned(uint32_t number, uint32_t owner, PipeEntry** entry) const;
   static Status Broken() { return Status::Of(Code::kBadLayout, "entry of a pipe"); }
 

@@ -101,7 +101,8 @@ Status Region::DequeueOnce(uint32_t pipe, Take take, bool wait, Delivery* delive
   PipeRecord* record = from->record();
   const uint32_t own = static_cast<uint32_t>(slot_);
   Taken taken;
-  if (Status status = from->Take(own, &taken); !status.ok())
+  const bool keeps = take == Take::kAcknowledge;
+  if (Status status = keeps ? from->Take(own, &taken) : from->Pop(&taken); !status.ok())
     return status.code() == Code::kAgain ? WaitFor(&record->want_packet, wait) : status;
   StopWaiting(&record->want_packet, own);
   PoolBlock* header = nullptr;
@@ -109,9 +110,8 @@ Status Region::DequeueOnce(uint32_t pipe, Take take, bool wait, Delivery* delive
   if (Status status = pool_.Find(taken.block, &header, &bytes); !status.ok()) return status;
   *delivery = Delivery{0, pool_.Bytes(taken.block), bytes, taken.deliveries};
   Held held{taken.block, Load(header->serial), bytes, pipe, taken.entry};
-  if (take != Take::kAcknowledge) {
+  if (!keeps) {
     held.pipe = held.entry = 0;
-    if (Status status = from->Forget(taken.entry, own, &taken.block); !status.ok()) return status;
     RingOne(&record->want_room);
     const bool copy = take == Take::kCopy && bytes <= kCopyInsideMax;
     if (copy) {

@@ -35,6 +35,7 @@ export class Pipe<T> {
   readonly path: string;
   readonly codec: PacketCodec;
 
+  readonly #packets: (typeof packetCodecs)[PacketCodec];
   readonly #region: RegionUse;
   readonly #index: number;
   readonly #packet: NativePacket = { block: 0, bytes: null, deliveries: 0 };
@@ -57,6 +58,7 @@ export class Pipe<T> {
     this.name = name;
     this.path = `pipe ${region.name}/${name}`;
     this.codec = codec;
+    this.#packets = packetCodecs[codec];
     this.#region = region;
     this.#index = index;
     this.#forget = () => region.forget(this as unknown as Pipe<unknown>);
@@ -297,7 +299,7 @@ export class Pipe<T> {
   #payloadOf(packet: T | RegionValue<T>): Uint8Array | number {
     return packet instanceof SharedValue
       ? packet.blockFor(this.#region, this.codec, this.path)
-      : packetCodecs[this.codec].encode(packet, this.path);
+      : this.#packets.encode(packet, this.path);
   }
 
   #put(payload: Uint8Array | number, wait: boolean): NativeAnswer {
@@ -356,7 +358,7 @@ export class Pipe<T> {
       throw this.#region.refusal(error, `a packet of ${this.path}`);
     }
     if (answer !== done) return answer;
-    const codec = packetCodecs[this.codec];
+    const codec = this.#packets;
     if (taking !== 'value') this.#taken = this.#opened(taking, packet);
     else if (typeof taken === 'number') this.#taken = codec.decodeFrom(scratch, taken, this.path);
     else this.#taken = codec.decode(taken, this.path);
@@ -371,12 +373,7 @@ export class Pipe<T> {
     if (taking === 'borrow') return new SharedValue<T>(this.#region, block, this.codec);
     this.#packet.bytes = null;
     try {
-      return new HeldPacket(
-        this.#region,
-        block,
-        deliveries,
-        packetCodecs[this.codec].decode(bytes!, this.path),
-      );
+      return new HeldPacket(this.#region, block, deliveries, this.#packets.decode(bytes!, this.path));
     } catch (error) {
       // It would come back for ever.
       this.#region.doSometime(() => this.#region.native.ack(block));
