@@ -8,6 +8,7 @@ import { Exposure } from './exposure.ts';
 import { takeInput } from './process-input.ts';
 import { adoptRuntime } from './process-runtime.ts';
 import { Runtime } from './program.ts';
+import { rehearse } from './rehearsal.ts';
 import { RootLink } from './root-link.ts';
 import { onStopSignals } from './signals.ts';
 import { placeOf } from './stack.ts';
@@ -36,6 +37,7 @@ try {
   const stop = (exitCode: number) => void runtime.stop().then(() => process.exit(exitCode));
   root.onStop(() => stop(0));
   onStopSignals((signal) => stop(128 + signal));
+  if (standby) root.rehearse(rehearse());
 } catch (error) {
   refuse(messageOf(error));
 }

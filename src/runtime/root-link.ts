@@ -35,6 +35,7 @@ export class RootLink {
   /** Stands by: says nothing about itself until it is activated. */
   #standby: boolean;
   #warm = false;
+  #rehearsal: Promise<unknown> = Promise.resolve();
   readonly #activated: Promise<void>;
   #activate: () => void = () => {};
   #onStop: (() => void) | undefined;
@@ -113,7 +114,12 @@ export class RootLink {
   reportWarm(): void {
     if (this.#warm || !this.#standby) return;
     this.#warm = true;
-    this.#socket.send({ t: 'warm' });
+    void this.#rehearsal.then(() => this.#socket.send({ t: 'warm' }));
+  }
+
+  /** Until that is over, this process is not warm, whatever it has loaded. */
+  rehearse(rehearsal: Promise<unknown>): void {
+    this.#rehearsal = rehearsal;
   }
 
   /** Resolves once this process is the one that does the work; at once for one that does not stand by. */
