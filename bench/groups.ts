@@ -18,6 +18,8 @@ export interface Group {
   readonly patience?: number;
   /** Where the kernel puts the processes matters much to it, so the short form measures it unpinned too. */
   readonly unpinnedToo?: boolean;
+  /** Whole trees of processes, which would all get the driver's CPU. */
+  readonly unpinnedOnly?: boolean;
 }
 
 /** The row that is compared, and those it is compared with. */
@@ -179,12 +181,20 @@ export const groups: readonly Group[] = [
   },
   {
     name: 'units',
-    title: `20 programs under one root (${unitsMany} with --long): start and memory of each, wake-ups of the idle root; from SIGKILL until the next one does its work`,
+    title: `20 programs under one root (${unitsMany} with --long): start and memory of each, wake-ups of the idle root; from SIGKILL until the next one runs`,
+    rows: [{ name: subject, job: { transport: 'units', ...roundTrips, payload: 16, crowd: unitsMany } }],
+  },
+  {
+    name: 'takeover',
+    title:
+      'from SIGKILL of a Node process until the next one does its work, and until a client has an answer in a new session',
     rows: [
-      { name: subject, job: { transport: 'units', ...roundTrips, payload: 16, crowd: unitsMany } },
-      { name: 'Node process, standby', job: { transport: 'units-standby', ...roundTrips, payload: 16 } },
-      { name: 'Node process, cold', job: { transport: 'units-cold', ...roundTrips, payload: 16 } },
+      { name: 'process, standby', job: { transport: 'process-standby', ...roundTrips, payload: 16 } },
+      { name: 'process, cold', job: { transport: 'process-cold', ...roundTrips, payload: 16 } },
+      { name: 'session, standby', job: { transport: 'session-standby', ...roundTrips, payload: 16 } },
+      { name: 'session, cold', job: { transport: 'session-cold', ...roundTrips, payload: 16 } },
     ],
+    unpinnedOnly: true,
   },
   {
     name: 'inspector',

@@ -26,12 +26,14 @@ export type Transport =
   | 'actors'
   | 'actors-alone'
   | 'units'
-  | 'units-standby'
-  | 'units-cold'
   | 'cache'
   | 'cache-both'
   | 'cache-lru'
   | 'cache-cpp'
+  | 'process-standby'
+  | 'process-cold'
+  | 'session-standby'
+  | 'session-cold'
   | 'cpp'
   | 'cpp-copy';
 

@@ -31,12 +31,13 @@ async function bench(options: Options): Promise<boolean> {
   }));
   const work = shown.flatMap((group) =>
     places
+      .filter(({ mode }) => mode === 'unpinned' || !group.unpinnedOnly)
       .filter(({ mode }) => options.only?.test(`${group.name} ${mode}`) ?? isMeasured(group, mode))
       .map((place) => ({ group, place })),
   );
   // Not asked for anything, the short form leaves out what tells least.
-  function isMeasured({ unpinnedToo = false }: Group, mode: Mode): boolean {
-    return options.long || unpinnedToo || mode === 'pinned' || places.length === 1;
+  function isMeasured({ unpinnedToo = false, unpinnedOnly = false }: Group, mode: Mode): boolean {
+    return options.long || unpinnedToo || unpinnedOnly || mode === 'pinned' || places.length === 1;
   }
   if (work.length === 0) throw new Error(`no group and mode match ${options.only?.source}; see --help`);
   const last = options.jsonFile === undefined ? undefined : readRecording(options.jsonFile);

@@ -33,11 +33,13 @@ const programs: Record<Exclude<Transport, 'cpp' | 'cpp-copy' | 'cache-cpp'>, str
   actors: 'actors-peer.ts',
   'actors-alone': 'actors-peer.ts',
   units: 'units-peer.ts',
-  'units-standby': 'units-peer.ts',
-  'units-cold': 'units-peer.ts',
   cache: 'cache-peer.ts',
   'cache-both': 'cache-peer.ts',
   'cache-lru': 'cache-peer.ts',
+  'process-standby': 'takeover-peer.ts',
+  'process-cold': 'takeover-peer.ts',
+  'session-standby': 'takeover-peer.ts',
+  'session-cold': 'takeover-peer.ts',
 };
 
 /** What a process that has done its work may take to end in order. */

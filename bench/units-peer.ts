@@ -1,18 +1,13 @@
-// Units peer: a root with many plain programs, or with one Node process that is killed. What a unit costs to start and to restart,
-// what it takes of the root, how often an idle root wakes up, and how long it takes until the next process does the work.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+// Units peer: a root with many plain programs. What a unit costs to start and to restart, what it takes of the root, how often
+// an idle root wakes up, and how long the end of all takes.
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { percentilesOf } from './histogram.ts';
 import type { Figures } from './job.ts';
 import { endWithStarter, sayReady, tell, untilReady, workOf } from './peer.ts';
+import { atOnce, Root } from './root.ts';
 
 const { role, job, directory } = workOf(process.argv);
-const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
-const entry = new URL('../dist/index.js', import.meta.url).href;
 /** A run that measures briefly has few units and few kills. */
 const long = job.measureMs >= 1_000;
 const many = long ? job.crowd : Math.min(job.crowd, 20);
@@ -21,75 +16,6 @@ const idleMs = 2_000;
 
 /** Where the last start of a unit stands in what the root has printed. */
 const lastStart = new Map<string, number>();
-const atOnce = {
-  backoff: { minMs: 0, maxMs: 0 },
-  giveUp: { restarts: 1_000_000, periodMs: 1 },
-  shutdown: 1_000,
-};
-
-/** A root that runs a topology, seen by what it prints. */
-class Root {
-  readonly #process: ChildProcess;
-  readonly #runDirectory: string;
-  readonly #lines: { line: string; atNs: bigint }[] = [];
-  #onLine: () => void = () => {};
-
-  constructor(name: string, children: object) {
-    const folder = join(directory, name);
-    mkdirSync(folder, { recursive: true });
-    const file = join(folder, 'topology.mjs');
-    writeFileSync(file, `export default ${JSON.stringify({ name, children })};\n`);
-    this.#runDirectory = join(folder, 'r');
-    const args = [main, 'run', file, '--workspace', join(folder, 'w'), '--json'];
-    this.#process = spawn(process.execPath, args, {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, ACTOR_IPC_RUN_DIR: this.#runDirectory },
-    });
-    // Also if we fail; its minders end the rest.
-    process.on('exit', () => this.#process.kill('SIGKILL'));
-    createInterface({ input: this.#process.stdout! }).on('line', (line) => {
-      this.#lines.push({ line, atNs: process.hrtime.bigint() });
-      this.#onLine();
-    });
-  }
-
-  get pid(): number {
-    return this.#process.pid!;
-  }
-
-  /** The number of lines so far. */
-  get seen(): number {
-    return this.#lines.length;
-  }
-
-  /** When a line that matches came, of those from `from` on. */
-  async sees(pattern: RegExp, from = 0): Promise<{ match: RegExpExecArray; atNs: bigint; index: number }> {
-    for (let index = from; ; index++) {
-      while (index >= this.#lines.length)
-        await new Promise<void>((resolve) => {
-          this.#onLine = resolve;
-        });
-      const { line, atNs } = this.#lines[index]!;
-      const match = pattern.exec(line);
-      if (match) return { match, atNs, index };
-    }
-  }
-
-  /** Minders and programs, by what their environment says. */
-  descendants(): number[] {
-    return readdirSync('/proc')
-      .map(Number)
-      .filter(
-        (pid) => pid > 0 && pid !== this.pid && environmentOf(pid).includes(`=${this.#runDirectory}\0`),
-      );
-  }
-
-  async stop(): Promise<void> {
-    const ended = new Promise((resolve) => this.#process.once('exit', resolve));
-    this.#process.kill('SIGTERM');
-    await ended;
-  }
-}
 
 const sleepers = (count: number) =>
   Object.fromEntries(
@@ -100,13 +26,13 @@ const sleepers = (count: number) =>
   );
 
 async function units(): Promise<Figures> {
-  const alone = new Root('alone', sleepers(1));
+  const alone = new Root(directory, 'alone', sleepers(1));
   await alone.sees(/alone is operative/);
   await sleep(idleMs);
   const aloneKb = memoryKb(alone.pid);
   await alone.stop();
 
-  const root = new Root('many', sleepers(many));
+  const root = new Root(directory, 'many', sleepers(many));
   const { atNs: beganNs } = await root.sees(/many is booting/);
   const { atNs: upNs } = await root.sees(/many is operative/);
   await sleep(idleMs);
@@ -118,7 +44,7 @@ async function units(): Promise<Figures> {
   for (let i = 0; i < kills; i++)
     samples.push(await killAndSee(root, `u${(i * 7) % many}`, 'started as process'));
   const stop = await timeToEnd(root, 'SIGTERM');
-  const again = new Root('again', sleepers(many));
+  const again = new Root(directory, 'again', sleepers(many));
   await again.sees(/again is operative/);
   const gone = await timeToEnd(again, 'SIGKILL');
   const open = Number(upNs - beganNs) / 1e6 / many;
@@ -134,39 +60,6 @@ async function timeToEnd(root: Root, signal: NodeJS.Signals): Promise<number> {
   return performance.now() - beganMs;
 }
 
-/** What the unit itself writes; the record of an exit has the last lines in it, too. */
-const active = /^\{(?!.*"exit").*active (\d+)/;
-const loaded = /^\{(?!.*"exit").*loaded/;
-
-/** From SIGKILL until the next process does what its module says after `activated()`. */
-async function takeovers(standby: number): Promise<Figures> {
-  const file = join(directory, 'worker.mjs');
-  writeFileSync(
-    file,
-    `import { activated } from '${entry}';
-console.log('loaded');
-await activated();
-console.log('active', process.pid);
-setInterval(() => {}, 1e6);
-`,
-  );
-  const root = new Root('one', { worker: { kind: 'node', file, standby, ...atOnce } });
-  let { match, index } = await root.sees(active);
-  const samples: number[] = [];
-  for (let i = 0; i < kills; i++) {
-    // The one behind it is loaded, and waits.
-    if (standby > 0) await root.sees(loaded, index + 1);
-    await sleep(100);
-    const beganNs = process.hrtime.bigint();
-    process.kill(Number(match[1]), 'SIGKILL');
-    const next = await root.sees(active, index + 1);
-    samples.push(Number(next.atNs - beganNs));
-    ({ match, index } = next);
-  }
-  await root.stop();
-  return percentilesOf(Uint32Array.from(samples));
-}
-
 async function killAndSee(root: Root, unit: string, words: string): Promise<number> {
   // Its last start.
   const started = new RegExp(`${unit} ${words} (\\d+)`);
@@ -177,15 +70,6 @@ async function killAndSee(root: Root, unit: string, words: string): Promise<numb
   const next = await root.sees(started, from);
   lastStart.set(unit, next.index);
   return Number(next.atNs - beganNs);
-}
-
-/** Empty if it has ended. */
-function environmentOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, 'latin1');
-  } catch {
-    return '';
-  }
 }
 
 /** A zombie does not. */
@@ -214,8 +98,6 @@ endWithStarter();
 if (role === 'responder') sayReady();
 else {
   await untilReady();
-  tell(
-    job.transport === 'units' ? await units() : await takeovers(job.transport === 'units-standby' ? 1 : 0),
-  );
+  tell(await units());
   process.exit();
 }
