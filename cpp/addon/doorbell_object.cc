@@ -20,10 +20,6 @@ constexpr uint64_t kBusyGapNs = 100'000;
 constexpr uint64_t kGapMaxNs = 400'000;
 /// A peer that we have just woken can't answer sooner than a sleeping core wakes.
 constexpr uint64_t kWakeNs = 50'000;
-/// A few messages of a stream; nothing to who waits for one of them in another way.
-constexpr uint64_t kStreamRestNs = 2'000;
-/// With more lanes it costs too much to see whether something was written.
-constexpr uint32_t kLanesLooked = 16;
 
 }  // namespace
 
@@ -44,8 +40,6 @@ DoorbellObject::DoorbellObject(const Napi::CallbackInfo& info)
   own_ = SegmentObject::From(info, 0)->mapping();
   if (own_ == nullptr || !own_->writable()) throw Napi::TypeError::New(info.Env(), "argument 0 must be an own segment");
   park_ = ParkOf(own_->base());
-  const uint32_t lanes = reinterpret_cast<const SegmentHeader*>(own_->base())->lane_count;
-  lanes_ = lanes <= kLanesLooked ? lanes : 0;
   spin_ns_ = uint64_t{Uint32(info, 1)} * 1000;
   Check(info.Env(), CreateEvent(&bell_));
   info.This().As<Napi::Object>().TypeTag(&kTypeTag);
@@ -81,7 +75,7 @@ Napi::Value DoorbellObject::WatchWord(const Napi::CallbackInfo& info) {
   if (slot == watches_.size()) watches_.emplace_back();
   watches_[slot] = watch;
   // An armed doorbell would sleep through a word that has changed already.
-  if (poll_ != nullptr && !hot_ && Changed()) BecomeHot(Reactor::NowNs());
+  if (poll_ != nullptr && !hot_ && Due()) BecomeHot(Reactor::NowNs());
   return Napi::Number::New(info.Env(), static_cast<double>(slot));
 }
 
@@ -131,7 +125,7 @@ void DoorbellObject::Close(const Napi::CallbackInfo&) {
 void DoorbellObject::OnBell() {
   ClearEvent(bell_.get());
   if (!hot_) BecomeHot(Reactor::NowNs());
-  if (Changed()) Deliver(Reactor::NowNs());
+  if (Due()) Deliver(Reactor::NowNs());
 }
 
 void DoorbellObject::BecomeHot(uint64_t now_ns) {
@@ -141,16 +135,7 @@ void DoorbellObject::BecomeHot(uint64_t now_ns) {
   reactor_->AddHot(this);
 }
 
-bool DoorbellObject::Due(uint64_t now_ns) const { return (again_ || now_ns >= rests_until_ns_) && Changed(); }
-
-/// How far our own lanes have been written, in one number.
-uint32_t DoorbellObject::Written() const {
-  uint32_t sum = 0;
-  for (uint32_t lane = 0; lane < lanes_; lane++) sum += TailOf(own_->base(), lane)->tail.load(std::memory_order_relaxed);  // Relaxed: our own words.
-  return sum;
-}
-
-bool DoorbellObject::Changed() const {
+bool DoorbellObject::Due() const {
   if (again_) return true;
   for (const Watch& watch : watches_)
     if (watch.word != nullptr && watch.word->load(std::memory_order_seq_cst) != watch.seen) return true;
@@ -166,20 +151,16 @@ void DoorbellObject::Deliver(uint64_t now_ns) {
   const Napi::HandleScope scope(Env());
   [[maybe_unused]] const Napi::Object alive = Value();  // The callback may close this doorbell.
   again_ = false;  // The callback, and what it wakes, may ask for another call.
-  const uint32_t written = Written();
   const Napi::Value again = reactor_->Call(callback_, {});
   if (!again.IsEmpty() && again.IsBoolean() && again.As<Napi::Boolean>().Value()) again_ = true;
   if (!hot_) again_ = false;
-  if (!hot_) return;
-  const uint64_t end_ns = Reactor::NowNs();
-  quiet_at_ns_ = std::max(quiet_at_ns_, end_ns + WindowNs());
-  rests_until_ns_ = lanes_ > 0 && Written() == written ? end_ns + kStreamRestNs : 0;
+  if (hot_) quiet_at_ns_ = std::max(quiet_at_ns_, Reactor::NowNs() + WindowNs());
 }
 
 bool DoorbellObject::Rest(uint64_t now_ns) {
   if (again_ || now_ns < quiet_at_ns_) return false;
   Park(park_);
-  if (Changed()) {
+  if (Due()) {
     Unpark(park_);
     return false;
   }

@@ -4,8 +4,6 @@
 // Reactor's spin until they have been quiet for the spin window).
 // Adaptive window: spinning pays only while the next message is likely to come within it, so a running mean of the
 // distance between deliveries decides; sporadic traffic goes to sleep at once.
-// Streams: each look at a word takes its line from the peer, who needs it for its next message. A peer that got nothing from us
-// in answer to its last messages waits for nothing, so we leave it the line for a moment and get several messages at once.
 #pragma once
 
 #include <napi.h>
@@ -26,7 +24,7 @@ class DoorbellObject : public Napi::ObjectWrap<DoorbellObject>, public Spinner {
   /// new Doorbell(segment, spinUs): `segment` is our own, whose park word this doorbell keeps.
   explicit DoorbellObject(const Napi::CallbackInfo& info);
 
-  bool Due(uint64_t now_ns) const override;
+  bool Due() const override;
   void Deliver(uint64_t now_ns) override;
   bool Rest(uint64_t now_ns) override;
 
@@ -46,8 +44,6 @@ class DoorbellObject : public Napi::ObjectWrap<DoorbellObject>, public Spinner {
   void Again(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
-  bool Changed() const;
-  uint32_t Written() const;
   void OnBell();
   void BecomeHot(uint64_t now_ns);
   uint64_t WindowNs() const;
@@ -57,15 +53,12 @@ class DoorbellObject : public Napi::ObjectWrap<DoorbellObject>, public Spinner {
   Fd peer_bell_;
   std::shared_ptr<Mapping> own_;
   ParkLine* park_;
-  uint32_t lanes_;
   std::vector<Watch> watches_;
   std::unique_ptr<Poll> poll_;
   Napi::FunctionReference callback_;
   uint64_t spin_ns_;
   uint64_t quiet_at_ns_ = 0;
   uint64_t delivered_at_ns_ = 0;
-  /// Until then the peer is left alone.
-  uint64_t rests_until_ns_ = 0;
   uint64_t mean_gap_ns_;
   bool hot_ = false;
   bool again_ = false;

@@ -185,7 +185,7 @@ void Reactor::Prepare() {
     bool found = false;
     // By index: a callback may add to the list or leave holes in it.
     for (size_t i = 0; i < hot_.size(); i++) {
-      if (hot_[i] != nullptr && hot_[i]->Due(now)) {
+      if (hot_[i] != nullptr && hot_[i]->Due()) {
         hot_[i]->Deliver(now);
         found = true;
       }
@@ -204,10 +204,9 @@ void Reactor::Prepare() {
 Napi::Value Reactor::Call(const Napi::FunctionReference& callback, std::initializer_list<napi_value> arguments) {
   if (ending_) return {};
   napi_value result = nullptr;
-  // Whatever object stands for `this`, nobody looks at it; a new one for each call would be garbage.
-  const Napi::Function function = callback.Value();
   const napi_status status =
-      napi_make_callback(env_, context_, function, function, arguments.size(), arguments.begin(), &result);
+      napi_make_callback(env_, context_, Napi::Object::New(env_), callback.Value(), arguments.size(),
+                         arguments.begin(), &result);
   if (status == napi_ok) return Napi::Value(env_, result);
   napi_value error = nullptr;
   bool pending = false;

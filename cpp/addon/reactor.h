@@ -52,9 +52,8 @@ class Poll {
 class Spinner {
  public:
   virtual ~Spinner() = default;
-  /// Whether one of its words has changed since its last delivery, or it asked to be called again. It may leave a peer some
-  /// time that waits for nothing.
-  virtual bool Due(uint64_t now_ns) const = 0;
+  /// Whether one of its words has changed since its last delivery, or it asked to be called again.
+  virtual bool Due() const = 0;
   /// Calls into JavaScript.
   virtual void Deliver(uint64_t now_ns) = 0;
   /// Goes to sleep if its time is over. Answers whether it sleeps now.

@@ -38,11 +38,20 @@ export interface ArenaAsked {
 }
 
 /** What a child may ask of the root. */
+/** A process that the tree runs as an app: number and start ticks are one process's for ever. */
+export interface AppProcess {
+  readonly app: string;
+  readonly pid: number;
+  readonly startTicks: number;
+}
+
 export interface ChildServices {
   /** The listening socket of an app that this child may serve; the descriptor stays the root's. @throws {IpcError} */
   claim(universe: string, app: string): number;
   /** Whether a process of this tree that runs that app has that pid; undefined if no child of the tree runs it. */
   runs(app: string, pid: number): boolean | undefined;
+  /** Processes of this tree that run as apps. */
+  running(): readonly AppProcess[];
   /** Keeps that region for when all its users are gone. @throws {IpcError} if it is not there. */
   keep(region: string, generation: string): Promise<void>;
   /** A frame about an arena of the topology; its descriptors are taken over. @throws an Error if it makes no sense. */
@@ -102,9 +111,12 @@ export class ChildControl {
     this.#socket.send({ t: 'count' });
   }
 
-  /** Lets a child that stands by begin with its work. */
+  /**
+   * Lets a child that stands by begin with its work. It hears which processes are its peers: those that wait for it log in while
+   * the supervisor has the end of its predecessor to deal with, and could not answer.
+   */
   activate(epoch: number): void {
-    this.#socket.send({ t: 'activate', epoch });
+    this.#socket.send({ t: 'activate', epoch, running: this.#services.running() });
   }
 
   /** Tells what has become of a unit that this one holds on to. */

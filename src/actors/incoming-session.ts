@@ -28,7 +28,7 @@ export interface LoginSettings {
   /** What the server says about itself. */
   readonly metadata: unknown;
   /** Under a supervisor: whether that process of its tree runs that app; undefined if it does not know. */
-  readonly runs: (app: string, pid: number) => Promise<boolean | undefined>;
+  readonly runs: (app: string, pid: number, startTicks: number) => Promise<boolean | undefined>;
 }
 
 /** What a log-in has prepared for its session. */
@@ -163,8 +163,11 @@ function checkIdentity({ pid, startTicks }: Hello): IpcError | undefined {
   }
 }
 
-async function checkApp({ runs }: LoginSettings, { client, pid }: Hello): Promise<IpcError | undefined> {
-  if ((await runs(client, pid)) !== false) return undefined;
+async function checkApp(
+  { runs }: LoginSettings,
+  { client, pid, startTicks }: Hello,
+): Promise<IpcError | undefined> {
+  if ((await runs(client, pid, startTicks)) !== false) return undefined;
   return IpcError.of(
     'ERR_CREDENTIALS',
     client,

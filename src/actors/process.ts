@@ -33,7 +33,7 @@ export interface ServerSettings {
   readonly metadata: unknown;
   readonly stopTimeoutMs: number;
   readonly claim: () => Promise<Claim>;
-  readonly runs: (app: string, pid: number) => Promise<boolean | undefined>;
+  readonly runs: (app: string, pid: number, startTicks: number) => Promise<boolean | undefined>;
   /** The writing ends of the app's broadcasts; whoever gives them ends them. */
   readonly publishers: Readonly<Record<string, BroadcastPublisher>>;
   readonly onServing: () => void;

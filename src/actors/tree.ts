@@ -130,6 +130,7 @@ export interface ServicesFor {
   /** Keeps a region for when all its users are gone. */
   keep(region: string, generation: string): Promise<void>;
   runs(app: string, pid: number): boolean | undefined;
+  running: ChildServices['running'];
   arena: ChildServices['arena'];
 }
 

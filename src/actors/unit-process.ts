@@ -274,6 +274,7 @@ class Control {
       claim: (universe, app) => tree.services.claim(unit, own.pid(), universe, app),
       keep: (region, generation) => tree.services.keep(region, generation),
       runs: (app, pid) => tree.services.runs(app, pid),
+      running: () => tree.services.running(),
       arena: (asked, frame, fds) => tree.services.arena(asked, frame, fds),
     };
     this.theirs = theirs;

@@ -37,11 +37,12 @@ try {
   const stop = (exitCode: number) => void runtime.stop().then(() => process.exit(exitCode));
   root.onStop(() => stop(0));
   onStopSignals((signal) => stop(128 + signal));
-  if (standby) root.rehearse(rehearse());
 } catch (error) {
   refuse(messageOf(error));
 }
 
+// Before its file, which may be the last that it has to wait for.
+if (standby) await rehearse();
 import(pathToFileURL(file).href).then(
   () => {
     root.reportReady();

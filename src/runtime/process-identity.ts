@@ -13,6 +13,15 @@ export function identify(what: string, pid: number): Identity {
   }
 }
 
+/** 0 for one that has ended already. */
+export function startTicksOf(pid: number): number {
+  try {
+    return native().startTicks(pid);
+  } catch {
+    return 0;
+  }
+}
+
 /** Whether that very process runs: number and start time are those, and so is the boot if it is known. */
 export function isAlive({ pid, startTicks, bootId }: Identity & Partial<ProcessRecord>): boolean {
   if (bootId !== undefined && bootId !== native().bootId()) return false;

@@ -189,7 +189,7 @@ export class Runtime {
         metadata: options.metadata ?? null,
         stopTimeoutMs,
         claim: () => this.#claim(app),
-        runs: async (client, pid) => this.#root?.runs(client, pid),
+        runs: async (client, pid, startTicks) => this.#root?.runs(client, pid, startTicks),
         publishers,
         onServing: () => {
           this.#reportDefault();

@@ -1,5 +1,6 @@
 // Root link: a child's end of its control socket. Says how far the process is, asks the root for the app's listening socket
 // and for the identity of peers, passes log records on, and hears when to stop.
+import type { AppProcess } from '../actors/child-control.ts';
 import type { Log, LogLevel } from '../actors/hosting.ts';
 import type { ChannelCount } from '../actors/session-figures.ts';
 import { IpcError } from '../errors.ts';
@@ -7,7 +8,7 @@ import type { DependencyNews } from '../machines/incarnation.ts';
 import { addressOf } from '../names.ts';
 import { type FeedLinkOffer, offerIn } from '../transport/feed-link.ts';
 import type { FlightRecorder } from '../transport/flight-recorder.ts';
-import { type Frame, textOf, wholeOf } from '../transport/frame.ts';
+import { type Frame, listOf, textOf, wholeOf } from '../transport/frame.ts';
 import { native } from '../transport/native.ts';
 import { closeAll, PacketSocket } from '../transport/packet-socket.ts';
 import type { Claim } from '../transport/run-directory.ts';
@@ -32,10 +33,11 @@ export class RootLink {
   #state = '';
   #implied = false;
   #ready = false;
+  /** Processes of this tree that need not be asked for, by their numbers. */
+  readonly #peers = new Map<number, AppProcess>();
   /** Stands by: says nothing about itself until it is activated. */
   #standby: boolean;
   #warm = false;
-  #rehearsal: Promise<unknown> = Promise.resolve();
   readonly #activated: Promise<void>;
   #activate: () => void = () => {};
   #onStop: (() => void) | undefined;
@@ -114,12 +116,7 @@ export class RootLink {
   reportWarm(): void {
     if (this.#warm || !this.#standby) return;
     this.#warm = true;
-    void this.#rehearsal.then(() => this.#socket.send({ t: 'warm' }));
-  }
-
-  /** Until that is over, this process is not warm, whatever it has loaded. */
-  rehearse(rehearsal: Promise<unknown>): void {
-    this.#rehearsal = rehearsal;
+    this.#socket.send({ t: 'warm' });
   }
 
   /** Resolves once this process is the one that does the work; at once for one that does not stand by. */
@@ -157,7 +154,9 @@ export class RootLink {
   }
 
   /** Whether a process of this tree that runs that app has that pid; undefined if no child runs it. */
-  async runs(app: string, pid: number): Promise<boolean | undefined> {
+  async runs(app: string, pid: number, startTicks: number): Promise<boolean | undefined> {
+    const known = this.#peers.get(pid);
+    if (known?.app === app && known.startTicks === startTicks) return true;
     const { frame, fds } = await this.#ask({ t: 'runs', app, pid });
     closeAll(fds);
     return typeof frame.runs === 'boolean' ? frame.runs : undefined;
@@ -208,8 +207,9 @@ export class RootLink {
     });
   }
 
-  #onActivate(epoch: number): void {
+  #onActivate(epoch: number, running: readonly AppProcess[]): void {
     if (!this.#standby) return;
+    for (const process of running) this.#peers.set(process.pid, process);
     this.#standby = false;
     process.env.ACTOR_IPC_EPOCH = String(epoch);
     this.#hold();
@@ -233,7 +233,7 @@ export class RootLink {
     }
     if (frame.t === 'activate') {
       closeAll(fds);
-      return this.#onActivate(wholeOf(frame, 'epoch'));
+      return this.#onActivate(wholeOf(frame, 'epoch'), listOf(frame, 'running') as AppProcess[]);
     }
     if (frame.t === 'dependency.lost' || frame.t === 'dependency.back') {
       closeAll(fds);

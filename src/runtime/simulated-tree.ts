@@ -278,7 +278,7 @@ export class SimulatedTree implements Surroundings {
       nodeArgs: unused,
       env: {},
       withheld: () => new Set(),
-      services: { claim: unused, keep: unused, runs: unused, arena: unused },
+      services: { claim: unused, keep: unused, runs: unused, running: unused, arena: unused },
       watching: new Watching(),
       counting: new Counting(),
       lookout: new Lookout(this.#host),

@@ -51,6 +51,7 @@ import { KeptRegions } from './kept-regions.ts';
 import { loaderArgs } from './loader.ts';
 import { Operator, type UnitHandle } from './operator.ts';
 import { defaultRunDirectory, treeRunDirectory } from './place.ts';
+import { startTicksOf } from './process-identity.ts';
 import { ProcessRecords } from './process-records.ts';
 import { ProcessSupervision } from './process-supervision.ts';
 import { RecentLog } from './recent-log.ts';
@@ -421,13 +422,14 @@ export class Tree {
         claim: (unit, pid, universe, app) => this.#sockets.lend(unit, pid, universe, app),
         keep: (region, generation) => this.#regions.keep(region, generation),
         runs: (app, pid) => this.#processes.runs(app, pid),
+        running: () => this.#processes.running(),
         arena: (asked, frame, fds) => this.#arenas.handle(asked, frame, fds),
       },
       watch: {
         spawned: (unit, facts) => {
           const { pid, epoch, app, standby, adopted } = facts;
           this.#records.write(unit, facts);
-          if (app !== null) this.#processes.add(app, pid);
+          if (app !== null) this.#processes.add(app, pid, startTicksOf(pid));
           if (standby) {
             log.debug({ unit, pid }, `${nameOf(unit)} has process ${pid} standing by`);
             return;

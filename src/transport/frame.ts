@@ -54,6 +54,13 @@ export function mapOf(frame: Frame, field: string): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
+/** A list. */
+export function listOf(frame: Frame, field: string): unknown[] {
+  const value = frame[field];
+  if (!Array.isArray(value)) throw wrong(frame, field, 'a list');
+  return value;
+}
+
 /** A value that JSON can express and that is not larger than metadata may be. */
 export function metadataOf(frame: Frame, field: string): unknown {
   const value = frame[field] ?? null;

@@ -38,6 +38,7 @@ class Child {
       {
         claim: () => 0,
         runs: () => undefined,
+        running: () => [],
         keep: async () => {},
         arena: (asked, frame, fds) => arenas.handle(asked, frame, fds),
       },
