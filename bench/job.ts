@@ -60,7 +60,7 @@ export interface Job extends Durations {
   /** Of a broadcast: the sessions that read, all in the responder. Default 1. */
   readonly readers?: number;
   /** Of a cache: what is done with each key in its turn. */
-  readonly operation?: 'get' | 'set' | 'set, delete' | 'mixed';
+  readonly operation?: 'get' | 'set' | 'delete' | 'mixed';
 }
 
 /** How many the cache has, and how many have room. */

@@ -3,7 +3,8 @@ import { IpcError, messageOf } from '../errors.ts';
 import { type CacheAttachmentContext, cacheAttachmentMachine } from '../machines/cache-attachment.ts';
 import type { Address } from '../names.ts';
 import type { CacheOptions, CacheStats } from '../spec/cache.ts';
-import { type Cache, openCache } from '../transport/cache.ts';
+import type { Cache } from '../transport/cache.ts';
+import { openCache } from '../transport/cache-opening.ts';
 import { Handles, type Host, type Hosted, type Log, type ResourceFigures } from './hosting.ts';
 
 interface Settings {

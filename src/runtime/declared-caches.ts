@@ -4,9 +4,9 @@ import { cacheFigures } from '../actors/cache-attachment.ts';
 import type { Log, ResourceFigures } from '../actors/hosting.ts';
 import { messageOf } from '../errors.ts';
 import type { CacheSpec } from '../spec/cache.ts';
-import { cacheKind, createCache, pidsOf } from '../transport/cache.ts';
+import { cacheKind, createCache } from '../transport/cache-opening.ts';
 import { nativeCode } from '../transport/native.ts';
-import type { NativeCache } from '../transport/native-cache.ts';
+import { type NativeCache, pidsOf } from '../transport/native-cache.ts';
 import { RegionPlace } from '../transport/region-place.ts';
 import type { CacheStatus } from './status.ts';
 

@@ -1,6 +1,6 @@
 // A cache of a running tree, for somebody outside of it: the command line.
 import type { Cache, CacheOptions } from '../spec/cache.ts';
-import { openCache } from '../transport/cache.ts';
+import { openCache } from '../transport/cache-opening.ts';
 import { askTree } from './control-client.ts';
 import { treeRunDirectory } from './place.ts';
 

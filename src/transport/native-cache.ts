@@ -38,6 +38,16 @@ export interface NativeCacheShape {
   readonly bytes: number;
 }
 
+/** As in cpp/shm/region_layout.h. */
+export const cacheUsersMax = 64;
+
+/** The processes in its user slots; one that was killed stands there until its slot is needed or counted. */
+export function pidsOf({ memory, shape }: NativeCache): number[] {
+  const words = new Int32Array(memory, shape.usersOffset, (cacheUsersMax * shape.userBytes) / 4);
+  const pids = Array.from({ length: cacheUsersMax }, (_, slot) => words[(slot * shape.userBytes) / 4]!);
+  return [...new Set(pids.filter((pid) => pid > 0))];
+}
+
 /** Where in `exchange` stands what a call is about, in bytes. Doubles, then words, then the key and the value. */
 export const exchangePlaces = {
   nowMs: 0,

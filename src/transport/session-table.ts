@@ -8,8 +8,9 @@ import { IpcError } from '../errors.ts';
 import type { CacheShape } from '../spec/cache.ts';
 import type { CacheEntry, CacheTombstone } from '../spec/downstream.ts';
 import { type TableSpec, tableCaches, tableNodeLengthMax } from '../spec/relay-node.ts';
-import { type Cache, monotonicMs, openCache } from './cache.ts';
+import { type Cache, monotonicMs } from './cache.ts';
 import type { EvictedBytes } from './cache-memory.ts';
+import { openCache } from './cache-opening.ts';
 import { cacheDirectory, ensureRunDirectory, FileLock } from './run-directory.ts';
 import { SharedTombstones } from './shared-tombstones.ts';
 

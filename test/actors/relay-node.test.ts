@@ -6,7 +6,7 @@ import { DeclaredCaches } from '../../src/runtime/declared-caches.ts';
 import type { CacheNews } from '../../src/spec/downstream.ts';
 import { tableCaches, tableDefaults } from '../../src/spec/relay-node.ts';
 import { ownersOf } from '../../src/spec/rendezvous.ts';
-import { openCache } from '../../src/transport/cache.ts';
+import { openCache } from '../../src/transport/cache-opening.ts';
 import { keyHasher } from '../../src/transport/placement-hash.ts';
 import { entry, type Front, said, signal, stone, Tier, type TierNode } from '../support/relay/tier.ts';
 import { waitUntil } from '../support/wait-until.ts';
