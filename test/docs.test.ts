@@ -421,7 +421,7 @@ describe('the README', () => {
 });
 
 describe('the example of docs/hosts.md', function () {
-  this.timeout(60_000);
+  this.timeout(90_000);
   const place = scratch();
   after(() => place.remove());
 
