@@ -24,7 +24,7 @@ const longForm = { long: true, runs: 3, attempts: 3, warmUpMs: 300, measureMs: 1
 export const helpText = `Usage: npm run bench -- [options]
 
 Measures sessions of actor-ipc between two processes beside child_process.fork
-and the limit of the machine. Takes some 80 seconds. This short form measures
+and the limit of the machine. Takes some 100 seconds. This short form measures
 unpinned only ${groups
   .filter(({ unpinnedToo }) => unpinnedToo)
   .map(({ name }) => name)

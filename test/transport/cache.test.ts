@@ -628,6 +628,7 @@ describe('a cache', function () {
       cache.join();
       cache.join();
       cache.arm();
+      cache.catchEvicted(true);
       structuredClone(cache.exchange, { transfer: [cache.exchange] });
       assert.throws(() => cache.set());
       cache.leave();
@@ -646,6 +647,7 @@ describe('a cache', function () {
         'leave',
       ] as const)
         assert.throws(() => cache[call]());
+      assert.throws(() => cache.catchEvicted(true));
       assert.throws(() => cache.memory);
       assert.throws(() => new (native().Cache)(-1));
       assert.throws(() => new (native().Cache)(0, 1, 1, 1, 1, 1));
