@@ -31,6 +31,11 @@ export function PageHeader() {
         </span>
       ) : null}
       {hello?.mode === 'recording' ? <span class="badge accent">recording</span> : null}
+      {hello?.problem === undefined ? null : (
+        <span class="badge bad" title={hello.problem}>
+          incomplete
+        </span>
+      )}
       {hello?.write ? (
         <span class="badge warn" title="This page may send events to actors">
           write

@@ -80,6 +80,7 @@ export class Playback implements Source {
       mode: 'recording',
       write: false,
       span: this.span,
+      ...(this.problem !== undefined && { problem: this.problem }),
     };
   }
 

@@ -49,6 +49,8 @@ export interface Hello {
   readonly write: boolean;
   /** Of a recording: its first and last moment, in milliseconds since 1970. */
   readonly span?: { readonly fromMs: number; readonly toMs: number };
+  /** What is missing of a recording, and why, in words. */
+  readonly problem?: string;
 }
 
 /** All units, each supervisor before those below it; sent anew, at most five times a second, when something changes. */

@@ -138,7 +138,13 @@ describe('actor-ipc inspect', function () {
       writeFileSync(cut, bytes);
       truncateSync(cut, Math.floor(bytes.length * 0.6));
       const shown = inspect(cut);
-      await shown.sees(address);
+      const [, url] = await shown.sees(address);
+      await shown.sees(/some of it is missing|only up to some point/);
+      using page = new Spectator(url!);
+      const hello = await page.waits('hello', () => page.last('hello'));
+      assert.match(hello.problem!, /some of it is missing|only up to some point/);
+      page.send({ type: 'seek', at: hello.span!.toMs });
+      await page.waits('what is whole of it', () => page.actors.has('lamp#1'));
       shown.signal('SIGTERM');
       assert.equal((await shown.ended).code, 0);
     });

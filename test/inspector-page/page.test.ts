@@ -449,10 +449,11 @@ describePage(`the inspector page${skipped}`, function () {
   it('plays a recording: seeks, plays, steps', async () => {
     const span = { fromMs: startedAtMs, toMs: startedAtMs + 10_000 };
     await open([
-      ...shop({ hello: { mode: 'recording', span } }),
+      ...shop({ hello: { mode: 'recording', span, problem: 'it was cut off' } }),
       { type: 'playing', at: startedAtMs, playing: false, speed: 1 },
     ]);
     await page.locator('.playback').waitFor();
+    assert.equal(await page.getByText('incomplete').getAttribute('title'), 'it was cut off');
     await page.keyboard.press('.');
     await page.locator('.playback select').selectOption('10');
     await page.locator('.playback select').blur();
