@@ -28,6 +28,8 @@ interface Incoming {
   asks: number;
   askTimer: NodeJS.Timeout | undefined;
   confirmTimer: NodeJS.Timeout | undefined;
+  /** Not there now. What was heard of it is remembered: it may only have been cut off. */
+  isAway: boolean;
 }
 
 export interface SubscriptionOptions {
@@ -66,6 +68,8 @@ export class NatsSubscription {
       }
       return this.#askAgain(sender);
     }
+    // It answers: what is still missing may come, too.
+    sender.asks = 0;
     this.#deliver(sender, frame.body, from);
     this.#deliverHeld(sender);
     this.#confirm(sender);
@@ -73,7 +77,8 @@ export class NatsSubscription {
 
   /** A node has come; whatever it says is news. */
   came(id: string): void {
-    if (!this.#senders.has(id)) this.#senderOf(id, 0, 0);
+    const known = this.#senders.get(id) ?? this.#senderOf(id, 0, 0);
+    if (known) known.isAway = false;
   }
 
   /** A sender says how far the topic is there. */
@@ -95,7 +100,7 @@ export class NatsSubscription {
     const sender = this.#senders.get(id);
     if (!sender) return;
     forget(sender);
-    this.#senders.delete(id);
+    sender.isAway = true;
   }
 
   end(): void {
@@ -110,9 +115,10 @@ export class NatsSubscription {
     if (known && known.epoch > epoch) return undefined;
     if (known) forget(known);
     if (!known && this.#senders.size >= sendersMax) {
-      const [oldest, sender] = this.#senders.entries().next().value!;
-      forget(sender);
-      this.#senders.delete(oldest);
+      const all = [...this.#senders.values()];
+      const oldest = all.find(({ isAway }) => isAway) ?? all[0]!;
+      forget(oldest);
+      this.#senders.delete(oldest.sender);
     }
     const fresh: Incoming = {
       sender: id,
@@ -124,6 +130,7 @@ export class NatsSubscription {
       asks: 0,
       askTimer: undefined,
       confirmTimer: undefined,
+      isAway: false,
     };
     this.#senders.set(id, fresh);
     return fresh;
