@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { IpcError } from '../errors.ts';
 import type { CacheEntry, CacheNews, CacheTombstone, Downstream, Forgotten } from '../spec/downstream.ts';
 import type { RelayHold } from '../spec/relay.ts';
+import { nodeRefreshMs } from '../spec/relay-nats.ts';
 import { shardOf, shardOwners } from '../spec/relay-shard.ts';
 import { shardedDefaults } from '../spec/relay-sharded.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
@@ -29,6 +30,10 @@ const attemptMs = 1_000;
 /** Until all are asked once more. */
 const againMs = 100;
 const lookMs = 250;
+/** A renewal of a row, and some. */
+const freshMs = nodeRefreshMs + 500;
+/** Two renewals, and some: later than a relay that is cut off refuses deletes. */
+const cutOffMs = 2 * nodeRefreshMs + 500;
 /** Deletes that could not be told. */
 const untoldMax = 10_000;
 
@@ -82,11 +87,14 @@ export class ShardDownstream implements Downstream, AsyncDisposable {
   }
 
   get status(): Downstream['status'] {
-    return this.#relay.status === 'connected' && this.#relays().length > 0 ? 'connected' : 'lost';
+    return this.#relay.status === 'connected' && this.#present().length > 0 ? 'connected' : 'lost';
   }
 
   get silentMs(): number {
-    return Math.max(this.#relay.quorumSilenceMs, this.#contact.silentMs(this.#ids(), performance.now()));
+    const nowMs = performance.now();
+    // A relay that has not renewed its row takes no deletes any more; that it has not, a majority says.
+    const relays = this.#present().flatMap(({ id, atMs }) => (nowMs - atMs < cutOffMs ? [id] : []));
+    return Math.max(this.#relay.quorumSilenceMs, this.#contact.silentMs(relays, nowMs));
   }
 
   /** Waits until a relay is there and it is known what was deleted elsewhere. @throws {IpcError} ERR_TIMEOUT, ERR_RELAY_CLOSED. */
@@ -209,16 +217,12 @@ export class ShardDownstream implements Downstream, AsyncDisposable {
 
   // ---- who is there
 
-  #relays(): string[] {
-    return this.#present().map(({ node }) => node);
-  }
-
   #ids(): string[] {
     return this.#present().map(({ id }) => id);
   }
 
   #present() {
-    return this.#relay.present().filter(({ role }) => role === 'relay');
+    return this.#relay.serving('session.get', 'relay');
   }
 
   #lookAtRelays(): void {
@@ -259,7 +263,10 @@ export class ShardDownstream implements Downstream, AsyncDisposable {
         if (!unsynced.includes(id)) return;
         const askedMs = performance.now();
         await syncTombstones(
-          { request: (service, body, wait) => this.#relay.request(service, body, { ...wait, to }) },
+          {
+            request: (service, body, wait) =>
+              this.#relay.request(service, body, { ...wait, to, timeoutMs: attemptMs }),
+          },
           this.#stones,
           this.#hasher,
           ({ key, tombstone }) => this.#learn(key, tombstone),
@@ -293,7 +300,7 @@ export class ShardDownstream implements Downstream, AsyncDisposable {
     const what = `${service} of the relays`;
     let refusal: unknown = IpcError.of('ERR_RELAY_UNAVAILABLE', what, 'no relay is there');
     for (let round = 1; ; round++) {
-      for (const to of shardOwners(shardOf(hash, this.#shards), this.#relays())) {
+      for (const to of this.#order(shardOf(hash, this.#shards))) {
         signal.throwIfAborted();
         try {
           const question = anybody && round > 1 ? { ...body, anybody: true } : body;
@@ -310,6 +317,14 @@ export class ShardDownstream implements Downstream, AsyncDisposable {
         throw signal.reason;
       }
     }
+  }
+
+  /** Those whose row was not renewed lately come last: they may be cut off. */
+  #order(shard: number): string[] {
+    const nowMs = performance.now();
+    const isFresh = new Map(this.#present().map(({ node, atMs }) => [node, nowMs - atMs < freshMs]));
+    const owners = shardOwners(shard, [...isFresh.keys()]);
+    return [...owners.filter((node) => isFresh.get(node)), ...owners.filter((node) => !isFresh.get(node))];
   }
 
   /** What was deleted here counts, whatever the relays still have. */

@@ -91,7 +91,7 @@ export class ShardKeeper {
   /** One whose socket has ended is not waited for: whoever else may still think it is there, its leases decide. */
   async #relays(): Promise<string[]> {
     const { relay } = this.#options;
-    const present = relay.present().filter(({ role }) => role === 'relay');
+    const present = relay.serving('session.get', 'relay');
     const there = await Promise.all(present.map(({ id }) => id === relay.id || relay.answers(id)));
     return present.flatMap(({ node }, i) => (there[i] ? [node] : []));
   }

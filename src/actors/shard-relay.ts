@@ -2,7 +2,7 @@
 // has, and remembers all deletes. What has no room goes to relief nodes, by rendezvous hashing over those that are there.
 import { IpcError, messageOf } from '../errors.ts';
 import type { CacheEntry, CacheTombstone } from '../spec/downstream.ts';
-import type { Lease, RelayRole } from '../spec/relay.ts';
+import type { Lease } from '../spec/relay.ts';
 import { nodeDefaults, tableDefaults } from '../spec/relay-node.ts';
 import { shardOf } from '../spec/relay-shard.ts';
 import { type ShardRelaySpec, shardedDefaults } from '../spec/relay-sharded.ts';
@@ -24,8 +24,10 @@ import { type NodeStats, tellMadeAnew } from './midway-relay.ts';
 import { ShardKeeper } from './shard-keeper.ts';
 import { serveTombstones, syncTombstones } from './tombstone-sync.ts';
 
-/** How long each node has to acknowledge a delete. */
-const dropTimeoutMs = 2_000;
+/** How long each node has to acknowledge a delete: less than a session cache waits for the answer of all. */
+const dropTimeoutMs = 600;
+/** How long another relay has to tell its deletes. */
+const meetTimeoutMs = 2_000;
 /** Records on their way to relief nodes; what comes on top is lost, and counted. */
 const passingMax = 512;
 /** Of what has aged, so many at once: writers need the rest. */
@@ -150,10 +152,10 @@ export class ShardRelay implements ClusterNode {
       },
     );
     const services = {
-      'session.get': (body: unknown) => this.#get(body),
       'session.put': (body: unknown, from: string) => this.#put(body, from),
       'session.forget': async (body: unknown, from: string) => {
         const stone = parseKeyedTombstone(body);
+        this.#refuseIfCutOff(`delete of ${stone.key}`);
         await this.#table.forget(stone.key, stone.tombstone);
         return this.#drop(stone, from);
       },
@@ -169,6 +171,8 @@ export class ShardRelay implements ClusterNode {
     for (const [service, handler] of Object.entries(services))
       await this.#relay.serve(service, (body, { from }) => handler(body, from), group);
     await this.#meetRelays();
+    // By this one it counts as a relay of the tier.
+    await this.#relay.serve('session.get', (body) => this.#get(body), group);
     await this.#keeper.start();
     this.#beatLater();
     this.#sweepLater();
@@ -259,6 +263,7 @@ export class ShardRelay implements ClusterNode {
 
   async #put(body: unknown, from: string): Promise<object> {
     const { key, hash, entry } = parseKeyedEntry(body);
+    this.#refuseIfCutOff(`put of ${key}`);
     const shard = shardOf(hash, this.#shards);
     const lease = this.#keeper.leaseOf(shard);
     if (!lease) throw this.#notOurs(shard);
@@ -357,15 +362,21 @@ export class ShardRelay implements ClusterNode {
       stone.tombstone,
       undefined,
     );
-    const nodes = await this.#relay.nodes();
-    await Promise.all(
-      nodes
-        .filter(({ node, role }) => node !== from && node !== this.#relay.node && role !== 'gateway')
-        .map(({ node, role, connected }) => {
-          if (!connected) return void missing.push(node);
-          return tell(node, role === 'relay' || role === 'front' ? 'session.drop' : 'relief.drop');
-        }),
+    const { node: self } = this.#relay;
+    const there = (['relay', 'front'] as const).flatMap((role) => this.#relay.serving('session.drop', role));
+    const behind = (['expansion', 'aging'] as const).flatMap((role) =>
+      this.#relay.serving('relief.drop', role),
     );
+    const told = [...there, ...behind].filter(({ node }) => node !== from && node !== self);
+    await Promise.all([
+      ...told.map(({ node, role }) =>
+        tell(node, role === 'relay' || role === 'front' ? 'session.drop' : 'relief.drop'),
+      ),
+      // Those who ought to be there.
+      this.#relay
+        .nodes()
+        .then((nodes) => missing.push(...nodes.flatMap(({ node, connected }) => (connected ? [] : [node])))),
+    ]);
     await writing?.catch((error: unknown) => {
       this.#debug('the engine does not know of a delete', error);
       missing.push('engine');
@@ -375,15 +386,15 @@ export class ShardRelay implements ClusterNode {
 
   // ---- company
 
-  #nodesOf(role: RelayRole): string[] {
+  #nodesOf(role: 'relay' | 'expansion' | 'aging'): string[] {
     return this.#relay
-      .present()
-      .flatMap((each) => (each.role === role && each.node !== this.#relay.node ? [each.node] : []));
+      .serving(role === 'relay' ? 'session.had' : 'relief.get', role)
+      .flatMap(({ node }) => (node === this.#relay.node ? [] : [node]));
   }
 
   /** Those who have come since, tell each other their deletes before anybody asks for a session. */
   async #meetRelays(): Promise<void> {
-    const there = this.#relay.present().filter(({ role, id }) => role === 'relay' && id !== this.#relay.id);
+    const there = this.#relay.serving('session.tell', 'relay').filter(({ id }) => id !== this.#relay.id);
     for (const id of this.#met) if (!there.some((each) => each.id === id)) this.#met.delete(id);
     for (const { id, node: to } of there) {
       if (this.#met.has(id)) continue;
@@ -393,7 +404,7 @@ export class ShardRelay implements ClusterNode {
           this.#table.tombstones,
           this.#hasher,
           ({ key, tombstone }) => void this.#table.forget(key, tombstone),
-          AbortSignal.any([this.#closing.signal, AbortSignal.timeout(dropTimeoutMs)]),
+          AbortSignal.any([this.#closing.signal, AbortSignal.timeout(meetTimeoutMs)]),
         );
         this.#met.add(id);
       } catch (error) {
@@ -406,8 +417,7 @@ export class ShardRelay implements ClusterNode {
   /** In the same line as the deletes: who hears it has heard all deletes before it. */
   #beatLater(): void {
     this.#beat = this.#host.clock.setTimeout(async () => {
-      // One that is cut off from the majority is not to be trusted with what was deleted.
-      if (this.#relay.quorumSilenceMs < nodeDefaults.maxStaleMs)
+      if (!this.#isCutOff())
         try {
           this.#relay.publish('session.deleted', { beat: this.#relay.id, sentMs: this.#host.clock.now() });
         } catch {
@@ -424,6 +434,20 @@ export class ShardRelay implements ClusterNode {
     const sweep = () => void this.#table.sweep().then(again, again);
     const again = () => this.#sweepLater();
     this.#sweep = this.#host.clock.setTimeout(sweep, sweepMs);
+  }
+
+  /** One that is takes no deletes, so those who want to know of all need not wait for it. */
+  #isCutOff(): boolean {
+    return this.#relay.quorumSilenceMs > nodeDefaults.maxStaleMs;
+  }
+
+  #refuseIfCutOff(what: string): void {
+    if (this.#isCutOff())
+      throw IpcError.of(
+        'ERR_RELAY_UNAVAILABLE',
+        what,
+        'this relay is cut off from the majority of the engine',
+      );
   }
 
   #notOurs(shard: number): IpcError {

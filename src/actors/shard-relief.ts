@@ -129,7 +129,7 @@ export class ShardRelief implements ClusterNode {
 
   /** A relay that comes, or comes back, tells what was deleted meanwhile, and hears it. */
   async #meetRelays(): Promise<void> {
-    const there = this.#relay.present().filter(({ role }) => role === 'relay');
+    const there = this.#relay.serving('session.tell', 'relay');
     for (const id of this.#met) if (!there.some((each) => each.id === id)) this.#met.delete(id);
     for (const { id, node: to } of there) {
       if (this.#met.has(id)) continue;

@@ -45,6 +45,15 @@ import { waiting } from './waiting.ts';
 type TableName = Exclude<NatsTableName, 'sessions'>;
 const servicesMax = 1_024;
 
+export interface PresentNode {
+  readonly node: string;
+  readonly role: RelayRole;
+  /** Of this run of it. */
+  readonly id: string;
+  /** When its row was renewed last, as it came in here, by performance.now(); each 3 s if all is well. */
+  readonly atMs: number;
+}
+
 export class NatsMember implements Relay {
   readonly mode: RelayMode = 'nats';
   readonly node: string;
@@ -241,9 +250,11 @@ export class NatsMember implements Relay {
     return () => void this.#onStatus.delete(listener);
   }
 
-  /** The nodes that are there now, as far as this one knows. */
-  present(): readonly { readonly node: string; readonly role: RelayRole; readonly id: string }[] {
-    return this.#registry.present();
+  /** The nodes of that role that are there now and serve it, as far as this one knows. */
+  serving(service: string, role: RelayRole): PresentNode[] {
+    return this.#registry
+      .present()
+      .filter((each) => each.role === role && Object.hasOwn(each.services, service));
   }
 
   /** Whether a run of a node listens: false as soon as the engine has seen its socket end. */

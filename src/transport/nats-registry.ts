@@ -87,7 +87,7 @@ export class NatsRegistry {
   }
 
   /** Those that are there, this one among them. */
-  present(): NatsNode[] {
+  present(): readonly (NatsNode & { readonly atMs: number })[] {
     this.#sweep();
     return [...this.#nodes.values()];
   }

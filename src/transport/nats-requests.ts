@@ -31,7 +31,7 @@ interface Asked extends Call<unknown> {
 export interface RequestsOptions {
   readonly link: NatsConnection;
   readonly self: { readonly node: string; readonly role: RelayRole; readonly id: string };
-  readonly present: () => NatsNode[];
+  readonly present: () => readonly NatsNode[];
 }
 
 export class NatsRequests {

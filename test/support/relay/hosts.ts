@@ -102,7 +102,12 @@ export class Hosts {
 
   /** Runs Node there. */
   node(name: string, args: readonly string[], env: NodeJS.ProcessEnv): HostProgram {
-    const child = spawn('ip', ['netns', 'exec', this.#ns(name), process.execPath, ...args], {
+    return this.start(name, process.execPath, args, env);
+  }
+
+  /** Any program. */
+  start(name: string, command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): HostProgram {
+    const child = spawn('ip', ['netns', 'exec', this.#ns(name), command, ...args], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });
