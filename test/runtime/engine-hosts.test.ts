@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { assert } from 'chai';
 import { initCluster } from '../../src/runtime/cluster-init.ts';
+import { figures } from '../support/figures.ts';
 import { type HostProgram, Hosts, noHosts } from '../support/relay/hosts.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -112,6 +113,6 @@ describe(`an engine on three machines${missing ? ` (skipped: ${missing})` : ''}`
       }).catch((error: Error) => assert.fail(`${error.message}: ${JSON.stringify(heard)} of ${sent - own}`));
       results[`${name} heard`] = heard;
     }
-    if (process.env.SHOW_FIGURES) console.log(JSON.stringify(results));
+    figures('cable', results);
   });
 });

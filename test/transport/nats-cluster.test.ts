@@ -4,6 +4,7 @@ import { assert } from 'chai';
 import type { IpcError } from '../../src/errors.ts';
 import type { NatsOptions } from '../../src/spec/relay-nats.ts';
 import { NatsMember } from '../../src/transport/nats-member.ts';
+import { figures } from '../support/figures.ts';
 import { NatsServer } from '../support/nats/server.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -116,6 +117,8 @@ describe('a relay by NATS on three servers', function () {
     await waitUntil('all messages', () => heard.length + gaps === sent, 30_000);
     assert.equal(gaps, 0);
     assert.equal(await lost(reader, writes), 0);
+    const { acknowledged, failed, longestMs } = writes;
+    figures('leader killed', { acknowledged: acknowledged.length, failed, longestMs, messages: sent });
   });
 
   it('loses nothing in a rolling restart, one server after the other', async () => {
@@ -134,5 +137,7 @@ describe('a relay by NATS on three servers', function () {
       await writes.end();
     }
     assert.equal(await lost(writer, writes), 0);
+    const { acknowledged, failed, longestMs } = writes;
+    figures('rolling restart', { acknowledged: acknowledged.length, failed, longestMs });
   });
 });

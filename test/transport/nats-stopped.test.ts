@@ -4,8 +4,9 @@ import { assert } from 'chai';
 import type { IpcError } from '../../src/errors.ts';
 import type { Lease } from '../../src/spec/relay.ts';
 import { NatsMember } from '../../src/transport/nats-member.ts';
+import { figures } from '../support/figures.ts';
 import { type Program, startFixture } from '../support/fixture.ts';
-import { NatsServer } from '../support/nats/server.ts';
+import { freePorts, NatsServer } from '../support/nats/server.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 describe('a stopped node of a relay by NATS', function () {
@@ -14,8 +15,11 @@ describe('a stopped node of a relay by NATS', function () {
   let relay: NatsMember;
   let other: Program;
   let output = '';
+  let monitor = '';
   beforeEach(async () => {
-    server = await NatsServer.start();
+    const [port] = await freePorts(1);
+    monitor = `http://127.0.0.1:${port}/varz`;
+    server = await NatsServer.start({ args: ['-js', '-m', String(port)] });
     relay = await NatsMember.open({ node: 'a', servers: [server.url] });
     other = startFixture('relay/nats-node.mjs', [server.url]);
     output = '';
@@ -41,6 +45,7 @@ describe('a stopped node of a relay by NATS', function () {
     await waitUntil('a write', () => /^written/m.test(output));
     assert.isUndefined(await take());
     other.child.kill('SIGSTOP');
+    const stoppedMs = performance.now();
     let next: Lease | undefined;
     const untilMs = performance.now() + 30_000;
     while (!next && performance.now() < untilMs) {
@@ -48,6 +53,7 @@ describe('a stopped node of a relay by NATS', function () {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     assert.isAbove(next!.token, token);
+    figures('holder stopped', { ttlMs: 2_000, nextAfterMs: Math.round(performance.now() - stoppedMs) });
     await relay.kv('settings').put('by', 'a', { lease: next! });
     other.child.kill('SIGUSR2');
     other.child.kill('SIGCONT');
@@ -59,6 +65,7 @@ describe('a stopped node of a relay by NATS', function () {
 
   it('holds up the others for a moment alone, and is told of all that it has missed', async () => {
     other.child.kill('SIGSTOP');
+    const stoppedMs = performance.now();
     const body = new Uint8Array(4_096);
     let sent = 0;
     let full = 0;
@@ -74,6 +81,7 @@ describe('a stopped node of a relay by NATS', function () {
     }
     // It was held by the window, and let go again.
     assert.isAbove(full, 0);
+    const heldMs = Math.round(performance.now() - stoppedMs);
     other.child.kill('SIGCONT');
     const told = () => {
       other.child.kill('SIGUSR2');
@@ -88,5 +96,10 @@ describe('a stopped node of a relay by NATS', function () {
       },
       30_000,
     );
+    // The engine has not cut it off: that would have been without a word.
+    const { slow_consumers: cut } = (await (await fetch(monitor)).json()) as { slow_consumers: number };
+    assert.equal(cut, 0);
+    const { messages, gaps } = told()!;
+    figures('slow consumer', { sent, heldMs, messages, gaps, cut });
   });
 });
