@@ -236,7 +236,7 @@ describe('the session tier over an engine', function () {
     await waitUntil('a beat', () => a.downstream.silentMs < 1_000);
     assert.equal(a.downstream.status, 'connected');
     await one.close();
-    assert.equal(a.downstream.status, 'lost');
+    await waitUntil('the loss', () => a.downstream.status === 'lost');
     const before = a.downstream.silentMs;
     await waitUntil('silence', () => a.downstream.silentMs > before + 300);
     const asked = await a.downstream.ask('k', signal(500)).catch((thrown) => thrown);
