@@ -11,6 +11,7 @@ const nextAfterMs = 200;
 /** News that were told lately: two relays tell the same. */
 const toldMax = 4_096;
 
+/** How several relays behind one session cache are taken. */
 export interface GroupOptions {
   /**
    * Whose silence counts. `all`: of the one that is silent the longest, since a delete can have come to that one alone;

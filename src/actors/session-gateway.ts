@@ -32,6 +32,7 @@ const sessionsMax = 64;
 /** How long the other gateways may take to hear that this one is stopped. */
 const closeTimeoutMs = 1_000;
 
+/** Options of `carrySessions`. */
 export interface GatewayOptions {
   /** The use of a relay by this node. */
   readonly relay: Relay;
@@ -51,6 +52,7 @@ interface Settings extends GatewayOptions {
   readonly socketOf: (app: string) => string;
 }
 
+/** What stands in for programs of other machines. */
 export class SessionGateway implements AsyncDisposable {
   readonly #host: Host;
   readonly #settings: Settings & { outageMs: number; loginTimeoutMs: number };
@@ -105,6 +107,7 @@ export class SessionGateway implements AsyncDisposable {
     return this.#sessions.size;
   }
 
+  /** Ends all its sessions, and stands in for nobody any more. Twice is fine. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -125,6 +128,7 @@ export class SessionGateway implements AsyncDisposable {
     for (const hold of this.#holds.splice(0)) hold.release();
   }
 
+  /** As `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -47,6 +47,7 @@ export interface ShardDownstreamOptions {
   readonly tombstonesMax?: number;
 }
 
+/** What stands downstream of a session cache: a session tier over an engine. */
 export class ShardDownstream implements Downstream, AsyncDisposable {
   readonly name: string;
   readonly #relay: NatsMember;

@@ -39,6 +39,7 @@ type Found = CacheEntry | CacheTombstone | undefined;
 export interface ClusterNode extends AsyncDisposable {
   /** `shards`: those that it answers for. */
   readonly stats: NodeStats & { readonly shards?: number };
+  /** Gives back what it answers for, and leaves. Twice is fine. */
   close(): Promise<void>;
 }
 

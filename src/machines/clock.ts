@@ -2,8 +2,11 @@
 
 /** Milliseconds on a scale that never jumps, and timers on the same scale. */
 export interface Clock {
+  /** Milliseconds. */
   now(): number;
+  /** @returns what `clearTimeout` takes. */
   setTimeout(callback: () => void, delayMs: number): unknown;
+  /** Nothing happens for one that is over, or none. */
   clearTimeout(timer: unknown): void;
 }
 
@@ -28,16 +31,19 @@ export class SimulatedClock implements Clock {
   #sequence = 0;
   readonly #timers = new Set<Timer>();
 
+  /** What `advance` has added up to. */
   now(): number {
     return this.#nowMs;
   }
 
+  /** Called by the `advance` that gets so far. */
   setTimeout(callback: () => void, delayMs: number): Timer {
     const timer = { dueMs: this.#nowMs + Math.max(0, delayMs), sequence: this.#sequence++, callback };
     this.#timers.add(timer);
     return timer;
   }
 
+  /** As of `Clock`. */
   clearTimeout(timer: unknown): void {
     this.#timers.delete(timer as Timer);
   }

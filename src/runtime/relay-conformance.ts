@@ -7,9 +7,13 @@ import type { Relay } from '../spec/relay.ts';
 
 /** What tests are declared with: mocha, vitest, jest and `node:test` have all of it. */
 export interface TestFramework {
+  /** A group of tests. */
   describe(name: string, body: () => void): unknown;
+  /** One test. */
   it(name: string, body: () => void | Promise<void>): unknown;
+  /** Before each test of the group. */
   beforeEach(body: () => Promise<void>): unknown;
+  /** After each, whatever came of it. */
   afterEach(body: () => Promise<void>): unknown;
 }
 

@@ -31,6 +31,7 @@ export interface ShardReliefSpec extends ShardedSpec {
   readonly role: 'expansion' | 'aging';
 }
 
+/** A node of a session tier over an engine. */
 export type ShardedNodeSpec = ShardRelaySpec | ShardReliefSpec;
 
 export const shardedDefaults = { shards: shardsDefault, copies: 1, beatMs: 500 } as const;
