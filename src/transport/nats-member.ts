@@ -325,9 +325,12 @@ export class NatsMember implements Relay {
       const id = senderOf(frame, role);
       if (frame.t === 'ping') {
         const number = wholeOf(frame, 'n');
-        void this.#registry.known(wholeOf(frame, 'revision')).then(() => {
-          if (!this.#closed) this.#link.send(`a.${id}.${number}.${this.role}`, encodeFrame({ t: 'pong' }));
-        });
+        // What is thrown later has nobody else who takes it.
+        void this.#registry.known(wholeOf(frame, 'revision')).then(() =>
+          swallow(() => {
+            if (!this.#closed) this.#link.send(`a.${id}.${number}.${this.role}`, encodeFrame({ t: 'pong' }));
+          }),
+        );
         return;
       }
       if (!this.#closed && !this.#topics.take(frame)) this.#requests.take(frame);
