@@ -26,11 +26,13 @@ interface Node {
 
 export class RelayTier {
   readonly path: string;
+  readonly #folder: string;
   readonly #errors: number;
   readonly #nodes: Node[];
 
   /** @param errors the descriptor to which the nodes complain. */
   constructor(folder: string, errors: number) {
+    this.#folder = folder;
     this.path = join(folder, 'relay.sock');
     this.#errors = errors;
     const siblings = join(folder, 'relay-sibling.sock');
@@ -105,6 +107,8 @@ export class RelayTier {
   #start(node: Node): Node {
     const child = spawn(process.execPath, [victimFile, JSON.stringify(node.spec)], {
       stdio: ['ignore', 'pipe', this.#errors],
+      // Their tables stand there, by the names of the nodes.
+      env: { ...process.env, ACTOR_IPC_RUN_DIR: this.#folder },
     });
     node.child = child;
     node.state = 'starting';
