@@ -135,6 +135,7 @@ function startLater<T>(answer: Promise<ActorStart>, starting: Starting<T>): Star
     started() {},
     ignored() {},
     ended: (_, __, end) => run.over(end),
+    ...(told.changed && { changed: told.changed }),
   };
   answer.then(
     (given) => {

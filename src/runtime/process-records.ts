@@ -1,9 +1,11 @@
 // Process records: who runs as which unit, written down so that the next run finds what this one may leave.
+import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Log } from '../actors/hosting.ts';
 import type { SpawnFacts } from '../actors/tree.ts';
 import type { Identity } from '../machines/incarnation.ts';
 import { native } from '../transport/native.ts';
+import { ProcessTable } from '../workspace/process-table.ts';
 import type { ProcessRecord, Workspace } from '../workspace/workspace.ts';
 import { isAlive } from './process-identity.ts';
 
@@ -23,6 +25,7 @@ export class ProcessRecords {
    */
   sweep(adopts: (unit: string) => boolean): void {
     const bootId = native().bootId();
+    const processes = new ProcessTable();
     for (const record of this.#workspace.leftRecords()) {
       const { unit, pid, startTicks } = record;
       if (record.bootId === bootId && record.survive === true && adopts(unit)) {
@@ -30,8 +33,17 @@ export class ProcessRecords {
           this.#left.set(unit, { pid, startTicks });
           continue;
         }
-      } else if (record.bootId === bootId && killLeftover(record))
-        this.#log.warn({ ...record }, `killed process ${pid}, left by an earlier run as ${unit}`);
+      } else if (record.bootId === bootId) {
+        if (killLeftover(record))
+          this.#log.warn({ ...record }, `killed process ${pid}, left by an earlier run as ${unit}`);
+        processes.refresh();
+        const orphans = processes.below(pid, pid).filter((each) => isOfRun(each, record) && kill(each));
+        if (orphans.length > 0)
+          this.#log.warn(
+            { ...record, orphans },
+            `killed ${orphans.join(', ')}, which process ${pid} had started, left by an earlier run as ${unit}`,
+          );
+      }
       this.#workspace.removeRecord(unit);
     }
   }
@@ -69,6 +81,10 @@ function standbyName(unit: string, pid: number): string {
   return `${unit}.standby-${pid}`;
 }
 
+function unitOf(name: string): string {
+  return name.replace(/\.standby-\d+$/, '');
+}
+
 /** Only if it is that very process: number, start ticks and boot are the recorded ones. */
 function killLeftover({ pid, startTicks }: ProcessRecord): boolean {
   try {
@@ -78,6 +94,32 @@ function killLeftover({ pid, startTicks }: ProcessRecord): boolean {
     } catch {
       // It leads no group any more.
     }
+    const killed = left.signal(constants.signals.SIGKILL);
+    left.close();
+    return killed;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Whether a process of the group was started by the unit in that very run: its environment says so. Without the leader the number
+ * of the group alone proves nothing, since another process may have had it meanwhile.
+ */
+function isOfRun(pid: number, { unit, epoch, startTicks }: ProcessRecord): boolean {
+  try {
+    if (native().startTicks(pid) < startTicks) return false;
+    const variables = new Set(readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0'));
+    return variables.has(`ACTOR_IPC_UNIT=${unitOf(unit)}`) && variables.has(`ACTOR_IPC_EPOCH=${epoch}`);
+  } catch {
+    // It has ended, or is somebody else's.
+    return false;
+  }
+}
+
+function kill(pid: number): boolean {
+  try {
+    const left = new (native().Process)(pid, native().startTicks(pid));
     const killed = left.signal(constants.signals.SIGKILL);
     left.close();
     return killed;

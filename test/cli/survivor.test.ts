@@ -2,8 +2,19 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from 'chai';
+import { ProcessTable } from '../../src/workspace/process-table.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { Command, command, fixture, processesWith, scratch } from './command.ts';
+
+const parentOf = (pid: number) =>
+  Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]);
+
+/** Who else is in the group that a process leads. */
+function membersOf(pid: number): number[] {
+  const table = new ProcessTable();
+  table.refresh();
+  return table.below(pid, pid);
+}
 
 describe('after the death of a supervisor', function () {
   this.timeout(180_000);
@@ -50,8 +61,7 @@ describe('after the death of a supervisor', function () {
   it('the next one kills what is left if the minders were killed too', async () => {
     const goes = pidOf('goes');
     // The program itself would die by the parent-death signal: stopped minders can't let go of it.
-    const status = readFileSync(`/proc/${goes}/status`, 'utf8');
-    const minder = Number(/^PPid:\s*(\d+)/m.exec(status)![1]);
+    const minder = parentOf(goes);
     process.kill(minder, 'SIGSTOP');
     run.signal('SIGKILL');
     await run.ended;
@@ -62,5 +72,24 @@ describe('after the death of a supervisor', function () {
     run.signal('SIGTERM');
     await run.ended;
     assert.deepEqual(readdirSync(join(place.workspace, 'pid')), []);
+  });
+
+  it('the next one kills what a program had started, whose minder and supervisor were killed with it', async () => {
+    run = start();
+    await run.sees(/survivor is operative/);
+    const forks = pidOf('forks');
+    const startedByIt = await waitUntil('what it has started', () => membersOf(forks)[0]);
+    const minder = parentOf(forks);
+    run.signal('SIGSTOP');
+    process.kill(minder, 'SIGKILL');
+    run.signal('SIGKILL');
+    await run.ended;
+    await waitUntil('the end of the program', () => !existsSync(`/proc/${forks}`));
+    assert.isTrue(existsSync(`/proc/${startedByIt}`));
+    run = start();
+    await run.sees(new RegExp(`killed ${startedByIt}, which process ${forks} had started`));
+    await waitUntil('its end', () => !existsSync(`/proc/${startedByIt}`));
+    run.signal('SIGTERM');
+    await run.ended;
   });
 });

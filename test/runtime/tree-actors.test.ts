@@ -52,6 +52,9 @@ describe('a tree with actors', function () {
     );
   });
 
+  it('hears of the states of an actor whose start function answers later', () =>
+    waitUntil('it to be warm', () => unit('late').state === 'warm'));
+
   it('takes a bound process down when the actor crashes, and up again once it is back in its state', async () => {
     const { pid } = unit('web');
     tree.host.send(addressOf('shop/cache/actor'), { type: 'fail' });
