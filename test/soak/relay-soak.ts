@@ -47,6 +47,8 @@ const callMs = 3_000;
 const lateMs = 20_000;
 const ttlMs = 3_600_000;
 const lifeMaxMs = 60;
+/** A delete is acknowledged by all nodes only while all are there: some lives last long enough for a few. */
+const longLifeMaxMs = 600;
 const stopMs = 100;
 const violationsMax = 20;
 
@@ -112,7 +114,7 @@ export class RelaySoak {
     const before = openDescriptors().size;
     const { report } = this;
     while (report.kills < this.#options.kills && report.violations.length < violationsMax) {
-      await pause(this.#random.below(lifeMaxMs));
+      await pause(this.#random.below(this.#random.below(5) === 0 ? longLifeMaxMs : lifeMaxMs));
       const victim = this.#random.below(tier.size);
       if (this.#random.below(6) === 0) {
         report.stopped++;
