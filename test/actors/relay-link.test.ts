@@ -127,8 +127,18 @@ describe('a link', function () {
       await waitUntil('the loss', () => a.status === 'lost');
       const second = await nodes.serve({ listen: [{ host: '127.0.0.1', port }] });
       await waitUntil('another link', () => a.status === 'connected');
-      await waitUntil('its service', () => second.hub.nodes().some(({ node }) => node === 'a'));
-      assert.equal(await second.own.request('who', null, { to: 'a' }), 'a');
+      // The node is there before it has said again what it serves.
+      let answer: unknown;
+      await waitUntil('its service', () => {
+        second.own.request('who', null, { to: 'a' }).then(
+          (text) => {
+            answer = text;
+          },
+          (error: IpcError) => assert.equal(error.code, 'ERR_RELAY_UNAVAILABLE'),
+        );
+        return answer !== undefined;
+      });
+      assert.equal(answer, 'a');
       second.own.publish('news', 1);
       await waitUntil('the news', () => heard.length > 0);
       assert.deepEqual(heard, [1]);
