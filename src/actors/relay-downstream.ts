@@ -5,18 +5,11 @@ import { IpcError } from '../errors.ts';
 import type { CacheEntry, CacheNews, CacheTombstone, Downstream, Forgotten } from '../spec/downstream.ts';
 import type { RelayHold } from '../spec/relay.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
-import {
-  isTombstone,
-  parseFound,
-  parseKeyedEntry,
-  parseKeyedTombstone,
-  sensible,
-} from '../transport/entry-frame.ts';
-import { type Frame, mapOf, wholeOf } from '../transport/frame.ts';
+import { parseFound, parseKeyedEntry, parseKeyedTombstone, sensible } from '../transport/entry-frame.ts';
 import { type KeyHasher, keyHasher } from '../transport/placement-hash.ts';
 import type { RelayMember } from '../transport/relay-member.ts';
-import { Tombstones } from '../transport/tombstones.ts';
 import { type Call, waiting } from '../transport/waiting.ts';
+import { KnownDeletes } from './known-deletes.ts';
 import { syncTombstones } from './tombstone-sync.ts';
 
 /** An answer that comes later than its asker waits is still news, for so long. */
@@ -25,9 +18,6 @@ const lateMs = 30_000;
 const longMs = 60_000;
 /** Until two nodes try again to tell each other their deletes. */
 const syncAgainMs = 1_000;
-/** Deletes that could not be told. */
-const untoldMax = 10_000;
-
 /** Options of `connectDownstream`, beside those of its link. */
 export interface RelayDownstreamOptions {
   /** As all nodes of the relay have it. Default 0. */
@@ -43,9 +33,7 @@ export class RelayDownstream implements Downstream, AsyncDisposable {
   readonly name: string;
   readonly #relay: RelayMember;
   readonly #hasher: KeyHasher;
-  readonly #stones: Tombstones;
-  readonly #untold = new Map<string, CacheTombstone>();
-  readonly #onNews = new Set<(news: CacheNews) => void>();
+  readonly #deletes: KnownDeletes;
   readonly #holds: RelayHold[] = [];
   readonly #closing = new AbortController();
   #syncing: AbortController | undefined;
@@ -59,7 +47,7 @@ export class RelayDownstream implements Downstream, AsyncDisposable {
     this.name = name;
     this.#relay = relay;
     this.#hasher = hasher;
-    this.#stones = new Tombstones(() => performance.now(), tombstonesMax);
+    this.#deletes = new KnownDeletes(tombstonesMax);
     // Each question that is under way listens to it.
     setMaxListeners(0, this.#closing.signal);
   }
@@ -104,15 +92,8 @@ export class RelayDownstream implements Downstream, AsyncDisposable {
     const hash = this.#hasher(key);
     const answer = this.#relay
       .request('session.get', { key, hash }, { timeoutMs: lateMs, signal: this.#closing.signal })
-      .then((body) => this.#checked(key, parseFound(body)));
-    answer.then(
-      (found) => {
-        // Nobody waits for it any more.
-        if (signal.aborted && found) this.#tell(newsOf(key, found));
-      },
-      () => undefined,
-    );
-    return until(answer, signal);
+      .then((body) => this.#deletes.checked(key, parseFound(body)));
+    return this.#deletes.awaited(key, answer, signal);
   }
 
   async put(key: string, entry: CacheEntry, signal: AbortSignal): Promise<void> {
@@ -120,40 +101,24 @@ export class RelayDownstream implements Downstream, AsyncDisposable {
     this.#refuseIfLost(`put of ${key}`);
     const body = { key, hash: this.#hasher(key), entry };
     const answer = await this.#relay.request('session.put', body, { timeoutMs: longMs, signal });
-    const refused = parseFound((answer as { tombstone?: unknown } | null)?.tombstone);
-    // It was deleted while it was being written.
-    if (refused && isTombstone(refused)) {
-      this.#stones.put(key, refused);
-      this.#tell(newsOf(key, refused));
-    }
+    this.#deletes.putAnswered(key, answer);
   }
 
   async forget(key: string, tombstone: CacheTombstone, signal: AbortSignal): Promise<Forgotten> {
-    this.#stones.put(key, tombstone);
-    this.#keepUntold(key, tombstone);
+    this.#deletes.begin(key, tombstone);
     signal.throwIfAborted();
     this.#refuseIfLost(`delete of ${key}`);
     const body = { key, hash: this.#hasher(key), tombstone };
     const answer = await this.#relay.request('session.forget', body, { timeoutMs: longMs, signal });
-    if (this.#untold.get(key) === tombstone) this.#untold.delete(key);
-    const frame = mapOf({ t: 'forgotten', answer }, 'answer') as Frame;
-    const missing = Array.isArray(frame.missing)
-      ? frame.missing.filter((name) => typeof name === 'string')
-      : [];
-    return { acknowledged: wholeOf(frame, 'acknowledged'), missing };
+    return this.#deletes.told(key, tombstone, answer);
   }
 
   remember(stones: readonly (readonly [string, CacheTombstone])[]): void {
-    const news = stones.filter(([key, tombstone]) => this.#stones.put(key, tombstone));
-    if (news.length > 0 && this.#relay.status === 'connected') this.#sync();
+    if (this.#deletes.remember(stones) && this.#relay.status === 'connected') this.#sync();
   }
 
   onNews(listener: (news: CacheNews) => void): () => void {
-    // What was deleted while its process was not there has perhaps been heard before anybody listened.
-    if (this.#onNews.size === 0)
-      for (const [key, tombstone] of this.#stones.entries()) listener(newsOf(key, tombstone));
-    this.#onNews.add(listener);
-    return () => void this.#onNews.delete(listener);
+    return this.#deletes.onNews(listener);
   }
 
   onStatus(listener: (status: Downstream['status']) => void): () => void {
@@ -188,8 +153,8 @@ export class RelayDownstream implements Downstream, AsyncDisposable {
         'session',
         (message) => {
           const put = sensible(() => parseKeyedEntry(message));
-          if (put && !this.#stones.covers(put.key, put.entry.stamp))
-            this.#tell({ type: 'entry.put', key: put.key, entry: put.entry });
+          if (put && !this.#deletes.stones.covers(put.key, put.entry.stamp))
+            this.#deletes.tell({ type: 'entry.put', key: put.key, entry: put.entry });
         },
         forever,
       ),
@@ -199,7 +164,7 @@ export class RelayDownstream implements Downstream, AsyncDisposable {
         'session.drop',
         (body) => {
           const { key, tombstone } = parseKeyedTombstone(body);
-          this.#learn(key, tombstone);
+          this.#deletes.learn(key, tombstone);
           return null;
         },
         forever,
@@ -235,55 +200,16 @@ export class RelayDownstream implements Downstream, AsyncDisposable {
 
   async #talk(signal: AbortSignal): Promise<void> {
     const learn = ({ key, tombstone }: { key: string; tombstone: CacheTombstone }) =>
-      this.#learn(key, tombstone);
-    await syncTombstones(this.#relay, this.#stones, this.#hasher, learn, signal);
+      this.#deletes.learn(key, tombstone);
+    await syncTombstones(this.#relay, this.#deletes.stones, this.#hasher, learn, signal);
     this.#synced = true;
     for (const { resolve } of this.#forSync) resolve();
     this.#forSync.clear();
-    for (const [key, tombstone] of [...this.#untold])
+    for (const [key, tombstone] of this.#deletes.untold)
       await this.forget(key, tombstone, AbortSignal.any([signal, AbortSignal.timeout(longMs)]));
-  }
-
-  #learn(key: string, tombstone: CacheTombstone): void {
-    if (this.#stones.put(key, tombstone)) this.#tell(newsOf(key, tombstone));
-  }
-
-  /** What was deleted here counts, whatever the relay still has. */
-  #checked(
-    key: string,
-    found: CacheEntry | CacheTombstone | undefined,
-  ): CacheEntry | CacheTombstone | undefined {
-    if (!found || isTombstone(found) || !this.#stones.covers(key, found.stamp)) return found;
-    return this.#stones.find(key) ?? this.#stones.floorStone;
-  }
-
-  #keepUntold(key: string, tombstone: CacheTombstone): void {
-    this.#untold.delete(key);
-    this.#untold.set(key, tombstone);
-    // They stand among the tombstones as well, which are told at the next meeting; here is only who waits for an answer.
-    if (this.#untold.size > untoldMax) this.#untold.delete(this.#untold.keys().next().value as string);
   }
 
   #refuseIfLost(what: string): void {
     if (this.status === 'lost') throw IpcError.of('ERR_RELAY_UNAVAILABLE', what, 'there is no link');
   }
-
-  #tell(news: CacheNews): void {
-    for (const listener of [...this.#onNews]) listener(news);
-  }
-}
-
-function newsOf(key: string, found: CacheEntry | CacheTombstone): CacheNews {
-  return isTombstone(found)
-    ? { type: 'entry.deleted', key, tombstone: found }
-    : { type: 'entry.found', key, entry: found };
-}
-
-/** The answer, or the signal's reason, whichever is first. */
-function until<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }

@@ -9,17 +9,10 @@ import { nodeRefreshMs } from '../spec/relay-nats.ts';
 import { shardOf, shardOwners } from '../spec/relay-shard.ts';
 import { shardedDefaults } from '../spec/relay-sharded.ts';
 import type { WaitOptions } from '../spec/waiting.ts';
-import {
-  isTombstone,
-  parseFound,
-  parseKeyedEntry,
-  parseKeyedTombstone,
-  sensible,
-} from '../transport/entry-frame.ts';
-import { type Frame, mapOf, wholeOf } from '../transport/frame.ts';
+import { parseFound, parseKeyedEntry, parseKeyedTombstone, sensible } from '../transport/entry-frame.ts';
 import type { NatsMember } from '../transport/nats-member.ts';
 import { type KeyHasher, keyHasher } from '../transport/placement-hash.ts';
-import { Tombstones } from '../transport/tombstones.ts';
+import { KnownDeletes } from './known-deletes.ts';
 import { RelayContact } from './relay-contact.ts';
 import { syncTombstones } from './tombstone-sync.ts';
 
@@ -34,9 +27,6 @@ const lookMs = 250;
 const freshMs = nodeRefreshMs + 500;
 /** Two renewals, and some: later than a relay that is cut off refuses deletes. */
 const cutOffMs = 2 * nodeRefreshMs + 500;
-/** Deletes that could not be told. */
-const untoldMax = 10_000;
-
 /** Options of a front end of a sharded tier, beside those of the engine. */
 export interface ShardDownstreamOptions {
   /** As all nodes of the tier have it. Default 0. */
@@ -53,10 +43,8 @@ export class ShardDownstream implements Downstream, AsyncDisposable {
   readonly #relay: NatsMember;
   readonly #shards: number;
   readonly #hasher: KeyHasher;
-  readonly #stones: Tombstones;
+  readonly #deletes: KnownDeletes;
   readonly #contact = new RelayContact();
-  readonly #untold = new Map<string, CacheTombstone>();
-  readonly #onNews = new Set<(news: CacheNews) => void>();
   readonly #onStatus = new Set<(status: Downstream['status']) => void>();
   readonly #holds: RelayHold[] = [];
   readonly #closing = new AbortController();
@@ -82,7 +70,7 @@ export class ShardDownstream implements Downstream, AsyncDisposable {
     this.#relay = relay;
     this.#hasher = hasher;
     this.#shards = options.shards ?? shardedDefaults.shards;
-    this.#stones = new Tombstones(() => performance.now(), options.tombstonesMax);
+    this.#deletes = new KnownDeletes(options.tombstonesMax);
     // Each question that is under way listens to it.
     setMaxListeners(0, this.#closing.signal);
   }
@@ -115,56 +103,33 @@ export class ShardDownstream implements Downstream, AsyncDisposable {
     const hash = this.#hasher(key);
     const limit = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(lateMs)]);
     const answer = this.#toOwner('session.get', { key, hash }, hash, limit, true).then((body) =>
-      this.#checked(key, parseFound(body)),
+      this.#deletes.checked(key, parseFound(body)),
     );
-    answer.then(
-      (found) => {
-        // Nobody waits for it any more.
-        if (signal.aborted && found) this.#tell(newsOf(key, found));
-      },
-      () => undefined,
-    );
-    return until(answer, signal);
+    return this.#deletes.awaited(key, answer, signal);
   }
 
   async put(key: string, entry: CacheEntry, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const hash = this.#hasher(key);
     const answer = await this.#toOwner('session.put', { key, hash, entry }, hash, signal, false);
-    const refused = parseFound((answer as { tombstone?: unknown } | null)?.tombstone);
-    // It was deleted while it was being written.
-    if (refused && isTombstone(refused)) this.#learn(key, refused);
+    this.#deletes.putAnswered(key, answer);
   }
 
   async forget(key: string, tombstone: CacheTombstone, signal: AbortSignal): Promise<Forgotten> {
-    this.#stones.put(key, tombstone);
-    this.#untold.delete(key);
-    this.#untold.set(key, tombstone);
-    // They stand among the tombstones as well, which are told at the next meeting; here is only who waits for an answer.
-    if (this.#untold.size > untoldMax) this.#untold.delete(this.#untold.keys().next().value as string);
+    this.#deletes.begin(key, tombstone);
     signal.throwIfAborted();
     const hash = this.#hasher(key);
     // Any relay can do it: the greater stamp wins everywhere.
     const answer = await this.#toOwner('session.forget', { key, hash, tombstone }, hash, signal, false);
-    if (this.#untold.get(key) === tombstone) this.#untold.delete(key);
-    const frame = mapOf({ t: 'forgotten', answer }, 'answer') as Frame;
-    const missing = Array.isArray(frame.missing)
-      ? frame.missing.filter((name) => typeof name === 'string')
-      : [];
-    return { acknowledged: wholeOf(frame, 'acknowledged'), missing };
+    return this.#deletes.told(key, tombstone, answer);
   }
 
   remember(stones: readonly (readonly [string, CacheTombstone])[]): void {
-    const news = stones.filter(([key, tombstone]) => this.#stones.put(key, tombstone));
-    if (news.length > 0) this.#resync();
+    if (this.#deletes.remember(stones)) this.#resync();
   }
 
   onNews(listener: (news: CacheNews) => void): () => void {
-    // What was deleted while its process was not there has perhaps been heard before anybody listened.
-    if (this.#onNews.size === 0)
-      for (const [key, tombstone] of this.#stones.entries()) listener(newsOf(key, tombstone));
-    this.#onNews.add(listener);
-    return () => void this.#onNews.delete(listener);
+    return this.#deletes.onNews(listener);
   }
 
   onStatus(listener: (status: Downstream['status']) => void): () => void {
@@ -192,14 +157,14 @@ export class ShardDownstream implements Downstream, AsyncDisposable {
       await this.#relay.subscribe('session', (message) => {
         const put = sensible(() => parseKeyedEntry(message));
         if ((message as { by?: unknown }).by === this.#relay.node) return;
-        if (put && !this.#stones.covers(put.key, put.entry.stamp))
-          this.#tell({ type: 'entry.put', key: put.key, entry: put.entry });
+        if (put && !this.#deletes.stones.covers(put.key, put.entry.stamp))
+          this.#deletes.tell({ type: 'entry.put', key: put.key, entry: put.entry });
       }),
       await this.#relay.serve(
         'session.drop',
         (body) => {
           const { key, tombstone } = parseKeyedTombstone(body);
-          this.#learn(key, tombstone);
+          this.#deletes.learn(key, tombstone);
           return null;
         },
         { group: 'relay' },
@@ -231,7 +196,7 @@ export class ShardDownstream implements Downstream, AsyncDisposable {
     for (const relay of this.#known) if (!there.has(relay)) this.#contact.gone(relay);
     this.#known = there;
     this.#compareStatus();
-    if (this.#contact.unsynced([...there]).length > 0 || this.#untold.size > 0) this.#sync();
+    if (this.#contact.unsynced([...there]).length > 0 || this.#deletes.hasUntold) this.#sync();
   }
 
   #compareStatus(): void {
@@ -268,15 +233,15 @@ export class ShardDownstream implements Downstream, AsyncDisposable {
             request: (service, body, wait) =>
               this.#relay.request(service, body, { ...wait, to, timeoutMs: attemptMs }),
           },
-          this.#stones,
+          this.#deletes.stones,
           this.#hasher,
-          ({ key, tombstone }) => this.#learn(key, tombstone),
+          ({ key, tombstone }) => this.#deletes.learn(key, tombstone),
           AbortSignal.any([signal, AbortSignal.timeout(lateMs)]),
         );
         this.#contact.synced(id, askedMs);
       }),
     );
-    for (const [key, tombstone] of [...this.#untold])
+    for (const [key, tombstone] of this.#deletes.untold)
       await this.forget(key, tombstone, AbortSignal.any([signal, AbortSignal.timeout(attemptMs * 3)]));
   }
 
@@ -285,7 +250,7 @@ export class ShardDownstream implements Downstream, AsyncDisposable {
     if (typeof beat === 'string' && typeof sentMs === 'number')
       return this.#contact.heard(beat, sentMs, performance.now());
     const stone = sensible(() => parseKeyedTombstone(message));
-    if (stone) this.#learn(stone.key, stone.tombstone);
+    if (stone) this.#deletes.learn(stone.key, stone.tombstone);
   }
 
   // ---- asking
@@ -327,23 +292,6 @@ export class ShardDownstream implements Downstream, AsyncDisposable {
     const owners = shardOwners(shard, [...isFresh.keys()]);
     return [...owners.filter((node) => isFresh.get(node)), ...owners.filter((node) => !isFresh.get(node))];
   }
-
-  /** What was deleted here counts, whatever the relays still have. */
-  #checked(
-    key: string,
-    found: CacheEntry | CacheTombstone | undefined,
-  ): CacheEntry | CacheTombstone | undefined {
-    if (!found || isTombstone(found) || !this.#stones.covers(key, found.stamp)) return found;
-    return this.#stones.find(key) ?? this.#stones.floorStone;
-  }
-
-  #learn(key: string, tombstone: CacheTombstone): void {
-    if (this.#stones.put(key, tombstone)) this.#tell(newsOf(key, tombstone));
-  }
-
-  #tell(news: CacheNews): void {
-    for (const listener of [...this.#onNews]) listener(news);
-  }
 }
 
 /** Another relay may answer. */
@@ -352,19 +300,4 @@ function isElsewhere(error: unknown): boolean {
     error instanceof IpcError &&
     ['ERR_REFUSED', 'ERR_RELAY_UNAVAILABLE', 'ERR_TIMEOUT', 'ERR_LEASE_LOST'].includes(error.code)
   );
-}
-
-function newsOf(key: string, found: CacheEntry | CacheTombstone): CacheNews {
-  return isTombstone(found)
-    ? { type: 'entry.deleted', key, tombstone: found }
-    : { type: 'entry.found', key, entry: found };
-}
-
-/** The answer, or the signal's reason, whichever is first. */
-function until<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }
