@@ -21,13 +21,12 @@ import { type KeyHasher, keyHasher } from '../transport/placement-hash.ts';
 import { SessionTable } from '../transport/session-table.ts';
 import type { Host } from './hosting.ts';
 import { type NodeStats, tellMadeAnew } from './midway-relay.ts';
+import { RelayMeetings } from './relay-meetings.ts';
 import { ShardKeeper } from './shard-keeper.ts';
-import { serveTombstones, syncTombstones } from './tombstone-sync.ts';
+import { serveTombstones } from './tombstone-sync.ts';
 
 /** How long each node has to acknowledge a delete: less than a session cache waits for the answer of all. */
 const dropTimeoutMs = 600;
-/** How long another relay has to tell its deletes. */
-const meetTimeoutMs = 2_000;
 /** Records on their way to relief nodes; what comes on top is lost, and counted. */
 const passingMax = 512;
 /** Of what has aged, so many at once: writers need the rest. */
@@ -54,8 +53,7 @@ export class ShardRelay implements ClusterNode {
   readonly #keeper: ShardKeeper;
   readonly #fetching = new Map<string, Promise<Found>>();
   readonly #closing = new AbortController();
-  /** Runs of relays that we have told and asked for deletes. */
-  readonly #met = new Set<string>();
+  readonly #meetings: RelayMeetings;
   #sessions: NatsSessions | undefined;
   #beat: unknown;
   #sweep: unknown;
@@ -110,6 +108,10 @@ export class ShardRelay implements ClusterNode {
     this.#shards = spec.shards ?? shardedDefaults.shards;
     this.#fetchTimeoutMs = spec.fetchTimeoutMs ?? nodeDefaults.fetchTimeoutMs;
     this.#table = table;
+    this.#meetings = new RelayMeetings({
+      ...{ relay, table, hasher, signal: this.#closing.signal },
+      onFailed: (node, error) => this.#debug(`${node} has told no deletes`, error),
+    });
     this.#keeper = new ShardKeeper(host, { relay, shards: this.#shards, leaseTtlMs: spec.leaseTtlMs });
     relay.onStatus((status) => {
       if (status === 'closed' && !this.#closing.signal.aborted) void this.close();
@@ -171,7 +173,8 @@ export class ShardRelay implements ClusterNode {
     };
     for (const [service, handler] of Object.entries(services))
       await this.#relay.serve(service, (body, { from }) => handler(body, from), group);
-    await this.#meetRelays();
+    // They tell each other their deletes before anybody asks for a session.
+    await this.#meetings.meet();
     // By this one it counts as a relay of the tier.
     await this.#relay.serve('session.get', (body) => this.#get(body), group);
     await this.#keeper.start();
@@ -393,28 +396,6 @@ export class ShardRelay implements ClusterNode {
       .flatMap(({ node }) => (node === this.#relay.node ? [] : [node]));
   }
 
-  /** Those who have come since, tell each other their deletes before anybody asks for a session. */
-  async #meetRelays(): Promise<void> {
-    const there = this.#relay.serving('session.tell', 'relay').filter(({ id }) => id !== this.#relay.id);
-    for (const id of this.#met) if (!there.some((each) => each.id === id)) this.#met.delete(id);
-    for (const { id, node: to } of there) {
-      if (this.#met.has(id)) continue;
-      try {
-        await syncTombstones(
-          { request: (service, body, wait) => this.#relay.request(service, body, { ...wait, to }) },
-          this.#table.tombstones,
-          this.#hasher,
-          ({ key, tombstone }) => void this.#table.forget(key, tombstone),
-          AbortSignal.any([this.#closing.signal, AbortSignal.timeout(meetTimeoutMs)]),
-        );
-        this.#met.add(id);
-      } catch (error) {
-        // It is not ready yet, or dead; the next beat tries again.
-        this.#debug(`${to} has told no deletes`, error);
-      }
-    }
-  }
-
   /** In the same line as the deletes: who hears it has heard all deletes before it. */
   #beatLater(): void {
     this.#beat = this.#host.clock.setTimeout(async () => {
@@ -424,7 +405,7 @@ export class ShardRelay implements ClusterNode {
         } catch {
           // There is no room: those who wait for it are behind in any case.
         }
-      await this.#meetRelays();
+      await this.#meetings.meet();
       if (!this.#closing.signal.aborted) this.#beatLater();
     }, shardedDefaults.beatMs);
   }

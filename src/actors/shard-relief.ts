@@ -1,6 +1,6 @@
 // Shard relief: a node that keeps what the relays of a sharded tier have no room for. A record comes with its shard and the token of the
 // owner's lease: who was owner before is refused, however late its word comes.
-import { IpcError } from '../errors.ts';
+import { IpcError, messageOf } from '../errors.ts';
 import { tableDefaults } from '../spec/relay-node.ts';
 import { shardLease } from '../spec/relay-shard.ts';
 import type { ShardReliefSpec } from '../spec/relay-sharded.ts';
@@ -11,8 +11,8 @@ import { type KeyHasher, keyHasher } from '../transport/placement-hash.ts';
 import { SessionTable } from '../transport/session-table.ts';
 import type { Host } from './hosting.ts';
 import { type NodeStats, tellMadeAnew } from './midway-relay.ts';
+import { RelayMeetings } from './relay-meetings.ts';
 import type { ClusterNode } from './shard-relay.ts';
-import { syncTombstones } from './tombstone-sync.ts';
 
 const shardsMax = 65_536;
 const lookMs = 500;
@@ -21,12 +21,11 @@ export class ShardRelief implements ClusterNode {
   readonly #host: Host;
   readonly #relay: NatsMember;
   readonly #spec: ShardReliefSpec;
-  readonly #hasher: KeyHasher;
   readonly #table: SessionTable;
   readonly #closing = new AbortController();
   /** The greatest token of each shard that was seen. */
   readonly #tokens = new Map<number, number>();
-  readonly #met = new Set<string>();
+  readonly #meetings: RelayMeetings;
   #look: unknown;
   #sweep: unknown;
 
@@ -71,8 +70,12 @@ export class ShardRelief implements ClusterNode {
     this.#host = host;
     this.#relay = relay;
     this.#spec = spec;
-    this.#hasher = hasher;
     this.#table = table;
+    this.#meetings = new RelayMeetings({
+      ...{ relay, table, hasher, signal: this.#closing.signal },
+      onFailed: (node, error) =>
+        host.log.debug({ node: relay.node }, `${node} has told no deletes: ${messageOf(error)}`),
+    });
     relay.onStatus((status) => {
       if (status === 'closed' && !this.#closing.signal.aborted) void this.close();
     });
@@ -106,7 +109,7 @@ export class ShardRelief implements ClusterNode {
       // Last, since whoever is asked must know what was deleted.
       'relief.get': (body: unknown) => this.#table.find(parseKey(body).key) ?? null,
     };
-    await this.#meetRelays();
+    await this.#meetings.meet();
     for (const [service, handler] of Object.entries(services))
       await this.#relay.serve(service, handler, { group: 'relief' });
     this.#lookLater();
@@ -127,30 +130,9 @@ export class ShardRelief implements ClusterNode {
     return { how };
   }
 
-  /** A relay that comes, or comes back, tells what was deleted meanwhile, and hears it. */
-  async #meetRelays(): Promise<void> {
-    const there = this.#relay.serving('session.tell', 'relay');
-    for (const id of this.#met) if (!there.some((each) => each.id === id)) this.#met.delete(id);
-    for (const { id, node: to } of there) {
-      if (this.#met.has(id)) continue;
-      try {
-        await syncTombstones(
-          { request: (service, body, wait) => this.#relay.request(service, body, { ...wait, to }) },
-          this.#table.tombstones,
-          this.#hasher,
-          ({ key, tombstone }) => void this.#table.forget(key, tombstone),
-          this.#closing.signal,
-        );
-        this.#met.add(id);
-      } catch {
-        // It is not ready yet, or dead; the next look tries again.
-      }
-    }
-  }
-
   #lookLater(): void {
     this.#look = this.#host.clock.setTimeout(async () => {
-      await this.#meetRelays();
+      await this.#meetings.meet();
       if (!this.#closing.signal.aborted) this.#lookLater();
     }, lookMs);
   }
